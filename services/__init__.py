@@ -1,0 +1,1 @@
+"""The services of Throughline; ARCHITECTURE.md tells what each decides."""
