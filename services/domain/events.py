@@ -1,0 +1,107 @@
+"""Facts: what is remembered of a call (protocol.md, "Remembering").
+
+A fact is an envelope that every reader understands, frozen across versions (J1), and a few details. A call is the set of
+its facts; `books.py` folds it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from services.domain.offer import Offer
+from services.domain.policy import Verdict
+
+
+class FactKind(StrEnum):
+    """Past tense: each has happened."""
+
+    OFFERED = "offered"
+    SCREENED = "screened"
+    ROUTED = "routed"
+    ATTEMPTING = "attempting"
+    RINGING = "ringing"
+    DELIVERY_FAILED = "delivery_failed"
+    WAITING = "waiting"
+    DIVERTING = "diverting"
+    ANSWERED = "answered"
+    DIVERTED = "diverted"
+    CALLER_LOST = "caller_lost"
+    ABANDONED = "abandoned"
+    TAKEN_OVER = "taken_over"
+    CALLBACK_DUE = "callback_due"
+    CALLBACK_ATTEMPTED = "callback_attempted"
+    CALLED_BACK = "called_back"
+    RECONNECTED = "reconnected"
+    CLOSED_BY_HUMAN = "closed_by_human"
+    ENDED = "ended"
+    UNKNOWN = "unknown"
+    """A kind of a newer version: its envelope still counts (J1)."""
+
+
+CONNECTED: Final = frozenset({FactKind.ANSWERED, FactKind.DIVERTED})
+CLOSED: Final = frozenset({FactKind.CALLED_BACK, FactKind.RECONNECTED, FactKind.CLOSED_BY_HUMAN})
+
+
+class Failure(StrEnum):
+    """How an attempt failed (R1)."""
+
+    FULL = "full"
+    REFUSED = "refused"
+    NO_ANSWER = "no_answer"
+    UNREACHABLE = "unreachable"
+    NOT_ATTACHED = "not_attached"
+    SUPERSEDED = "superseded"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Somewhere a person answers: a PSAP's call-takers, or one of an owner's administrative lines."""
+
+    psap_id: str
+    line: str = ""
+
+    @property
+    def is_line(self) -> bool:
+        return bool(self.line)
+
+
+@dataclass(frozen=True, slots=True)
+class Conductor:
+    """The process that conducts a call."""
+
+    address: str
+    incarnation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that happened to a call. (call_id, leg, seq, writer) identifies it; a second copy changes nothing."""
+
+    call_id: str
+    leg: int
+    seq: int
+    writer: str
+    kind: FactKind
+    at_ms: int
+    """Wall clock of the writer, milliseconds since 1970."""
+    reason: str = ""
+    age_ms: int = 0
+    due_in_ms: int = 0
+    """Another fact is owed within this time; 0: none."""
+    settled: bool = False
+    conductor: Conductor | None = None
+    caller_hash: str = ""
+    i3_call_id: str = ""
+    i3_incident_id: str = ""
+    test: bool = False
+    offer: Offer | None = None
+    attempt: str = ""
+    where: Where | None = None
+    verdict: Verdict | None = None
+
+    @property
+    def identity(self) -> tuple[str, int, int, str]:
+        return (self.call_id, self.leg, self.seq, self.writer)
