@@ -1,0 +1,258 @@
+"""What services hold: a log that a call never waits for beyond a budget, and that never makes a call fail.
+
+Ringing never waits for durability (protocol.md J4). An append that is not acknowledged within the budget is
+*unknown*: its record goes to a bounded queue in memory as well (J5, J6) and the caller hears `not_durable`. One
+back-fill task appends the queue again, in the order of each key, when the log is back, re-stamped with its age. An
+unknown append that is acknowledged after all leaves the queue, so most of them make no duplicate; readers drop the
+rest by event id.
+
+When the queue is full, the oldest facts stay and the new one is counted and dropped. The oldest facts open debts and
+the newer ones mostly settle them: to lose an opening is to forget a caller, to lose a settlement is to ring somebody
+back for nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from services.journal import Durability, Follower, Log, Topic
+from services.journal.backlog import Append, Backlog
+
+BACKFILL_PAUSE_FIRST_S = 0.05
+BACKFILL_PAUSE_MAX_S = 1.0
+BACKFILL_WINDOW_MAX = 256
+
+
+class Happening(StrEnum):
+    """What became of a record, for metrics and logs."""
+
+    ACKED = "acked"  # within the budget
+    ACKED_LATE = "acked_late"  # after the budget: it left the queue without being appended again
+    OVER_BUDGET = "over_budget"  # unknown for now: it went to the queue as well
+    REFUSED = "refused"  # surely not written, or the log gave up: it went to the queue
+    HELD_BACK = "held_back"  # an earlier record of its key waits in the queue: it went straight there
+    BACKFILLED = "backfilled"
+    REPLACED = "replaced"  # a newer record of its key took its place in the queue (compacted topics only)
+    OVERFLOWED = "overflowed"  # the queue was full, or the journal closed: this record is lost
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEvent:
+    """`waited_s`: since the append began. `queued`: the records in the queue now."""
+
+    happening: Happening
+    topic: Topic
+    waited_s: float
+    queued: int
+
+
+def _drop_event(event: JournalEvent) -> None:
+    """Nobody listens."""
+
+
+class Journal:
+    """See the module. `restamp(value, age_ms)` returns the record with its age written into it; it must not raise."""
+
+    def __init__(
+        self,
+        log: Log,
+        *,
+        restamp: Callable[[bytes, int], bytes],
+        budget_s: float = 0.050,
+        queue_facts_max: int = 10_000,
+        on_event: Callable[[JournalEvent], None] = _drop_event,
+    ) -> None:
+        self._log = log
+        self._restamp = restamp
+        self._budget_s = budget_s
+        self._on_event = on_event
+        self._under_way = 0  # neither acknowledged nor in the queue
+        self._budgets: deque[Append] = deque()  # in order of `begun`, and so of their budgets' ends
+        self._budget_timer: asyncio.TimerHandle | None = None
+        self._backlog = Backlog(queue_facts_max)
+        self._backfill: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+
+    @property
+    def queued(self) -> int:
+        """How many records wait in memory."""
+        return len(self._backlog)
+
+    async def start(self) -> None:
+        """Start the log. Does not raise because it is absent."""
+        await self._log.start()
+
+    async def append(self, topic: Topic, key: str, value: bytes) -> Durability:
+        """Append, and wait for the acknowledgement within the budget.
+
+        Never raises. The record goes its way even if the caller is cancelled meanwhile.
+        """
+        append = self._begin(topic, key, value)
+        if append.acked is None:
+            return Durability.NOT_DURABLE
+        append.caller = asyncio.get_running_loop().create_future()
+        return await append.caller
+
+    def append_soon(self, topic: Topic, key: str, value: bytes) -> None:
+        """Append in the same way, with nobody waiting. `close` waits for it."""
+        self._begin(topic, key, value)
+
+    def follow(
+        self, topic: Topic, since_ms: int | None = None, *, offsets: Mapping[int, int] | None = None
+    ) -> Follower:
+        """See `Log.follow`."""
+        return self._log.follow(topic, since_ms, offsets=offsets)
+
+    def health(self) -> str | None:
+        """None when well, else the reason in one line, for `/readyz`."""
+        reason = self._log.health()
+        if self._backlog:
+            return f"{reason or 'the log was away'}; {len(self._backlog)} facts wait in memory"
+        return reason
+
+    async def close(self, limit_s: float = 5.0) -> int:
+        """Drain what is under way and queued, at most `limit_s`, then close the log.
+
+        Returns how many records were lost.
+        """
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._idle.wait()
+        except TimeoutError:
+            pass  # what did not land in time is counted below
+        self._closed = True
+        if self._backfill is not None:
+            self._backfill.cancel()
+            await asyncio.wait({self._backfill})
+        lost = len(self._backlog) + self._under_way
+        for append in list(self._backlog):
+            self._leave_queue(append, Happening.OVERFLOWED)
+        await self._log.close()
+        return lost
+
+    def _begin(self, topic: Topic, key: str, value: bytes) -> Append:
+        """Hand a record to the log. Its `acked` is None when it went to the queue, or is lost, instead."""
+        loop = asyncio.get_running_loop()
+        append = Append(topic, key, value, loop.time())
+        if self._closed or self._backlog.holds_key(topic, key):
+            self._enqueue(append, Happening.HELD_BACK)
+            return append
+        self._idle.clear()
+        self._under_way += 1
+        append.acked = self._log.append(topic, key, value)
+        append.acked.add_done_callback(lambda acked: self._acked(append, acked))
+        self._budgets.append(append)
+        if self._budget_timer is None:
+            self._budget_timer = loop.call_at(append.begun + self._budget_s, self._end_budgets)
+        return append
+
+    def _acked(self, append: Append, acked: asyncio.Future[None]) -> None:
+        """The log has answered the first attempt, within the budget or long after it."""
+        well = _landed(acked)
+        if append in self._backlog:
+            if well:
+                self._leave_queue(append, Happening.ACKED_LATE)
+        elif append.acked is acked:
+            self._under_way -= 1
+            append.acked = None
+            if well:
+                self._tell(Happening.ACKED, append)
+                append.answer(Durability.DURABLE)
+            else:
+                self._enqueue(append, Happening.REFUSED)
+                append.answer(Durability.NOT_DURABLE)
+            self._note_idle()
+
+    def _end_budgets(self) -> None:
+        """Stop waiting for what is over its budget. One timer serves all appends, since their budgets end in order."""
+        loop = asyncio.get_running_loop()
+        self._budget_timer = None
+        while self._budgets:
+            append = self._budgets[0]
+            if append.acked is not None:
+                ends_at = append.begun + self._budget_s
+                if ends_at > loop.time():
+                    self._budget_timer = loop.call_at(ends_at, self._end_budgets)
+                    break
+                self._under_way -= 1
+                if not self._enqueue(append, Happening.OVER_BUDGET):
+                    append.acked = None
+                append.answer(Durability.NOT_DURABLE)
+            self._budgets.popleft()
+        self._note_idle()
+
+    def _enqueue(self, append: Append, why: Happening) -> bool:
+        older = self._backlog.older_version(append)
+        if older is not None:
+            self._leave_queue(older, Happening.REPLACED)
+        if self._closed or not self._backlog.put(append):
+            self._tell(Happening.OVERFLOWED, append)
+            return False
+        self._idle.clear()
+        self._tell(why, append)
+        if self._backfill is None or self._backfill.done():
+            self._backfill = asyncio.get_running_loop().create_task(self._drain(), name="journal back-fill")
+            self._backfill.add_done_callback(_raise_in_the_open)
+        return True
+
+    def _leave_queue(self, append: Append, why: Happening) -> None:
+        self._backlog.remove(append)
+        self._tell(why, append)
+        self._note_idle()
+
+    async def _drain(self) -> None:
+        """Append the queue again until it is empty: a probe of one record, then ever larger windows while all goes well."""
+        pause_s = BACKFILL_PAUSE_FIRST_S
+        window_max = 1
+        while self._backlog:
+            if await self._drain_window(window_max):
+                pause_s = BACKFILL_PAUSE_FIRST_S
+                window_max = min(window_max * 2, BACKFILL_WINDOW_MAX)
+            else:
+                window_max = 1
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, BACKFILL_PAUSE_MAX_S)
+
+    async def _drain_window(self, window_max: int) -> bool:
+        """Append one window and wait for the log's answers. True if all of it left the queue.
+
+        Where the first attempt is still unknown, its answer is waited for: appending again meanwhile would only make
+        the duplicate certain. The log's own deadline bounds this.
+        """
+        window = self._backlog.next_window(window_max)
+        answers = [self._answer_to(append) for append in window]
+        await asyncio.wait(answers)
+        for append, answer in zip(window, answers, strict=True):
+            if _landed(answer) and append in self._backlog:
+                self._leave_queue(append, Happening.BACKFILLED)
+        return not any(append in self._backlog for append in window)
+
+    def _answer_to(self, append: Append) -> asyncio.Future[None]:
+        if append.acked is None or append.acked.done():
+            age_ms = int((asyncio.get_running_loop().time() - append.begun) * 1000)
+            append.acked = self._log.append(append.topic, append.key, self._restamp(append.value, age_ms))
+        return append.acked
+
+    def _note_idle(self) -> None:
+        if not self._under_way and not self._backlog:
+            self._idle.set()
+
+    def _tell(self, happening: Happening, append: Append) -> None:
+        waited_s = asyncio.get_running_loop().time() - append.begun
+        self._on_event(JournalEvent(happening, append.topic, waited_s, len(self._backlog)))
+
+
+def _landed(acked: asyncio.Future[None]) -> bool:
+    return not acked.cancelled() and acked.exception() is None
+
+
+def _raise_in_the_open(task: asyncio.Task[None]) -> None:
+    """A mistake in `restamp` reaches the loop's exception handler at once, not when the garbage is collected."""
+    if not task.cancelled():
+        task.result()
