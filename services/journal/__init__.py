@@ -92,7 +92,7 @@ class Follower(Protocol):
 
     @property
     def gaps(self) -> list[Gap]:
-        """What was wanted and is gone from the log (retention was shorter than the pause), oldest first, at most 100."""
+        """What was wanted and is gone from the log (retention was shorter than the pause), oldest first."""
         ...
 
     async def start(self) -> None:

@@ -18,11 +18,12 @@ from services.journal.topics import TOPICS
 class Append:
     """One record on its way. Compared by identity.
 
-    begun: loop time. acked: the log's answer to the latest attempt; None when there is none to wait for.
+    begun: loop time. acked: the log's answer to the latest attempt, None before the first.
+    within_budget: it is neither acknowledged nor queued nor lost, and its budget runs.
     caller: whoever waits for the durability, if anybody.
     """
 
-    __slots__ = ("acked", "begun", "caller", "key", "topic", "value")
+    __slots__ = ("acked", "begun", "caller", "key", "topic", "value", "within_budget")
 
     def __init__(self, topic: Topic, key: str, value: bytes, begun: float) -> None:
         self.topic = topic
@@ -31,6 +32,7 @@ class Append:
         self.begun = begun
         self.acked: asyncio.Future[None] | None = None
         self.caller: asyncio.Future[Durability] | None = None
+        self.within_budget = False
 
     def answer(self, durability: Durability) -> None:
         """Tell whoever waits."""

@@ -70,7 +70,7 @@ class Journal:
         self._restamp = restamp
         self._budget_s = budget_s
         self._on_event = on_event
-        self._under_way = 0  # neither acknowledged nor in the queue
+        self._under_way = 0  # appends within their budget
         self._budgets: deque[Append] = deque()  # in order of `begun`, and so of their budgets' ends
         self._budget_timer: asyncio.TimerHandle | None = None
         self._backlog = Backlog(queue_facts_max)
@@ -94,7 +94,7 @@ class Journal:
         Never raises. The record goes its way even if the caller is cancelled meanwhile.
         """
         append = self._begin(topic, key, value)
-        if append.acked is None:
+        if not append.within_budget:
             return Durability.NOT_DURABLE
         append.caller = asyncio.get_running_loop().create_future()
         return await append.caller
@@ -137,7 +137,7 @@ class Journal:
         return lost
 
     def _begin(self, topic: Topic, key: str, value: bytes) -> Append:
-        """Hand a record to the log. Its `acked` is None when it went to the queue, or is lost, instead."""
+        """Hand a record to the log, or straight to the queue."""
         loop = asyncio.get_running_loop()
         append = Append(topic, key, value, loop.time())
         if self._closed or self._backlog.holds_key(topic, key):
@@ -145,6 +145,7 @@ class Journal:
             return append
         self._idle.clear()
         self._under_way += 1
+        append.within_budget = True
         append.acked = self._log.append(topic, key, value)
         append.acked.add_done_callback(lambda acked: self._acked(append, acked))
         self._budgets.append(append)
@@ -158,9 +159,9 @@ class Journal:
         if append in self._backlog:
             if well:
                 self._leave_queue(append, Happening.ACKED_LATE)
-        elif append.acked is acked:
+        elif append.within_budget:
             self._under_way -= 1
-            append.acked = None
+            append.within_budget = False
             if well:
                 self._tell(Happening.ACKED, append)
                 append.answer(Durability.DURABLE)
@@ -175,31 +176,30 @@ class Journal:
         self._budget_timer = None
         while self._budgets:
             append = self._budgets[0]
-            if append.acked is not None:
+            if append.within_budget:
                 ends_at = append.begun + self._budget_s
                 if ends_at > loop.time():
                     self._budget_timer = loop.call_at(ends_at, self._end_budgets)
                     break
                 self._under_way -= 1
-                if not self._enqueue(append, Happening.OVER_BUDGET):
-                    append.acked = None
+                append.within_budget = False
+                self._enqueue(append, Happening.OVER_BUDGET)
                 append.answer(Durability.NOT_DURABLE)
             self._budgets.popleft()
         self._note_idle()
 
-    def _enqueue(self, append: Append, why: Happening) -> bool:
+    def _enqueue(self, append: Append, why: Happening) -> None:
         older = self._backlog.older_version(append)
         if older is not None:
             self._leave_queue(older, Happening.REPLACED)
         if self._closed or not self._backlog.put(append):
             self._tell(Happening.OVERFLOWED, append)
-            return False
+            return
         self._idle.clear()
         self._tell(why, append)
         if self._backfill is None or self._backfill.done():
             self._backfill = asyncio.get_running_loop().create_task(self._drain(), name="journal back-fill")
             self._backfill.add_done_callback(_raise_in_the_open)
-        return True
 
     def _leave_queue(self, append: Append, why: Happening) -> None:
         self._backlog.remove(append)
@@ -207,7 +207,7 @@ class Journal:
         self._note_idle()
 
     async def _drain(self) -> None:
-        """Append the queue again until it is empty: a probe of one record, then ever larger windows while all goes well."""
+        """Append the queue again until it is empty: one record as a probe, then larger windows while all goes well."""
         pause_s = BACKFILL_PAUSE_FIRST_S
         window_max = 1
         while self._backlog:
@@ -237,6 +237,7 @@ class Journal:
         if append.acked is None or append.acked.done():
             age_ms = int((asyncio.get_running_loop().time() - append.begun) * 1000)
             append.acked = self._log.append(append.topic, append.key, self._restamp(append.value, age_ms))
+            append.acked.add_done_callback(_landed)  # looked at even if this task is cancelled meanwhile
         return append.acked
 
     def _note_idle(self) -> None:
