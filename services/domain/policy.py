@@ -32,3 +32,8 @@ class Divert:
 
 
 Verdict = Pass | Flag | Divert
+
+
+def suspicion(verdict: Verdict | None) -> int:
+    """The score that travels with the call, 0 to 100; 0 where nobody suspects anything."""
+    return verdict.score if isinstance(verdict, Flag) else 0

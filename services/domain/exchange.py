@@ -1,0 +1,166 @@
+"""What goes into a call's machine and what comes out of it.
+
+Inputs are what the shell saw; effects are what it is to do, in order. Both are plain values, so that a test or the
+simulator can play the shell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.domain.events import FactKind, Failure, Where
+from services.domain.ladder import Destination, Rung
+from services.domain.policy import Verdict
+
+# Inputs: what the shell saw.
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """The firewall's verdict; None where it gave none within its budget: the call goes on unscreened."""
+
+    verdict: Verdict | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """Where to; None where there is no PSAP to try."""
+
+    destination: Destination | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rang:
+    attempt: str
+    where: Where
+
+
+@dataclass(frozen=True, slots=True)
+class PersonAnswered:
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonConnected:
+    attempt: str
+    where: Where
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    attempt: str
+    failure: Failure
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerConfirmed:
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerHungUp:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class StreamBroke:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """The deadline has come."""
+
+
+Input = (
+    Screened
+    | Routed
+    | Rang
+    | PersonAnswered
+    | PersonConnected
+    | AttemptFailed
+    | CallerConfirmed
+    | CallerHungUp
+    | StreamBroke
+    | TimePassed
+)
+
+# Effects: what the shell is to do.
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Ask the firewall."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindRoute:
+    """Ask the router."""
+
+    excluded: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """Open an attempt at this rung."""
+
+    attempt: str
+    rung: Rung
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    attempt: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Append a fact."""
+
+    kind: FactKind
+    reason: str = ""
+    due_in_ms: int = 0
+    settled: bool = False
+    attempt: str = ""
+    where: Where | None = None
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SayWaiting:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SayRinging:
+    attempt: str
+    where: Where
+
+
+@dataclass(frozen=True, slots=True)
+class SayConnecting:
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True)
+class SayConnected:
+    attempt: str
+    where: Where
+
+
+@dataclass(frozen=True, slots=True)
+class SayDiverting:
+    reason: str
+
+
+Say = SayWaiting | SayRinging | SayConnecting | SayConnected | SayDiverting
+Effect = Screen | FindRoute | Ring | Connect | Release | Remember | Say

@@ -1,0 +1,144 @@
+"""The ladder: whom to ring next when a rung has failed. Never a hang-up while a caller is on the line (protocol.md R6).
+
+A PSAP that is *not there* (unreachable, not attached, does not answer) still has people: its own administrative lines
+come next, then an alternate. A PSAP that is *there but cannot* (full, refused) has its people busy: the alternate comes
+first, then its lines. Last the region's desk, then a pause, and up again from the bottom with everything forgiven.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from services.domain.events import Failure
+
+REGION_DESK: Final = "region"
+GATEWAYS_TRIED_MAX: Final = 2
+
+_BUSY: Final = frozenset({Failure.FULL, Failure.REFUSED})
+_NOT_THERE: Final = frozenset({Failure.UNREACHABLE, Failure.NOT_ATTACHED})
+
+
+@dataclass(frozen=True, slots=True)
+class RingPsap:
+    """Ring a PSAP's call-takers through the gateway at this address."""
+
+    psap_id: str
+    gateway: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DialLines:
+    """Dial the administrative lines of a PSAP or desk, in their order."""
+
+    owner: str
+    reason: str
+    last: bool = False
+    """The last rung: what rings lower down is not given up for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskRoute:
+    """Ask where to, these PSAPs being out of the question."""
+
+    excluded: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Every rung has failed: wait, then climb again."""
+
+
+Rung = RingPsap | DialLines
+Step = Rung | AskRoute | Pause
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A route as the ladder sees it; no gateways and not reachable means its lines come first."""
+
+    psap_id: str
+    gateways: tuple[str, ...]
+    reachable: bool
+    reason: str
+
+
+class _Target:
+    """A PSAP on this round's ladder, and what became of it."""
+
+    def __init__(self, destination: Destination) -> None:
+        self.psap_id = destination.psap_id
+        self.reason = destination.reason
+        self.gateways = list(destination.gateways[:GATEWAYS_TRIED_MAX]) if destination.reachable else []
+        self.failure = Failure.UNREACHABLE
+        self.lines_dialled = False
+
+    def failed(self, failure: Failure) -> None:
+        """The gateway at the head has failed; what the PSAP itself said goes for every gateway."""
+        self.failure = failure
+        if failure in _NOT_THERE:
+            del self.gateways[:1]
+        else:
+            self.gateways.clear()
+
+
+class Ladder:
+    """One call's way up. `climb` says the next step; `found`, `failed` and `again` say what became of it."""
+
+    def __init__(self, desk: str = "", desk_reason: str = "") -> None:
+        self._desk = desk
+        self._desk_reason = desk_reason
+        self._targets: list[_Target | None] = []  # the primary, then the alternate; None where none was found
+        self._dialled: set[str] = set()
+        self.rounds = 1
+
+    def climb(self) -> Step:
+        """The next step. Pure: asked twice it answers the same, until told what became of the step."""
+        if self._desk and self._desk not in self._dialled:
+            return DialLines(self._desk, self._desk_reason or "policy")
+        if not self._targets:
+            return AskRoute(())
+        primary = self._targets[0]
+        if primary is None:
+            return self._top()
+        if primary.gateways:
+            return RingPsap(primary.psap_id, primary.gateways[0], primary.reason)
+        if primary.failure not in _BUSY and not primary.lines_dialled:
+            return DialLines(primary.psap_id, primary.failure)
+        if len(self._targets) == 1:
+            return AskRoute((primary.psap_id,))
+        alternate = self._targets[1]
+        if alternate is not None and alternate.gateways:
+            return RingPsap(alternate.psap_id, alternate.gateways[0], alternate.reason)
+        for target in (primary, alternate):
+            if target is not None and not target.lines_dialled:
+                return DialLines(target.psap_id, target.failure)
+        return self._top()
+
+    def found(self, destination: Destination | None) -> None:
+        """The answer to AskRoute; None when there is no PSAP to try."""
+        self._targets.append(None if destination is None else _Target(destination))
+
+    def failed(self, rung: Rung, failure: Failure) -> None:
+        """This rung did not bring the call to a person (or has rung long enough)."""
+        if isinstance(rung, RingPsap):
+            for target in self._targets:
+                if target is not None and target.psap_id == rung.psap_id and rung.gateway in target.gateways[:1]:
+                    target.failed(failure)
+            return
+        self._dialled.add(rung.owner)
+        for target in self._targets:
+            if target is not None and target.psap_id == rung.owner:
+                target.lines_dialled = True
+
+    def again(self) -> None:
+        """After a pause: everything is forgiven, the desk of a policy apart (it has had its turn)."""
+        self._targets.clear()
+        self._dialled = {self._desk} if self._desk else set()
+        self.rounds += 1
+
+    def _top(self) -> Step:
+        if REGION_DESK not in self._dialled:
+            return DialLines(REGION_DESK, "ladder_exhausted", last=True)
+        return Pause()
