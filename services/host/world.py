@@ -1,7 +1,8 @@
 """The world as a service sees it: the ports that it is given, and nothing else.
 
-`throughline run` builds a World of real parts, a test or the simulator one of memory and virtual time; the service's own
-code is the same. Time is not in it: `loop.time()` and asyncio's timers are the clock, so that a virtual loop is enough.
+`throughline run` builds a World of real parts, a test or the simulator one of memory and virtual time; the service's
+own code is the same. Time is not in it: `loop.time()` and asyncio's timers are the clock, so that a virtual loop is
+enough.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import structlog
 from prometheus_client import CollectorRegistry
 
+from services.host.files import Files
 from services.host.network import Network
 from services.journal import Log
 
@@ -31,5 +33,6 @@ class World:
     wall_ms: Callable[[], int]
     """Wall clock in milliseconds since 1970; for records, never for timers."""
     random: random.Random
+    files: Files
     registry: CollectorRegistry
     logger: structlog.stdlib.BoundLogger

@@ -1,0 +1,1 @@
+"""One process's life: run, drain, health, logs, exposition, clock, network."""
