@@ -1,0 +1,126 @@
+"""Facts as the bytes of a record on `calls`, and back.
+
+The envelope is frozen across versions (protocol.md J1): a kind that this version does not know becomes
+`FactKind.UNKNOWN`, and its due time and settlement still count. Whatever must survive a version that does not know it
+(a fact that waits for Kafka) is never decoded and encoded again, only re-stamped.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from google.protobuf.message import DecodeError
+from throughline.v1 import fact_pb2, place_pb2
+
+from services.domain.events import Conductor, Fact, FactKind, Where
+from services.wire import offers, verdicts
+from services.wire.methods import Unreadable, parse
+
+FACT_BYTES_MAX: Final = 1024 * 1024
+"""What a broker takes in one record by default; a reader believes nothing larger."""
+
+_KIND: Final = {
+    fact_pb2.FACT_KIND_OFFERED: FactKind.OFFERED,
+    fact_pb2.FACT_KIND_SCREENED: FactKind.SCREENED,
+    fact_pb2.FACT_KIND_ROUTED: FactKind.ROUTED,
+    fact_pb2.FACT_KIND_ATTEMPTING: FactKind.ATTEMPTING,
+    fact_pb2.FACT_KIND_RINGING: FactKind.RINGING,
+    fact_pb2.FACT_KIND_DELIVERY_FAILED: FactKind.DELIVERY_FAILED,
+    fact_pb2.FACT_KIND_WAITING: FactKind.WAITING,
+    fact_pb2.FACT_KIND_DIVERTING: FactKind.DIVERTING,
+    fact_pb2.FACT_KIND_ANSWERED: FactKind.ANSWERED,
+    fact_pb2.FACT_KIND_DIVERTED: FactKind.DIVERTED,
+    fact_pb2.FACT_KIND_CALLER_LOST: FactKind.CALLER_LOST,
+    fact_pb2.FACT_KIND_ABANDONED: FactKind.ABANDONED,
+    fact_pb2.FACT_KIND_TAKEN_OVER: FactKind.TAKEN_OVER,
+    fact_pb2.FACT_KIND_CALLBACK_DUE: FactKind.CALLBACK_DUE,
+    fact_pb2.FACT_KIND_CALLBACK_ATTEMPTED: FactKind.CALLBACK_ATTEMPTED,
+    fact_pb2.FACT_KIND_CALLED_BACK: FactKind.CALLED_BACK,
+    fact_pb2.FACT_KIND_RECONNECTED: FactKind.RECONNECTED,
+    fact_pb2.FACT_KIND_CLOSED_BY_HUMAN: FactKind.CLOSED_BY_HUMAN,
+    fact_pb2.FACT_KIND_ENDED: FactKind.ENDED,
+}
+_KIND_PB: Final = {kind: number for number, kind in _KIND.items()} | {FactKind.UNKNOWN: fact_pb2.FACT_KIND_UNSPECIFIED}
+
+
+def encode(fact: Fact) -> bytes:
+    """The record's value."""
+    message = fact_pb2.Fact(
+        call_id=fact.call_id,
+        leg=fact.leg,
+        seq=fact.seq,
+        writer=fact.writer,
+        kind=_KIND_PB[fact.kind],
+        at_ms=fact.at_ms,
+        reason=fact.reason,
+        age_ms=fact.age_ms,
+        due_in_ms=fact.due_in_ms,
+        settled=fact.settled,
+        caller_hash=fact.caller_hash,
+        i3_call_id=fact.i3_call_id,
+        i3_incident_id=fact.i3_incident_id,
+        test=fact.test,
+        attempt=fact.attempt,
+    )
+    if fact.conductor is not None:
+        message.conductor.address = fact.conductor.address
+        message.conductor.incarnation = fact.conductor.incarnation
+        message.conductor.SetInParent()
+    if fact.offer is not None:
+        message.offer.CopyFrom(offers.to_wire(fact.offer))
+    if fact.where is not None:
+        message.where.CopyFrom(where_to_wire(fact.where))
+    if fact.verdict is not None:
+        message.verdict.CopyFrom(verdicts.to_wire(fact.verdict))
+    return message.SerializeToString()
+
+
+def decode(raw: bytes) -> Fact:
+    """The fact of a record; raises Unreadable where the bytes are no fact, or one without a call."""
+    message = parse(fact_pb2.Fact, raw, FACT_BYTES_MAX)
+    if not message.call_id:
+        raise Unreadable("a fact that names no call", raw)
+    conductor = message.conductor if message.HasField("conductor") else None
+    return Fact(
+        message.call_id,
+        message.leg,
+        message.seq,
+        message.writer,
+        _KIND.get(message.kind, FactKind.UNKNOWN),
+        message.at_ms,
+        message.reason,
+        message.age_ms,
+        message.due_in_ms,
+        message.settled,
+        Conductor(conductor.address, conductor.incarnation) if conductor is not None else None,
+        message.caller_hash,
+        message.i3_call_id,
+        message.i3_incident_id,
+        message.test,
+        offers.to_domain(message.offer) if message.HasField("offer") else None,
+        message.attempt,
+        where_to_domain(message.where) if message.HasField("where") else None,
+        verdicts.to_domain(message.verdict) if message.HasField("verdict") else None,
+    )
+
+
+def restamp(raw: bytes, age_ms: int) -> bytes:
+    """The same fact with its age written into it, fields of newer versions kept. Never raises: bytes that are no fact
+    stay as they are."""
+    message = fact_pb2.Fact()
+    try:
+        message.ParseFromString(raw)
+    except DecodeError:
+        return raw
+    message.age_ms = age_ms
+    return message.SerializeToString()
+
+
+def where_to_domain(message: place_pb2.Where) -> Where:
+    """Where a person answers."""
+    return Where(message.psap_id, message.line)
+
+
+def where_to_wire(where: Where) -> place_pb2.Where:
+    """The same as a message."""
+    return place_pb2.Where(psap_id=where.psap_id, line=where.line)
