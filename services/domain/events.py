@@ -1,7 +1,7 @@
 """Facts: what is remembered of a call (protocol.md, "Remembering").
 
-A fact is an envelope that every reader understands, frozen across versions (J1), and a few details. A call is the set of
-its facts; `books.py` folds it.
+A fact is an envelope that every reader understands, frozen across versions (J1), and a few details. A call is the set
+of its facts; `books.py` folds it.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from services.domain.place import Place
 TEST_URN: Final = "urn:service:test.sos"
 SOS_URN: Final = "urn:service:sos"
 _DIALLABLE: Final = re.compile(r"\+[1-9][0-9]{6,14}")
-_WITHOUT_SERVICE: Final = re.compile(r"\+1911[0-9]{7}")  # phones without service show 911 and part of their serial number
+_WITHOUT_SERVICE: Final = re.compile(r"\+1911[0-9]{7}")  # phones without service: 911 and part of a serial number
 
 
 class Attestation(StrEnum):

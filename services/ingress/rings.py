@@ -1,0 +1,144 @@
+"""One attempt as the conductor sees it: a conversation with a gateway (Deliver) or with failover (Divert).
+
+Whatever breaks on the way is an AttemptFailed for the machine; nothing is tried again here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from throughline.v1 import delivery_pb2
+
+from services.domain.events import Failure, Where
+from services.domain.exchange import AttemptFailed, Input, PersonAnswered, PersonConnected, Rang, Ring
+from services.domain.ladder import RingPsap
+from services.domain.offer import Offer
+from services.host.network import Broken, OpenedStream
+from services.ingress.neighbours import Neighbours
+from services.wire.methods import DELIVER, DIVERT
+
+RELEASE_WITHIN_S: Final = 1.0
+_FAILURE: Final = {
+    delivery_pb2.REJECTION_FULL: Failure.FULL,
+    delivery_pb2.REJECTION_REFUSED: Failure.REFUSED,
+    delivery_pb2.REJECTION_NO_ANSWER: Failure.NO_ANSWER,
+    delivery_pb2.REJECTION_UNREACHABLE: Failure.UNREACHABLE,
+    delivery_pb2.REJECTION_NOT_ATTACHED: Failure.NOT_ATTACHED,
+    delivery_pb2.REJECTION_SUPERSEDED: Failure.SUPERSEDED,
+    delivery_pb2.REJECTION_EXPIRED: Failure.EXPIRED,
+}
+
+
+class RingLine:
+    """One attempt's stream. `hear` is told what happens, at most one AttemptFailed or PersonConnected last."""
+
+    def __init__(self, ring: Ring, neighbours: Neighbours, hear: Callable[[Input], None]) -> None:
+        self.attempt = ring.attempt
+        self._ring = ring
+        self._neighbours = neighbours
+        self._hear = hear
+        self._released = False
+        self._rang = False
+        self._stream: OpenedStream[Any, Any] | None = None
+        self._request: Any = (
+            delivery_pb2.DeliverRequest if isinstance(ring.rung, RingPsap) else delivery_pb2.DivertRequest
+        )
+
+    async def run(self, offer: Offer, place: Any, suspicion: int, ring_s: float) -> None:
+        """Offers, and tells `hear` what comes back, until the attempt is over."""
+        rung = self._ring.rung
+        target = rung.psap_id if isinstance(rung, RingPsap) else rung.owner
+        ring_offer = delivery_pb2.RingOffer(
+            attempt=self.attempt,
+            call_id=offer.call_id,
+            leg=offer.leg,
+            psap_id=target,
+            caller=offer.caller,
+            place=place,
+            service_urn=offer.service_urn,
+            reason=rung.reason,
+            ring_ms=int(ring_s * 1000),
+            suspicion=suspicion,
+        )
+        if isinstance(rung, RingPsap):
+            try:
+                await self._converse(self._neighbours.network.open(rung.gateway, DELIVER), ring_offer)
+            except Broken as broken:
+                self._fail(Failure.UNREACHABLE, f"stream_{broken.status.lower()}")
+            return
+        failovers = self._neighbours.failovers
+        loop = asyncio.get_running_loop()
+        for address in failovers.in_turn(loop.time()):
+            try:
+                await self._converse(self._neighbours.network.open(address, DIVERT), ring_offer)
+            except Broken as broken:
+                failovers.unwell(address, loop.time())
+                if self._rang or self._released:
+                    self._fail(Failure.UNREACHABLE, f"stream_{broken.status.lower()}")
+                    return
+            else:
+                failovers.well(address)
+                return
+        self._fail(Failure.UNREACHABLE, "no_failover_is_well")
+
+    async def connect(self) -> None:
+        """The caller has confirmed."""
+        await self._say(self._request(connect=delivery_pb2.Connect(attempt=self.attempt)))
+
+    async def release(self, reason: str) -> None:
+        """Not wanted any more: says so, and cuts the stream if the other side does not end it within a second."""
+        self._released = True
+        await self._say(self._request(release=delivery_pb2.Release(attempt=self.attempt, reason=reason)))
+        await asyncio.sleep(RELEASE_WITHIN_S)
+        self.cut()
+
+    def cut(self) -> None:
+        """Walks away; to the other side that is a release as well."""
+        self._released = True
+        if self._stream is not None:
+            self._stream.cancel()
+
+    async def _say(self, message: Any) -> None:
+        if self._stream is None:
+            return
+        try:
+            await self._stream.write(message)
+        except Broken:
+            return  # the reading side tells the machine
+
+    async def _converse(self, stream: OpenedStream[Any, Any], offer: delivery_pb2.RingOffer) -> None:
+        """Until the neighbour has brought the attempt to its end; raises Broken where it is gone before that."""
+        self._stream = stream
+        try:
+            await stream.write(self._request(offer=offer))
+            while (message := await stream.read()) is not None:
+                if self._said(message):
+                    return
+        finally:
+            stream.cancel()
+        self._fail(Failure.UNREACHABLE, "stream_ended")
+
+    def _said(self, message: Any) -> bool:
+        """Passes one word on; True where it is the last."""
+        match message.WhichOneof("said"):
+            case "ringing":
+                self._rang = True
+                where = message.ringing.where
+                self._hear(Rang(self.attempt, Where(where.psap_id, where.line)))
+            case "answer":
+                self._hear(PersonAnswered(self.attempt))
+            case "connected":
+                where = message.connected.where
+                self._hear(PersonConnected(self.attempt, Where(where.psap_id, where.line)))
+                return True
+            case "rejected":
+                rejected = message.rejected
+                self._fail(_FAILURE.get(rejected.rejection, Failure.REFUSED), rejected.reason)
+                return True
+        return False
+
+    def _fail(self, failure: Failure, reason: str) -> None:
+        if not self._released:
+            self._hear(AttemptFailed(self.attempt, failure, reason))

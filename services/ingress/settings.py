@@ -1,0 +1,49 @@
+"""What an operator can set of an ingress."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from services.host.settings import Addresses, ServiceSettings
+
+
+class IngressSettings(ServiceSettings):
+    """Durations say their unit. The protocol's budgets are here to be seen; change them with a measurement in hand."""
+
+    service: ClassVar[str] = "ingress"
+
+    firewalls: Addresses = Field((), description="Firewalls to ask, host:port separated by commas. None: unscreened.")
+    routers: Addresses = Field((), description="Routers to ask, host:port separated by commas. None: own atlas.")
+    failovers: Addresses = Field((), description="Failover replicas that dial lines, host:port separated by commas.")
+    gateways: Addresses = Field(
+        (), description="PSAP gateways for the own atlas, when no router answers; host:port separated by commas."
+    )
+    screen_budget_ms: int = Field(
+        150, ge=1, le=5_000, description="Milliseconds to wait for a verdict; then the call goes on unscreened."
+    )
+    route_budget_ms: int = Field(
+        150, ge=1, le=5_000, description="Milliseconds to wait for a route; then the own atlas decides."
+    )
+    reach_budget_ms: int = Field(
+        300, ge=10, le=10_000, description="Milliseconds until a PSAP rings; then the next gateway or rung."
+    )
+    ring_timeout_ms: int = Field(
+        15_000, ge=100, le=300_000, description="Milliseconds that a PSAP or line rings before the next is rung too."
+    )
+    append_budget_ms: int = Field(
+        50, ge=1, le=5_000, description="Milliseconds to wait for the first fact's acknowledgement before `Accepted`."
+    )
+    offer_within_ms: int = Field(
+        5_000, ge=100, le=60_000, description="Milliseconds until a stream must have offered its call."
+    )
+    queue_facts_max: int = Field(
+        10_000, ge=1, description="Facts that wait in memory while Kafka is away; beyond it they are lost, counted."
+    )
+    caller_hash_key: str = Field(
+        "throughline",
+        min_length=1,
+        max_length=64,
+        description="Key of the hash that joins the calls of one caller; the same everywhere in an installation.",
+    )
