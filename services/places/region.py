@@ -2,6 +2,13 @@
 
 Every place gets an answer. Without a usable place, at sea, or outside the region, the call goes to the region's default
 PSAPs and the reason says why; it is never refused (domain.md: a missing or garbled location gets a default location).
+
+Measured for Massachusetts on one core: loading 60 ms; locating a circle in a town 19 us, one at sea or abroad 0.12 ms,
+the slowest outlines that we could make 4 ms. Measure it again with
+    python -m timeit -s "from pathlib import Path; from services.domain.place import Circle
+    from services.places.region import REGION_FILES, Region
+    region = Region.from_texts({name: Path('data/massachusetts', name).read_bytes() for name in REGION_FILES})
+    place = Circle(42.36, -71.06, 100)" "region.locate(place)"
 """
 
 from collections.abc import Mapping
