@@ -1,7 +1,7 @@
 """The machine of one call and leg: what decides over a caller lives here, in `transitions.py` and in `ladder.py`.
 
-Inputs go in with `now`, effects come out; nothing is awaited and nothing is looked up. What may follow what is the table
-in `transitions.py`; an input that has no row there changes nothing.
+Inputs go in with `now`, effects come out; nothing is awaited and nothing is looked up. What may follow what is the
+table in `transitions.py`; an input that has no row there changes nothing.
 
 An answer is a proposal (P4): it becomes a connection only when the caller's side confirms it, and a second answer is
 released. At ring time-out the next rung is offered while the first rings on (R6).

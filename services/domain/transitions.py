@@ -1,7 +1,7 @@
-"""The table of a call: for each state, the inputs that mean something there and the other states that they may lead to.
+"""The table of a call: for each state, the inputs that mean something there, and the other states they may lead to.
 
-This is the whole of what may happen to a call. `call.py` holds itself to it at every step, an input without a row changes
-nothing, and the diagram in docs/follow-a-call.md is drawn from it.
+This is the whole of what may happen to a call. `call.py` holds itself to it at every step, an input without a row
+changes nothing, and the diagram in docs/follow-a-call.md is drawn from it.
 """
 
 from __future__ import annotations

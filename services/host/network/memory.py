@@ -7,6 +7,7 @@ every host of it shares the instance.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -27,13 +28,19 @@ class _Pipe:
     def __init__(self, latency_s: float) -> None:
         self._latency_s = latency_s
         self._queue: asyncio.Queue[bytes | Broken | None] = asyncio.Queue()
+        self._under_way: deque[bytes | Broken | None] = deque()
         self.closed = False
 
     def put(self, item: bytes | Broken | None) -> None:
         if self._latency_s:
-            asyncio.get_running_loop().call_later(self._latency_s, self._queue.put_nowait, item)
+            # Timers of one instant fire in any order; the head of the line is delivered, whichever timer comes first.
+            self._under_way.append(item)
+            asyncio.get_running_loop().call_later(self._latency_s, self._deliver)
         else:
             self._queue.put_nowait(item)
+
+    def _deliver(self) -> None:
+        self._queue.put_nowait(self._under_way.popleft())
 
     async def get(self) -> bytes | Broken | None:
         item = await self._queue.get()
