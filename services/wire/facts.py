@@ -78,8 +78,8 @@ def encode(fact: Fact) -> bytes:
 def decode(raw: bytes) -> Fact:
     """The fact of a record; raises Unreadable where the bytes are no fact, or one without a call."""
     message = parse(fact_pb2.Fact, raw, FACT_BYTES_MAX)
-    if not message.call_id:
-        raise Unreadable("a fact that names no call", raw)
+    if not offers.call_id_or_none(message.call_id):
+        raise Unreadable("a fact that names no call by an id that could be one", raw)
     conductor = message.conductor if message.HasField("conductor") else None
     return Fact(
         message.call_id,

@@ -32,11 +32,10 @@ _ATTESTATION_PB: Final = {attestation: number for number, attestation in _ATTEST
 
 
 def to_domain(message: call_pb2.Offer) -> Offer:
-    """The offer as believed. A call_id past 128 characters counts as none (to cut it could make two calls one): the
-    caller of this function mints one where it is empty. A leg of 0 is the first leg."""
-    call_id = message.call_id
+    """The offer as believed. Its call_id is empty where there is none (`call_id_or_none`): the caller of this function
+    mints one. A leg of 0 is the first leg."""
     return Offer(
-        call_id if len(call_id) <= CALL_ID_CHARS_MAX else "",
+        call_id_or_none(message.call_id),
         message.leg or 1,
         message.caller[:TEXT_CHARS_MAX],
         message.service_urn[:TEXT_CHARS_MAX],
@@ -47,6 +46,14 @@ def to_domain(message: call_pb2.Offer) -> Offer:
         message.i3_call_id[:TEXT_CHARS_MAX],
         message.i3_incident_id[:TEXT_CHARS_MAX],
     )
+
+
+def call_id_or_none(text: str) -> str:
+    """The id, or an empty text where it is past 128 characters or has characters that cannot be shown.
+
+    It becomes a key, a row and a word in logs and terminals; to cut or clean it could make two calls one.
+    """
+    return text if len(text) <= CALL_ID_CHARS_MAX and text.isprintable() else ""
 
 
 def to_wire(offer: Offer) -> call_pb2.Offer:

@@ -16,7 +16,7 @@ from throughline.v1 import place_pb2
 from services.domain.offer import Attestation, Offer
 from services.domain.place import Place
 from services.wire.methods import PARSE_BYTES_MAX
-from services.wire.offers import CALL_ID_CHARS_MAX, POLYGON_TOO_LARGE, TEXT_CHARS_MAX, place_to_domain
+from services.wire.offers import CALL_ID_CHARS_MAX, POLYGON_TOO_LARGE, TEXT_CHARS_MAX, call_id_or_none, place_to_domain
 
 FIELDS_MAX: Final = 64
 _TEXT_BYTES_MAX: Final = TEXT_CHARS_MAX * 4
@@ -69,10 +69,9 @@ def _offer_within(raw: memoryview) -> memoryview:
 
 def _call_id(value: memoryview) -> str:
     try:
-        call_id = str(value[: CALL_ID_CHARS_MAX * 4 + 1], "utf-8")
+        return call_id_or_none(str(value[: CALL_ID_CHARS_MAX * 4 + 1], "utf-8"))
     except UnicodeDecodeError:
         return ""
-    return call_id if len(call_id) <= CALL_ID_CHARS_MAX else ""
 
 
 def _place(value: memoryview) -> Place:

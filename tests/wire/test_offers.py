@@ -24,7 +24,9 @@ places = st.one_of(
 )
 any_offers = st.builds(
     Offer,
-    call_id=st.text(st.characters(exclude_categories=["Cs"]), max_size=offers.CALL_ID_CHARS_MAX),
+    call_id=st.text(st.characters(exclude_categories=["Cs"]), max_size=offers.CALL_ID_CHARS_MAX).filter(
+        str.isprintable
+    ),
     leg=st.integers(1, 2**32 - 1),
     caller=texts,
     service_urn=texts,
@@ -78,6 +80,11 @@ def test_an_id_past_the_limit_counts_as_none_and_a_text_is_cut() -> None:
     """Two long ids with the same beginning must not become one call."""
     offer = offers.to_domain(call_pb2.Offer(call_id="a" * (offers.CALL_ID_CHARS_MAX + 1), caller="1" * 60_000))
     assert (offer.call_id, offer.leg, len(offer.caller)) == ("", 1, offers.TEXT_CHARS_MAX)
+
+
+def test_an_id_that_cannot_be_shown_counts_as_none() -> None:
+    """It would rewrite an operator's terminal, or end a text in a database early."""
+    assert [offers.call_id_or_none(text) for text in ("c-1 é", "c\x1b[2J", "c\0", "")] == ["c-1 é", "", "", ""]
 
 
 @given(any_offers)
