@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -23,12 +24,17 @@ def child(part: str) -> list[str]:
 def root(folder: Path) -> None:
     """Three kinds of children, a wrapper round a foreign program, one round a stubborn one, and the folder's keeper."""
     lifeline = Lifeline()
-    lifeline.spawn(wrapped([], remove=folder))
-    lifeline.spawn(child("graceful"))
-    lifeline.spawn(child("stubborn"))
-    lifeline.spawn(wrapped(FOREIGN))
-    lifeline.spawn(child("parent"))
-    lifeline.spawn(wrapped(STUBBORN))
+    for command in (
+        wrapped([], remove=folder),
+        child("graceful"),
+        child("stubborn"),
+        wrapped(FOREIGN),
+        child("parent"),
+        wrapped(STUBBORN),
+    ):
+        lifeline.spawn(
+            command, stdout=subprocess.DEVNULL
+        )  # the test must hear the end of the root, not of the last one
     print("whole", flush=True)
     time.sleep(600)
 

@@ -54,7 +54,10 @@ async def until_nothing_lives(mark: str, killed_at: float, folder: Path) -> None
     try:
         await until(lambda: not living(mark) and not folder.exists(), killed_at + LIMIT_S - time.monotonic())
     except TimeoutError:
-        pytest.fail(f"left after {LIMIT_S} s: {living(mark)}; the folder is there: {os.path.exists(folder)}")  # noqa: ASYNC240
+        left = living(mark)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        pytest.fail(f"left after {LIMIT_S} s: {left}; the folder is there: {os.path.exists(folder)}")  # noqa: ASYNC240
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
