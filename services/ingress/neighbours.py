@@ -116,7 +116,8 @@ class Neighbours:
         self._metrics.routed.labels("router").inc()
         if not answer.psap_id:
             return Routed(None, answer.reason)
-        found = Destination(answer.psap_id, tuple(answer.gateways), answer.reachable, answer.reason)
+        gateways = tuple(answer.gateways) or self._gateways  # a router that has heard of none yet
+        found = Destination(answer.psap_id, gateways, answer.reachable, answer.reason)
         return Routed(found, answer.reason)
 
     def _own_route(self, offer: Offer, excluded: tuple[str, ...]) -> Routed:

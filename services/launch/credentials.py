@@ -1,4 +1,4 @@
-"""Secrets of a local installation: a token file for each PSAP, and the table of their hashes that gateways read (R2)."""
+"""Secrets of a local installation: a token file for each PSAP, and the table of hashes that gateways read (R2)."""
 
 from __future__ import annotations
 
