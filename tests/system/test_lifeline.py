@@ -50,14 +50,14 @@ async def until(fact: Callable[[], bool], limit_s: float) -> None:
 
 
 async def until_nothing_lives(mark: str, killed_at: float, folder: Path) -> None:
-    """Wait for the fact, and say what is left if it does not come in time."""
+    """Wait for the fact, say what is left if it does not come in time, and end that."""
     try:
         await until(lambda: not living(mark) and not folder.exists(), killed_at + LIMIT_S - time.monotonic())
     except TimeoutError:
-        left = living(mark)
-        for pid in left:
+        pytest.fail(f"left after {LIMIT_S} s: {living(mark)}; the folder is there: {os.path.exists(folder)}")  # noqa: ASYNC240
+    finally:
+        for pid in living(mark):
             os.kill(pid, signal.SIGKILL)
-        pytest.fail(f"left after {LIMIT_S} s: {left}; the folder is there: {os.path.exists(folder)}")  # noqa: ASYNC240
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
