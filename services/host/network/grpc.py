@@ -8,8 +8,12 @@ silently share a port.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Generic, TypeVar
+
+# Before the import, which reads it. The core's own lines are no JSON and say nothing that a status does not.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 from google.protobuf.message import Message
