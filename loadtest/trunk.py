@@ -1,0 +1,178 @@
+"""A trunk to the public telephone network: it dials ten-digit lines, whose channels are finite, and people answer (R7).
+
+The trunk is the authority on its channels: whether one is free is decided and the channel taken in one step, so that
+two failover replicas can never both count on the last one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Final
+
+import grpc
+from google.protobuf.message import DecodeError
+from throughline.v1 import delivery_pb2, trunk_pb2
+
+from loadtest.channels import EOF, new_server
+from loadtest.diary import Diary
+from loadtest.humans import LINE_PICK_UP, TALK, Humans
+from loadtest.region_tables import AdminLine
+from loadtest.ring import Ring, Stage
+
+SERVICE: Final = "throughline.v1.TrunkService"
+RING_SLACK_S: Final = 1.0
+UNCONFIRMED_S: Final = 3.0
+Said = trunk_pb2.DialResponse
+
+
+class Dialled(Ring):
+    """A ring at a line: what is to be said on its stream, None being the stream's end."""
+
+    __slots__ = ("number", "unsaid", "where")
+
+    def __init__(self, dial: trunk_pb2.DialNumber) -> None:
+        super().__init__(dial.call_id, dial.attempt, None)
+        self.where = dial.where
+        self.number = dial.where.line
+        self.unsaid: asyncio.Queue[trunk_pb2.DialResponse | None] = asyncio.Queue()
+
+
+class Trunk:
+    """Every line of the region."""
+
+    def __init__(self, lines: Iterable[AdminLine], humans: Humans, diary: Diary) -> None:
+        self._channels = {line.number: line.channels for line in lines}
+        self._taken: dict[str, dict[str, Dialled]] = {number: {} for number in self._channels}  # number -> call_id ->
+        self._humans = humans
+        self._diary = diary
+        self._server: Any = None
+
+    async def serve(self, address: str) -> str:
+        """Binds host:port (port 0: any free one) and returns the address as bound."""
+        self._server = new_server()
+        handlers = {"Dial": grpc.stream_stream_rpc_method_handler(self._converse)}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        port = self._server.add_insecure_port(address)
+        await self._server.start()
+        return f"{address.rpartition(':')[0]}:{port}"
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            await self._server.stop(0)
+
+    async def _converse(self, _: Any, context: Any) -> None:
+        """One Dial: its end without a connection gives the channel back."""
+        try:
+            first = trunk_pb2.DialRequest.FromString(await _read(context))
+        except DecodeError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"expected a DialRequest: {error}")
+        if first.WhichOneof("said") != "dial":
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "expected a number to dial as the first word")
+        ring = self.dial(first.dial)
+        hearing = asyncio.ensure_future(self._hear(context, ring))
+        try:
+            while (said := await ring.unsaid.get()) is not None:
+                await context.write(said.SerializeToString())
+        finally:
+            hearing.cancel()
+            self._give_back(ring, "stream_lost")
+
+    async def _hear(self, context: Any, ring: Dialled) -> None:
+        while raw := await _read(context):
+            try:
+                heard = trunk_pb2.DialRequest.FromString(raw)
+            except DecodeError:
+                continue
+            match heard.WhichOneof("said"):
+                case "connect":
+                    self._connect(ring)
+                case "release":
+                    self._give_back(ring, heard.release.reason or "released")
+                case _:
+                    continue
+        self._give_back(ring, "stream_ended")
+
+    def dial(self, dial: trunk_pb2.DialNumber) -> Dialled:
+        """Takes a channel and rings, or refuses; atomic, since nothing is awaited."""
+        ring = Dialled(dial)
+        self._write("offered", ring, reason=dial.reason)
+        calls = self._taken.get(ring.number)
+        known = calls.get(ring.call_id) if calls is not None else None
+        if calls is None:
+            self._reject(ring, delivery_pb2.REJECTION_UNREACHABLE, "no such number")
+        elif known is not None and (known.stage is Stage.CONNECTED or known.order >= ring.order):
+            self._reject(ring, delivery_pb2.REJECTION_SUPERSEDED, f"with us already as {known.attempt}")
+        elif known is None and self._channels[ring.number] - len(calls) <= dial.keep_free:
+            self._reject(ring, delivery_pb2.REJECTION_FULL, "no channel is free for this reason")
+        else:
+            if known is not None:
+                self._forget(known)
+                self._reject(known, delivery_pb2.REJECTION_SUPERSEDED, "a newer attempt rings")
+            calls[ring.call_id] = ring
+            self._ring(ring, dial.ring_ms)
+        return ring
+
+    def _ring(self, ring: Dialled, ring_ms: int) -> None:
+        self._write("ringing", ring)
+        ring.unsaid.put_nowait(Said(ringing=delivery_pb2.Rung(attempt=ring.attempt, where=ring.where)))
+        ring.start("ring", (ring_ms or 60_000) / 1000 + RING_SLACK_S, self._unanswered, ring)
+        ring.start("pick_up", self._humans.waits(LINE_PICK_UP, ring.call_id, ring.number), self._answer, ring)
+
+    def _answer(self, ring: Dialled) -> None:
+        ring.stage = Stage.ANSWERED
+        ring.stop("ring")
+        self._write("answered", ring)
+        ring.unsaid.put_nowait(Said(answer=delivery_pb2.Answer(attempt=ring.attempt)))
+        ring.start("unconfirmed", UNCONFIRMED_S, self._give_back, ring, "unconfirmed")
+
+    def _connect(self, ring: Dialled) -> None:
+        if ring.stage is not Stage.ANSWERED or self._taken[ring.number].get(ring.call_id) is not ring:
+            self._reject(ring, delivery_pb2.REJECTION_EXPIRED, "nobody here has answered this attempt")
+            return
+        ring.stage = Stage.CONNECTED
+        ring.stop_all()
+        self._write("connected", ring)
+        ring.unsaid.put_nowait(Said(connected=delivery_pb2.ConnectDone(attempt=ring.attempt, where=ring.where)))
+        ring.unsaid.put_nowait(None)
+        ring.start("talk", self._humans.waits(TALK, ring.call_id), self._hang_up, ring)
+
+    def _hang_up(self, ring: Dialled) -> None:
+        self._write("ended", ring)
+        self._forget(ring)
+
+    def _unanswered(self, ring: Dialled) -> None:
+        self._forget(ring)
+        self._reject(ring, delivery_pb2.REJECTION_NO_ANSWER, "rang long enough")
+
+    def _give_back(self, ring: Dialled, reason: str) -> None:
+        """Stops a ring that is not connected; its channel is free again."""
+        if ring.stage is not Stage.CONNECTED and self._forget(ring):
+            self._write("cancelled", ring, reason=reason, stage=str(ring.stage))
+            ring.unsaid.put_nowait(None)
+
+    def _forget(self, ring: Dialled) -> bool:
+        """Frees the channel; False when it was not taken by this ring."""
+        ring.stop_all()
+        calls = self._taken.get(ring.number, {})
+        if calls.get(ring.call_id) is not ring:
+            return False
+        del calls[ring.call_id]
+        return True
+
+    def _reject(self, ring: Dialled, rejection: delivery_pb2.Rejection.ValueType, reason: str) -> None:
+        name = delivery_pb2.Rejection.Name(rejection).removeprefix("REJECTION_").lower()
+        self._write("rejected", ring, rejection=name, reason=reason)
+        rejected = delivery_pb2.Rejected(attempt=ring.attempt, rejection=rejection, reason=reason)
+        ring.unsaid.put_nowait(Said(rejected=rejected))
+        ring.unsaid.put_nowait(None)
+
+    def _write(self, event: str, ring: Dialled, **more: Any) -> None:
+        owner = ring.where.psap_id
+        self._diary.write(event, call_id=ring.call_id, attempt=ring.attempt, psap_id=owner, line=ring.number, **more)
+
+
+async def _read(context: Any) -> bytes:
+    """The next message; empty at the stream's end."""
+    raw = await context.read()
+    return b"" if raw is EOF else bytes(raw)

@@ -1,0 +1,362 @@
+"""The far end: PSAPs attach, ring, answer and fail as told; a trunk's channels are finite (protocol.md R2, R3, R5, R7)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from throughline.v1 import delivery_pb2, place_pb2, trunk_pb2
+
+from loadtest.answering_point import AnsweringPoint, Fault
+from loadtest.attachment import Switchboard
+from loadtest.diary import Diary, read_diary
+from loadtest.humans import Humans
+from loadtest.region_tables import AdminLine, RegionTables
+from loadtest.trunk import Trunk
+
+Down = delivery_pb2.AttachResponse
+WELCOME = Down(welcome=delivery_pb2.Welcome(gateway="gateway-1", heartbeat_ms=1000))
+FAST = Humans(seed=1, speed=50.0)
+HURRIED = Humans(seed=1, speed=1e9)
+SLOW = Humans(seed=1, speed=0.001)
+
+
+class FarEnd:
+    """One PSAP under test, its diary, and the scripted gateway's end of each of its streams."""
+
+    def __init__(self, folder: Path, humans: Humans, positions: int = 2) -> None:
+        self.path = folder / "far-end.jsonl"
+        self.diary = Diary(self.path, "far-end")
+        self.point = AnsweringPoint("3175", positions, humans, self.diary)
+        self.switchboard = Switchboard([self.point], {"3175": "secret"})
+        self.hellos: list[delivery_pb2.Hello] = []
+        self._streams: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def welcome(self, heard: Any) -> None:
+        """The gateway's script: welcomes, and leaves the rest to the test."""
+        self.hellos.append(await heard.expect("hello"))
+        await heard.say(WELCOME)
+        over = asyncio.Event()
+        heard.context.add_done_callback(lambda _: over.set())
+        self._streams.put_nowait(heard)
+        await over.wait()
+
+    async def stream(self) -> Any:
+        """The next stream that the PSAP has attached."""
+        return await asyncio.wait_for(self._streams.get(), 10)
+
+    def seen(self) -> list[str]:
+        return [entry["event"] for entry in read_diary(self.path)]
+
+
+def offer(call_id: str = "c", leg: int = 1, n: int = 1, ring_ms: int = 60_000) -> delivery_pb2.AttachResponse:
+    attempt = f"{call_id}/{leg}/{n}"
+    return Down(
+        offer=delivery_pb2.RingOffer(attempt=attempt, call_id=call_id, leg=leg, psap_id="3175", ring_ms=ring_ms)
+    )
+
+
+@pytest.fixture
+async def far_end(tmp_path: Path) -> AsyncIterator[Callable[..., FarEnd]]:
+    made: list[FarEnd] = []
+
+    def make(humans: Humans, positions: int = 2) -> FarEnd:
+        made.append(FarEnd(tmp_path, humans, positions))
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.switchboard.close()
+        each.diary.close()
+
+
+async def test_a_psap_shows_its_credential_rings_answers_and_acknowledges(
+    gateway: Callable[..., Any], far_end: Callable[..., FarEnd]
+) -> None:
+    """R2: hello, offer, ringing, answer, connect, connected, ended."""
+    end = far_end(FAST)
+    async with gateway(end.welcome) as address:
+        end.switchboard.attach([address])
+        stream = await end.stream()
+        assert end.hellos[0].psap_id == "3175" and end.hellos[0].credential == "secret"
+        await stream.say(offer())
+        assert (await stream.expect("ringing")).where.psap_id == "3175"
+        assert (await stream.expect("answer")).attempt == "c/1/1"
+        await stream.say(Down(connect=delivery_pb2.Connect(attempt="c/1/1")))
+        assert (await stream.expect("connected")).attempt == "c/1/1"
+        assert (await stream.expect("ended")).attempt == "c/1/1"
+        await end.switchboard.close()
+    assert end.seen() == ["offered", "ringing", "answered", "connected", "ended"]
+
+
+async def test_a_higher_leg_replaces_the_ring_in_place(
+    gateway: Callable[..., Any], far_end: Callable[..., FarEnd]
+) -> None:
+    """R3: over all its streams; the older attempt is superseded, and a lower leg is refused as that."""
+    end = far_end(SLOW)
+    async with gateway(end.welcome) as one, gateway(end.welcome) as two:
+        end.switchboard.attach([one])
+        first = await end.stream()
+        end.switchboard.attach([two])
+        second = await end.stream()
+        await first.say(offer(leg=1))
+        await first.expect("ringing")
+        await second.say(offer(leg=2))
+        assert (await second.expect("ringing")).attempt == "c/2/1"
+        superseded = await first.expect("reject")
+        assert superseded.attempt == "c/1/1" and superseded.rejection == delivery_pb2.REJECTION_SUPERSEDED
+        await first.say(offer(leg=1, n=2))
+        assert (await first.expect("reject")).rejection == delivery_pb2.REJECTION_SUPERSEDED
+        await end.switchboard.close()
+
+
+async def test_a_connected_call_answers_any_offer_of_it_with_have(
+    gateway: Callable[..., Any], far_end: Callable[..., FarEnd]
+) -> None:
+    """R3: one call, one answer, whoever offers it again."""
+    end = far_end(FAST)
+    end.point._humans = Humans(1, 20.0)
+    async with gateway(end.welcome) as address:
+        end.switchboard.attach([address])
+        stream = await end.stream()
+        await stream.say(offer())
+        await stream.expect("ringing")
+        await stream.expect("answer")
+        await stream.say(Down(connect=delivery_pb2.Connect(attempt="c/1/1")))
+        await stream.expect("connected")
+        await stream.say(offer(leg=2))
+        have = await stream.expect("have")
+        assert (have.call_id, have.attempt) == ("c", "c/1/1")
+        await end.switchboard.close()
+
+
+async def test_an_unknown_attempt_cannot_be_connected(
+    gateway: Callable[..., Any], far_end: Callable[..., FarEnd]
+) -> None:
+    """P4: nobody is connected who has not answered."""
+    end = far_end(SLOW)
+    async with gateway(end.welcome) as address:
+        end.switchboard.attach([address])
+        stream = await end.stream()
+        await stream.say(offer())
+        await stream.expect("ringing")
+        for attempt in ("c/1/1", "nothing like it"):
+            await stream.say(Down(connect=delivery_pb2.Connect(attempt=attempt)))
+            assert (await stream.expect("reject")).rejection == delivery_pb2.REJECTION_EXPIRED
+        await end.switchboard.close()
+    assert "connected" not in end.seen()
+
+
+async def test_a_psap_with_all_call_takers_and_its_queue_taken_is_full(
+    gateway: Callable[..., Any], far_end: Callable[..., FarEnd]
+) -> None:
+    """Call-takers are finite: as many calls again wait, and the next is refused; a cancel makes room."""
+    end = far_end(SLOW, positions=2)
+    async with gateway(end.welcome) as address:
+        end.switchboard.attach([address])
+        stream = await end.stream()
+        for n in range(4):
+            await stream.say(offer(f"c{n}"))
+            await stream.expect("ringing")
+        await stream.say(offer("c4"))
+        assert (await stream.expect("reject")).rejection == delivery_pb2.REJECTION_FULL
+        await stream.say(Down(cancel=delivery_pb2.Cancel(attempt="c0/1/1", reason="caller_hung_up")))
+        await stream.say(offer("c5"))
+        await stream.expect("ringing")
+        await end.switchboard.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "rejection"),
+    [(Fault.REJECT, delivery_pb2.REJECTION_REFUSED), (Fault.FULL, delivery_pb2.REJECTION_FULL)],
+)
+async def test_a_psap_that_refuses_gives_back_what_rings_and_refuses_what_comes(
+    gateway: Callable[..., Any], far_end: Callable[..., FarEnd], fault: Fault, rejection: int
+) -> None:
+    """A fault that is armed strikes a call in hand, then every new one, until healed."""
+    end = far_end(SLOW)
+    async with gateway(end.welcome) as address:
+        end.switchboard.attach([address])
+        stream = await end.stream()
+        end.point.arm(fault)
+        await stream.say(offer("in-hand"))
+        await stream.expect("ringing")
+        given_back = await stream.expect("reject")
+        assert (given_back.attempt, given_back.rejection) == ("in-hand/1/1", rejection)
+        await stream.say(offer("new"))
+        assert (await stream.expect("reject")).rejection == rejection
+        end.point.heal()
+        await stream.say(offer("later"))
+        await stream.expect("ringing")
+        await end.switchboard.close()
+
+
+async def test_a_psap_that_is_cut_loses_its_streams_and_comes_back_when_healed(
+    gateway: Callable[..., Any], far_end: Callable[..., FarEnd]
+) -> None:
+    """R5: what rang says so again in the next hello, within two seconds."""
+    end = far_end(SLOW)
+    async with gateway(end.welcome) as address:
+        end.switchboard.attach([address])
+        stream = await end.stream()
+        await stream.say(offer())
+        await stream.expect("ringing")
+        end.point.strike(Fault.CUT)
+        with pytest.raises((AssertionError, grpc.aio.UsageError, asyncio.CancelledError)):
+            while await stream.read() is not None:
+                pass
+            raise AssertionError("the end of the stream")
+        end.point.heal()
+        again = await end.stream()
+        assert list(end.hellos[1].ringing) == ["c/1/1"]
+        assert (await again.expect("ringing")).attempt == "c/1/1"
+        await end.switchboard.close()
+
+
+async def test_a_silent_psap_says_nothing_on_a_stream_that_stands(
+    gateway: Callable[..., Any], far_end: Callable[..., FarEnd]
+) -> None:
+    """No heartbeat, no ringing, no answer: only time can find it; when healed it attaches anew."""
+    end = far_end(HURRIED)
+    keeping = asyncio.ensure_future(end.switchboard.keep_alive())
+    async with gateway(end.welcome) as address:
+        end.switchboard.attach([address])
+        stream = await end.stream()
+        assert (await stream.read()).WhichOneof("said") == "heartbeat"
+        end.point.strike(Fault.SILENT)
+        await stream.say(offer())
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(2.5):
+                said = (await stream.read()).WhichOneof("said")
+                raise AssertionError(f"a silent PSAP said {said}")
+        end.point.heal()
+        await end.stream()
+        keeping.cancel()
+        await end.switchboard.close()
+    assert end.seen() == []
+
+
+async def dial(
+    channel: Any, call_id: str, number: str, keep_free: int = 0, ring_ms: int = 60_000
+) -> tuple[Any, trunk_pb2.DialResponse]:
+    """Dials; gives the stream and the first word on it."""
+    stream = channel.stream_stream("/throughline.v1.TrunkService/Dial")()
+    where = place_pb2.Where(psap_id="3175", line=number)
+    number_dialled = trunk_pb2.DialNumber(
+        attempt=f"{call_id}/1/1", call_id=call_id, leg=1, where=where, keep_free=keep_free, ring_ms=ring_ms
+    )
+    await stream.write(trunk_pb2.DialRequest(dial=number_dialled).SerializeToString())
+    return stream, await hear(stream)
+
+
+async def hear(stream: Any) -> trunk_pb2.DialResponse:
+    raw = await asyncio.wait_for(stream.read(), 10)
+    assert raw is not grpc.aio.EOF
+    return trunk_pb2.DialResponse.FromString(raw)
+
+
+@pytest.fixture
+async def trunk(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
+    """A trunk with one line of two channels; call it with its people's delays to get a channel to it."""
+    open_now: list[Any] = []
+
+    async def make(humans: Humans) -> Any:
+        diary = Diary(tmp_path / "trunk.jsonl", "far-end")
+        made = Trunk([AdminLine("3175", "+16175550100", 2)], humans, diary)
+        channel = grpc.aio.insecure_channel(await made.serve("127.0.0.1:0"))
+        open_now.extend([channel.close, made.stop])
+        return channel
+
+    yield make
+    for close in open_now:
+        await close()
+
+
+async def test_a_line_answers_and_is_taken_while_its_people_talk(trunk: Callable[..., Any], tmp_path: Path) -> None:
+    """R7: dial, ringing, answer, connect, connected, the stream's end; the channel is free again after the talk."""
+    channel = await trunk(FAST)
+    stream, first = await dial(channel, "c", "+16175550100")
+    assert first.ringing.where.line == "+16175550100"
+    assert (await hear(stream)).WhichOneof("said") == "answer"
+    await stream.write(trunk_pb2.DialRequest(connect=delivery_pb2.Connect(attempt="c/1/1")).SerializeToString())
+    assert (await hear(stream)).connected.where.psap_id == "3175"
+    assert await stream.read() is grpc.aio.EOF
+    async with asyncio.timeout(10):
+        while [entry["event"] for entry in read_diary(tmp_path / "trunk.jsonl")][-1] != "ended":
+            await asyncio.sleep(0.02)
+
+
+async def test_channels_are_finite_and_kept_free_for_other_reasons(trunk: Callable[..., Any]) -> None:
+    """R7: refused as full when it would take the last channels that others are to have; a release frees one."""
+    channel = await trunk(SLOW)
+    number = "+16175550100"
+    one, first = await dial(channel, "a", number, keep_free=1)
+    assert first.HasField("ringing")
+    _, refused = await dial(channel, "b", number, keep_free=1)
+    assert refused.rejected.rejection == delivery_pb2.REJECTION_FULL
+    _, second = await dial(channel, "c", number)
+    assert second.HasField("ringing")
+    _, third = await dial(channel, "d", number)
+    assert third.rejected.rejection == delivery_pb2.REJECTION_FULL
+    await one.write(trunk_pb2.DialRequest(release=delivery_pb2.Release(attempt="a/1/1")).SerializeToString())
+    assert await one.read() is grpc.aio.EOF
+    _, again = await dial(channel, "d", number)
+    assert again.HasField("ringing")
+
+
+async def test_a_broken_stream_gives_the_channel_back(trunk: Callable[..., Any], tmp_path: Path) -> None:
+    """R7: the trunk stops ringing when whoever dialled is gone."""
+    channel = await trunk(SLOW)
+    stream, _ = await dial(channel, "a", "+16175550100")
+    stream.cancel()
+    async with asyncio.timeout(10):
+        while [entry["event"] for entry in read_diary(tmp_path / "trunk.jsonl")][-1] != "cancelled":
+            await asyncio.sleep(0.02)
+
+
+async def test_a_line_that_nobody_answers_stops_ringing_by_itself(trunk: Callable[..., Any]) -> None:
+    """R1: only remaining time travels, and the ring ends a little after it."""
+    channel = await trunk(SLOW)
+    stream, first = await dial(channel, "a", "+16175550100", ring_ms=50)
+    assert first.HasField("ringing")
+    assert (await hear(stream)).rejected.rejection == delivery_pb2.REJECTION_NO_ANSWER
+
+
+async def test_every_psap_of_the_region_attaches_to_two_gateways(
+    gateway: Callable[..., Any], child: Callable[..., Any], tmp_path: Path
+) -> None:
+    """R2: two streams a PSAP, with the secret of its own token file, all alive by heartbeat."""
+    tokens = tmp_path / "tokens"
+    tokens.mkdir()
+    psaps = sorted(RegionTables().psap_names)
+    for psap_id in psaps:
+        (tokens / f"{psap_id}.token").write_text(f"secret-{psap_id}\n")
+    beats: dict[str, int] = {}
+
+    async def welcome(heard: Any) -> None:
+        hello = await heard.expect("hello")
+        assert hello.credential == f"secret-{hello.psap_id}"
+        await heard.say(WELCOME)
+        while (message := await heard.read()) is not None:
+            assert message.WhichOneof("said") == "heartbeat"
+            beats[hello.psap_id] = beats.get(hello.psap_id, 0) + 1
+            await heard.say(Down(heartbeat=delivery_pb2.PsapHeartbeat()))
+
+    async with gateway(welcome) as one, gateway(welcome) as two:
+        process = await child("loadtest.far_end", "--tokens", tokens, "--witness", tmp_path / "w.jsonl")
+        assert (await process.told("listening"))["trunk"].startswith("127.0.0.1:")
+        process.do(do="attach", gateways=[one, two])
+        assert (await process.told("attached", streams=2 * len(psaps)))["of"] == 2 * len(psaps)
+        async with asyncio.timeout(20):
+            while len(beats) < len(psaps) or min(beats.values()) < 6:
+                await asyncio.sleep(0.1)
+        process.do(do="fault", psap_id=psaps[0], fault="cut")
+        assert (await process.told("fault_struck"))["psap_id"] == psaps[0]
+        await process.told("attached", streams=2 * len(psaps) - 2)
+        process.do(do="fault", psap_id=psaps[0], fault="heal")
+        await process.told("attached", streams=2 * len(psaps))
+        assert await process.end() == 0
