@@ -4,12 +4,13 @@ Inputs go in with `now`, effects come out; nothing is awaited and nothing is loo
 table in `transitions.py`; an input that has no row there changes nothing.
 
 An answer is a proposal (P4): it becomes a connection only when the caller's side confirms it, and a second answer is
-released. At ring time-out the next rung is offered while the first rings on (R6).
+released. At ring time-out the next rung is offered while the first rings on (R6). Each attempt has one end and is told
+of it once; what comes of an attempt that is over says nothing new.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from services.domain.events import FactKind, Failure, Where
@@ -42,11 +43,13 @@ from services.domain.ladder import AskRoute, DialLines, Ladder, Pause, RingPsap,
 from services.domain.policy import Divert
 from services.domain.transitions import FINAL, TABLE, State
 
+_ANSWERED: Final = frozenset({State.PROPOSED, State.CONNECTING})
 RINGS_MAX: Final = 2
 HOLD_S: Final = 2.0
 """How long rings are held after the caller's stream broke, so that leg n+1 finds them (P7)."""
-SLACK_MS: Final = 1_000
-"""Added to a budget before a fact is called overdue (J1)."""
+SLACK_S: Final = 1.0
+"""Added to what the call waits for before its next fact is called overdue (J1). Covers the firewall's and the router's
+budgets, which the shell keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,12 @@ class _Attempt:
         self.rung = rung
         self.where: Where | None = None  # set once it rings
         self.due: float | None = due
-        self.given_up = False  # its ring time is over: it rings on, but the ladder has moved
+        self.given_up = False  # its ring time is over: it rings on, but the ladder has moved on
+
+    @property
+    def place(self) -> Where:
+        """Where it rings, or is to ring."""
+        return self.where or Where(_owner(self.rung))
 
 
 class Call:
@@ -86,10 +94,11 @@ class Call:
         self._ladder = Ladder()
         self._attempts: dict[str, _Attempt] = {}
         self._attempts_begun = 0
-        self._asking_route = False
+        self._asked_at: float | None = None  # when the open question, to the firewall or the router, was asked
         self._proposed = ""
         self._proposed_due: float | None = None
-        self._resume_at: float | None = None
+        self._resume_at: float | None = None  # the end of a pause, or of a hold
+        self._owed_at = 0.0  # until when another fact was promised
         self._effects: list[Effect] = []
 
     @property
@@ -104,7 +113,10 @@ class Call:
 
     def begin(self, now: float) -> list[Effect]:
         """The first effects: the debt is written down, and screened meanwhile."""
-        return [Remember(FactKind.OFFERED, due_in_ms=SLACK_MS), Screen()]
+        self._asked_at = now
+        self._do(Remember(FactKind.OFFERED))
+        self._do(Screen())
+        return self._step(now)
 
     def on(self, happened: Input, now: float) -> list[Effect]:
         """Takes an input; one that means nothing in this state changes nothing and returns no effects."""
@@ -116,8 +128,7 @@ class Call:
         assert self.state is before or self.state in allowed, (
             f"{before} may not go to {self.state} on {type(happened).__name__}; see TABLE"
         )
-        effects, self._effects = self._effects, []
-        return effects
+        return self._step(now)
 
     def _decide(self, happened: Input, now: float) -> None:
         match happened:
@@ -139,12 +150,7 @@ class Call:
                 self._end(State.ABANDONED, "caller_hung_up")
                 self._do(Remember(FactKind.ABANDONED, "caller_hung_up"))
             case StreamBroke():
-                self.state = State.HELD
-                self._resume_at = now + HOLD_S
-                self._proposed_due = None
-                for attempt in self._attempts.values():
-                    attempt.due = None
-                self._do(Remember(FactKind.CALLER_LOST, happened.reason, int(HOLD_S * 1000) + SLACK_MS))
+                self._hold(happened.reason, now)
             case TimePassed():
                 self._time_passed(now)
 
@@ -152,73 +158,67 @@ class Call:
 
     def _screened(self, happened: Screened, now: float) -> None:
         verdict = happened.verdict
-        self._do(Remember(FactKind.SCREENED, happened.reason, SLACK_MS, verdict=verdict))
+        self._asked_at = None
+        self._do(Remember(FactKind.SCREENED, happened.reason, verdict=verdict))
         if isinstance(verdict, Divert):
             self._ladder = Ladder(verdict.desk, "policy")
         self._climb(now)
 
     def _routed(self, happened: Routed, now: float) -> None:
-        if not self._asking_route:
+        if self._asked_at is None:
             return
-        self._asking_route = False
+        self._asked_at = None
         found = happened.destination
         where = None if found is None else Where(found.psap_id)
-        self._do(Remember(FactKind.ROUTED, happened.reason, SLACK_MS, where=where))
+        self._do(Remember(FactKind.ROUTED, happened.reason, where=where))
         self._ladder.found(found)
         self._climb(now)
 
     def _climb(self, now: float) -> None:
-        """Takes the ladder's next step, unless somebody has answered."""
-        if self.state in (State.PROPOSED, State.CONNECTING):
+        """Takes the ladder's next step, unless somebody has answered or the last step is still under way."""
+        if self.state in _ANSWERED:
             return
-        if self._asking_route:
-            self._stand(now)
-            return
-        step = self._ladder.climb()
-        while isinstance(step, RingPsap | DialLines) and self._rings_at(step):
-            self._ladder.failed(step, Failure.NO_ANSWER)  # it rings there still, from the round before
+        if self._asked_at is None and all(attempt.given_up for attempt in self._attempts.values()):
             step = self._ladder.climb()
-        match step:
-            case AskRoute(excluded):
-                self._asking_route = True
-                self._do(FindRoute(excluded))
-            case RingPsap() | DialLines():
-                self._attempt(step, now)
-            case Pause():
-                self._pause(now)
-        self._stand(now)
+            while isinstance(step, RingPsap | DialLines) and self._rings_at(step):
+                self._ladder.failed(step, Failure.NO_ANSWER)  # it rings there still
+                step = self._ladder.climb()
+            match step:
+                case AskRoute(excluded):
+                    self._asked_at = now
+                    self._do(FindRoute(excluded))
+                case RingPsap() | DialLines():
+                    self._attempt(step, now)
+                case Pause():
+                    self._pause(now)
+        self._stand()
 
     def _attempt(self, rung: Rung, now: float) -> None:
-        ringing = [name for name, attempt in self._attempts.items() if attempt.where is not None]
-        if len(ringing) >= RINGS_MAX and not (isinstance(rung, DialLines) and rung.last):
-            self._release(ringing[0], "third_ring")
         self._attempts_begun += 1
         name = f"{self.call_id}/{self.leg}/{self._attempts_begun}"
-        if isinstance(rung, RingPsap):
-            where, budget_s = Where(rung.psap_id), self._budgets.reach_s
-        else:
-            where, budget_s = Where(rung.owner), self._budgets.line_reach_s
-            self._do(Remember(FactKind.DIVERTING, rung.reason, self._due_ms(budget_s), attempt=name, where=where))
+        budget_s = self._budgets.reach_s if isinstance(rung, RingPsap) else self._budgets.line_reach_s
+        attempt = self._attempts[name] = _Attempt(rung, now + budget_s)
+        if isinstance(rung, DialLines):
+            self._do(Remember(FactKind.DIVERTING, rung.reason, attempt=name, where=attempt.place))
             self._do(SayDiverting(rung.reason))
-        self._attempts[name] = _Attempt(rung, now + budget_s)
-        self._do(Remember(FactKind.ATTEMPTING, rung.reason, self._due_ms(budget_s), attempt=name, where=where))
+        self._do(Remember(FactKind.ATTEMPTING, rung.reason, attempt=name, where=attempt.place))
         self._do(Ring(name, rung))
 
     def _pause(self, now: float) -> None:
-        """Every rung has failed. What still rings is left ringing; else the caller is told, and all begins again."""
-        self._resume_at = now + self._budgets.pause_s
+        """Every rung has failed. What still rings is left ringing; else the caller is told; then all begins again."""
+        if self._resume_at is None:
+            self._resume_at = now + self._budgets.pause_s
         if not self._attempts:
-            due_ms = self._due_ms(self._budgets.pause_s)
-            self._do(Remember(FactKind.WAITING, "every_rung_failed", due_ms))
+            self._do(Remember(FactKind.WAITING, "every_rung_failed"))
             self._do(SayWaiting("every_rung_failed"))
 
-    def _stand(self, now: float) -> None:
+    def _stand(self) -> None:
         """Says where the call stands, from what is under way."""
         if any(attempt.where is not None for attempt in self._attempts.values()):
             self.state = State.RINGING
         elif self._attempts:
             self.state = State.ATTEMPTING
-        elif self._asking_route:
+        elif self._asked_at is not None:
             self.state = State.ROUTING
         else:
             self.state = State.WAITING
@@ -227,22 +227,33 @@ class Call:
 
     def _rang(self, happened: Rang, now: float) -> None:
         attempt = self._attempts.get(happened.attempt)
-        if attempt is None:
-            self._do(Release(happened.attempt, "not_wanted"))
-            self._stay(now)
+        if attempt is None or happened.attempt == self._proposed or attempt.where == happened.where:
             return
-        if attempt.where is None:
-            attempt.due = now + self._budgets.ring_s
+        first = attempt.where is None
         attempt.where = happened.where
-        due_ms = self._due_ms(self._budgets.ring_s)
-        self._do(Remember(FactKind.RINGING, "", due_ms, attempt=happened.attempt, where=happened.where))
+        self._do(Remember(FactKind.RINGING, attempt=happened.attempt, where=happened.where))
         self._do(SayRinging(happened.attempt, happened.where))
-        self._stay(now)
+        if first:
+            attempt.due = now + self._budgets.ring_s
+            self._keep_two(attempt.rung)
+        if self.state not in _ANSWERED:
+            self._stand()
+
+    def _keep_two(self, newest: Rung) -> None:
+        """A third ring releases the oldest, except on the last rung (R6). Not before it rings: make before break."""
+        if isinstance(newest, DialLines) and newest.last:
+            return
+        rings = [
+            name for name, attempt in self._attempts.items() if attempt.where is not None and name != self._proposed
+        ]
+        for name in rings[:-RINGS_MAX]:
+            self._release(name, "third_ring")
 
     def _answered(self, happened: PersonAnswered, now: float) -> None:
-        if self._proposed or happened.attempt not in self._attempts:
+        if happened.attempt not in self._attempts or happened.attempt == self._proposed:
+            return
+        if self._proposed:
             self._release(happened.attempt, "answered_elsewhere")
-            self._stay(now)
             return
         self.state = State.PROPOSED
         self._proposed = happened.attempt
@@ -260,36 +271,36 @@ class Call:
     def _connected(self, happened: PersonConnected) -> None:
         if happened.attempt != self._proposed:
             return
-        kind = FactKind.DIVERTED if happened.where.is_line else FactKind.ANSWERED
-        del self._attempts[happened.attempt]
+        attempt = self._attempts.pop(happened.attempt)
+        kind = FactKind.DIVERTED if isinstance(attempt.rung, DialLines) else FactKind.ANSWERED
         self._end(State.CONNECTED, "answered_elsewhere")
-        self._do(Remember(kind, "", settled=True, attempt=happened.attempt, where=happened.where))
+        self._do(Remember(kind, settled=True, attempt=happened.attempt, where=happened.where))
         self._do(SayConnected(happened.attempt, happened.where))
 
     def _failed(self, happened: AttemptFailed, now: float) -> None:
         attempt = self._attempts.pop(happened.attempt, None)
         if attempt is None:
-            self._stay(now)
             return
-        kind = FactKind.DELIVERY_FAILED
         reason = happened.reason or happened.failure
-        where = attempt.where or Where(_owner(attempt.rung))
-        self._do(Remember(kind, reason, SLACK_MS, attempt=happened.attempt, where=where))
+        self._do(Remember(FactKind.DELIVERY_FAILED, reason, attempt=happened.attempt, where=attempt.place))
+        if self.state is State.HELD:
+            return
         if not attempt.given_up:
             self._ladder.failed(attempt.rung, happened.failure)
-        if happened.attempt == self._proposed:
-            self._withdraw(now)
-        elif attempt.given_up and self._attempts:
-            self._stay(now)  # the ladder has moved on from it already
-        else:
-            self._climb(now)
-
-    def _withdraw(self, now: float) -> None:
-        """The proposal has come to nothing: back to the ladder."""
-        self._proposed = ""
-        self._proposed_due = None
-        self._stand(now)
+        if happened.attempt == self._proposed:  # the proposal has come to nothing: back to the ladder
+            self._proposed = ""
+            self._proposed_due = None
+            self._stand()
         self._climb(now)
+
+    def _hold(self, reason: str, now: float) -> None:
+        """The caller's stream is gone: what rings is kept for leg n+1, and nothing new is begun (P7)."""
+        self.state = State.HELD
+        self._resume_at = now + HOLD_S
+        self._proposed_due = None
+        for attempt in self._attempts.values():
+            attempt.due = None
+        self._do(Remember(FactKind.CALLER_LOST, reason))
 
     def _time_passed(self, now: float) -> None:
         if self.state is State.HELD:
@@ -332,16 +343,33 @@ class Call:
         self.state = state
         self._proposed_due = self._resume_at = None
 
-    def _stay(self, now: float) -> None:
-        """Re-reads the state, unless an answer holds it."""
-        if self.state not in (State.PROPOSED, State.CONNECTING):
-            self._stand(now)
-
     def _do(self, effect: Effect) -> None:
         self._effects.append(effect)
 
-    def _due_ms(self, budget_s: float) -> int:
-        return int(budget_s * 1000) + SLACK_MS
+    def _step(self, now: float) -> list[Effect]:
+        """This step's effects. Its facts promise the next one for when the call next does something (J1); where a step
+        lets the call wait for longer than was promised, a fact says so."""
+        effects, self._effects = self._effects, []
+        if self.over:
+            return effects
+        next_at = self.deadline()
+        if next_at is None:
+            assert self._asked_at is not None, f"{self.state}, and nothing will ever happen"
+            next_at = self._asked_at
+        if not any(isinstance(effect, Remember) for effect in effects):
+            if next_at + SLACK_S / 2 <= self._owed_at:
+                return effects
+            effects.append(self._still())
+        due_in_ms = round((max(now, next_at) - now + SLACK_S) * 1000)
+        self._owed_at = now + due_in_ms / 1000
+        return [replace(each, due_in_ms=due_in_ms) if isinstance(each, Remember) else each for each in effects]
+
+    def _still(self) -> Remember:
+        """The fact that things are as they were."""
+        for name, attempt in self._attempts.items():
+            if name == self._proposed or (attempt.where is not None and not self._proposed):
+                return Remember(FactKind.RINGING, f"still_{self.state}", attempt=name, where=attempt.place)
+        return Remember(FactKind.WAITING, f"still_{self.state}")
 
 
 def _owner(rung: Rung) -> str:

@@ -70,9 +70,9 @@ class _Target:
     def __init__(self, destination: Destination) -> None:
         self.psap_id = destination.psap_id
         self.reason = destination.reason
-        self.gateways = list(destination.gateways[:GATEWAYS_TRIED_MAX]) if destination.reachable else []
+        gateways = list(dict.fromkeys(destination.gateways))
+        self.gateways = gateways[:GATEWAYS_TRIED_MAX] if destination.reachable else []
         self.failure = Failure.UNREACHABLE
-        self.lines_dialled = False
 
     def failed(self, failure: Failure) -> None:
         """The gateway at the head has failed; what the PSAP itself said goes for every gateway."""
@@ -90,7 +90,7 @@ class Ladder:
         self._desk = desk
         self._desk_reason = desk_reason
         self._targets: list[_Target | None] = []  # the primary, then the alternate; None where none was found
-        self._dialled: set[str] = set()
+        self._dialled: set[str] = set()  # owners whose lines have had their turn in this round
         self.rounds = 1
 
     def climb(self) -> Step:
@@ -104,7 +104,7 @@ class Ladder:
             return self._top()
         if primary.gateways:
             return RingPsap(primary.psap_id, primary.gateways[0], primary.reason)
-        if primary.failure not in _BUSY and not primary.lines_dialled:
+        if primary.failure not in _BUSY and primary.psap_id not in self._dialled:
             return DialLines(primary.psap_id, primary.failure)
         if len(self._targets) == 1:
             return AskRoute((primary.psap_id,))
@@ -112,13 +112,17 @@ class Ladder:
         if alternate is not None and alternate.gateways:
             return RingPsap(alternate.psap_id, alternate.gateways[0], alternate.reason)
         for target in (primary, alternate):
-            if target is not None and not target.lines_dialled:
+            if target is not None and target.psap_id not in self._dialled:
                 return DialLines(target.psap_id, target.failure)
         return self._top()
 
     def found(self, destination: Destination | None) -> None:
-        """The answer to AskRoute; None when there is no PSAP to try."""
-        self._targets.append(None if destination is None else _Target(destination))
+        """The answer to AskRoute; None when there is no PSAP to try. One that was excluded counts as none."""
+        excluded = {target.psap_id for target in self._targets if target is not None}
+        if destination is None or destination.psap_id in excluded:
+            self._targets.append(None)
+        else:
+            self._targets.append(_Target(destination))
 
     def failed(self, rung: Rung, failure: Failure) -> None:
         """This rung did not bring the call to a person (or has rung long enough)."""
@@ -126,16 +130,14 @@ class Ladder:
             for target in self._targets:
                 if target is not None and target.psap_id == rung.psap_id and rung.gateway in target.gateways[:1]:
                     target.failed(failure)
-            return
-        self._dialled.add(rung.owner)
-        for target in self._targets:
-            if target is not None and target.psap_id == rung.owner:
-                target.lines_dialled = True
+        else:
+            self._dialled.add(rung.owner)
 
     def again(self) -> None:
         """After a pause: everything is forgiven, the desk of a policy apart (it has had its turn)."""
         self._targets.clear()
-        self._dialled = {self._desk} if self._desk else set()
+        self._dialled.clear()
+        self._desk = ""
         self.rounds += 1
 
     def _top(self) -> Step:

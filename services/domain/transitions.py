@@ -43,45 +43,43 @@ class State(StrEnum):
 
 FINAL: Final = frozenset({State.CONNECTED, State.ABANDONED, State.LOST})
 
-_ONWARD: Final = frozenset({State.ROUTING, State.ATTEMPTING, State.RINGING, State.WAITING})
 _STAYS: Final[frozenset[State]] = frozenset()
-_ENDS: Final[Mapping[type[Input], frozenset[State]]] = {
+_LADDER: Final = frozenset({State.ROUTING, State.ATTEMPTING, State.WAITING})
+_WITHDRAWN: Final = _LADDER | {State.RINGING}
+_CALLER_GOES: Final[Mapping[type[Input], frozenset[State]]] = {
     CallerHungUp: frozenset({State.ABANDONED}),
     StreamBroke: frozenset({State.HELD}),
 }
-_ON_THE_LADDER: Final[Mapping[type[Input], frozenset[State]]] = {
-    **_ENDS,
-    Routed: _ONWARD,
-    Rang: frozenset({State.RINGING}),
-    PersonAnswered: frozenset({State.PROPOSED}),
-    AttemptFailed: _ONWARD,
-    TimePassed: _ONWARD,
+_ANSWERED: Final[Mapping[type[Input], frozenset[State]]] = {
+    **_CALLER_GOES,
+    Routed: _STAYS,
+    Rang: _STAYS,
+    PersonAnswered: _STAYS,
+    AttemptFailed: _WITHDRAWN,
+    TimePassed: _WITHDRAWN,
 }
 TABLE: Final[Mapping[State, Mapping[type[Input], frozenset[State]]]] = {
-    State.SCREENING: {**_ENDS, Screened: frozenset({State.ROUTING, State.ATTEMPTING})},
-    State.ROUTING: _ON_THE_LADDER,
-    State.ATTEMPTING: _ON_THE_LADDER,
-    State.RINGING: _ON_THE_LADDER,
-    State.WAITING: {**_ENDS, TimePassed: frozenset({State.ROUTING})},
-    State.PROPOSED: {
-        **_ENDS,
+    State.SCREENING: {**_CALLER_GOES, Screened: frozenset({State.ROUTING, State.ATTEMPTING})},
+    State.ROUTING: {**_CALLER_GOES, Routed: frozenset({State.ATTEMPTING, State.WAITING})},
+    State.ATTEMPTING: {
+        **_CALLER_GOES,
+        Rang: frozenset({State.RINGING}),
+        PersonAnswered: frozenset({State.PROPOSED}),
+        AttemptFailed: _LADDER,
+        TimePassed: _LADDER,
+    },
+    State.RINGING: {
+        **_CALLER_GOES,
         Routed: _STAYS,
         Rang: _STAYS,
-        PersonAnswered: _STAYS,
-        CallerConfirmed: frozenset({State.CONNECTING}),
-        AttemptFailed: _ONWARD,
-        TimePassed: _ONWARD,
+        PersonAnswered: frozenset({State.PROPOSED}),
+        AttemptFailed: _LADDER,
+        TimePassed: _STAYS,
     },
-    State.CONNECTING: {
-        **_ENDS,
-        Routed: _STAYS,
-        Rang: _STAYS,
-        PersonAnswered: _STAYS,
-        PersonConnected: frozenset({State.CONNECTED}),
-        AttemptFailed: _ONWARD,
-        TimePassed: _ONWARD,
-    },
-    State.HELD: {TimePassed: frozenset({State.LOST})},
+    State.PROPOSED: {**_ANSWERED, CallerConfirmed: frozenset({State.CONNECTING})},
+    State.CONNECTING: {**_ANSWERED, PersonConnected: frozenset({State.CONNECTED})},
+    State.WAITING: {**_CALLER_GOES, TimePassed: frozenset({State.ROUTING})},
+    State.HELD: {AttemptFailed: _STAYS, TimePassed: frozenset({State.LOST})},
     State.CONNECTED: {},
     State.ABANDONED: {},
     State.LOST: {},

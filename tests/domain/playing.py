@@ -1,0 +1,357 @@
+"""A small shell for a call's machine: plays what comes out, and holds every step to the promises.
+
+It knows the protocol's rules and nothing of how the machine keeps them, so each test that plays a call through it, a
+story or a random walk, checks all of them all the time.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from services.domain.call import HOLD_S, RINGS_MAX, Budgets, Call
+from services.domain.events import FactKind, Failure, Where
+from services.domain.exchange import (
+    AttemptFailed,
+    CallerConfirmed,
+    Connect,
+    Effect,
+    FindRoute,
+    Input,
+    PersonAnswered,
+    PersonConnected,
+    Rang,
+    Release,
+    Remember,
+    Ring,
+    Routed,
+    Say,
+    SayConnected,
+    SayConnecting,
+    SayDiverting,
+    SayRinging,
+    SayWaiting,
+    Screen,
+    Screened,
+    TimePassed,
+)
+from services.domain.ladder import Destination, DialLines, RingPsap, Rung
+from services.domain.policy import Divert, Flag, Pass, Verdict
+from services.domain.transitions import FINAL, TABLE, State
+
+QUESTION_S: Final = 0.15
+"""The budget of a question to the firewall or the router."""
+OUTCOMES: Final = {
+    FactKind.ANSWERED: State.CONNECTED,
+    FactKind.DIVERTED: State.CONNECTED,
+    FactKind.ABANDONED: State.ABANDONED,
+    FactKind.CALLBACK_DUE: State.LOST,
+}
+SAYS: Final = (SayWaiting, SayRinging, SayConnecting, SayConnected, SayDiverting)
+P1: Final = Destination("P1", ("gw-a", "gw-b"), True, "town")
+P2: Final = Destination("P2", ("gw-a", "gw-b"), True, "alternate")
+GONE: Final = Destination("P1", (), False, "unreachable")
+VERDICTS: Final[tuple[Verdict | None, ...]] = (
+    None,
+    Pass(),
+    Flag(60, "r1", "odd"),
+    *(Divert(desk, "r2", "flood") for desk in ("region", "P1", "P2", "poison-desk")),
+)
+"""Verdicts to draw from: desks of their own, desks that are a PSAP's, and the region's."""
+DESTINATIONS: Final = (
+    None,
+    P1,
+    P2,
+    GONE,
+    Destination("P2", (), True, "no_gateway"),
+    Destination("P3", ("gw-a", "gw-a", "gw-b", "gw-c"), True, "alternate"),
+    Destination("region", ("gw-a",), True, "odd"),
+)
+"""Routes to draw from, odd ones among them."""
+
+
+def place(rung: Rung) -> tuple[type[Rung], str]:
+    """Where a rung rings: call-takers or lines, and whose."""
+    return type(rung), rung.psap_id if isinstance(rung, RingPsap) else rung.owner
+
+
+def where_of(rung: Rung) -> Where:
+    """Where a person would answer, as the far end tells it."""
+    return Where(rung.psap_id) if isinstance(rung, RingPsap) else Where(rung.owner, "+15085550100")
+
+
+class Shell:
+    """One call, played. `hear` hands an input over at `now`; everything that came out is kept."""
+
+    def __init__(self, budgets: Budgets | None = None) -> None:
+        self.budgets = budgets or Budgets()
+        self.call = Call("c1", 1, self.budgets)
+        self.now = 100.0
+        self.asked_at: float | None = None
+        self.rungs: dict[str, Rung] = {}
+        self.ends: dict[str, str] = {}
+        self.rang_at: dict[str, float] = {}
+        self.answered: set[str] = set()
+        self.connects: list[str] = []
+        self.facts: list[Remember] = []
+        self.said: list[Say] = []
+        self.routes_asked: list[tuple[str, ...]] = []
+        self.edges: set[tuple[State, type[Input], State]] = set()
+        self.owed_at = 0.0
+        self.sound = True
+        """Whether every step so far has kept the promises."""
+        self._proposal = ""
+        self._round_began = -math.inf
+        self._play(None, self.call.begin(self.now))
+
+    # What a story needs.
+
+    @property
+    def state(self) -> State:
+        return self.call.state
+
+    @property
+    def open(self) -> list[str]:
+        """Attempts begun and not over, oldest first."""
+        return [name for name in self.rungs if name not in self.ends]
+
+    @property
+    def ringing(self) -> list[str]:
+        """Attempts that ring and that nobody has answered, oldest first."""
+        return [name for name in self.open if name in self.rang_at and name not in self.answered]
+
+    @property
+    def newest(self) -> str:
+        return list(self.rungs)[-1]
+
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """Every rung so far as ("psap" or "lines", whose)."""
+        return [("psap" if isinstance(r, RingPsap) else "lines", place(r)[1]) for r in self.rungs.values()]
+
+    @property
+    def kinds(self) -> list[FactKind]:
+        return [fact.kind for fact in self.facts]
+
+    def where(self, attempt: str) -> Where:
+        """Where this attempt would be answered; an attempt that never was has a place too."""
+        return where_of(self.rungs[attempt]) if attempt in self.rungs else Where("P9")
+
+    def screened(self, verdict: Verdict | None = None) -> list[Effect]:
+        return self.hear(Screened(verdict or Pass(), "policy"))
+
+    def routed(self, destination: Destination | None) -> list[Effect]:
+        return self.hear(Routed(destination, destination.reason if destination else "all_excluded"))
+
+    def rang(self, name: str = "") -> list[Effect]:
+        name = name or self.newest
+        return self.hear(Rang(name, self.where(name)))
+
+    def picked_up(self, name: str = "") -> list[Effect]:
+        return self.hear(PersonAnswered(name or self.newest))
+
+    def connected(self, name: str = "") -> list[Effect]:
+        name = name or self.newest
+        return self.hear(PersonConnected(name, self.where(name)))
+
+    def failed(self, failure: Failure, name: str = "") -> list[Effect]:
+        return self.hear(AttemptFailed(name or self.newest, failure, ""))
+
+    def confirmed(self, name: str = "") -> list[Effect]:
+        return self.hear(CallerConfirmed(name or self.newest))
+
+    def time_passes(self) -> list[Effect]:
+        """To the deadline, punctually."""
+        deadline = self.call.deadline()
+        assert deadline is not None, f"a call that is {self.state} waits for no time"
+        self.now = max(self.now, deadline)
+        return self.hear(TimePassed())
+
+    def until_ringing_elsewhere(self) -> None:
+        """To the ring time-out of what rings now: the next rung is offered."""
+        before = len(self.rungs) + len(self.routes_asked)
+        while len(self.rungs) + len(self.routes_asked) == before:
+            self.time_passes()
+
+    # One step, and what must hold of it.
+
+    def hear(self, happened: Input) -> list[Effect]:
+        self.sound = False
+        effects = self._hear(happened)
+        self.sound = True
+        return effects
+
+    def _hear(self, happened: Input) -> list[Effect]:
+        before, deadline = self.state, self.call.deadline()
+        standing = self._standing()
+        effects = self.call.on(happened, self.now)
+        name = type(happened).__name__
+        self.edges.add((before, type(happened), self.state))
+        row = TABLE[before].get(type(happened))
+        if row is None:
+            assert not effects, f"{name} means nothing while {before}, and did {effects}"
+            assert (self.state, self.call.deadline()) == (before, deadline)
+            return effects
+        assert self.state is before or self.state in row, f"{before} went to {self.state} on {name}"
+        self._note(before, happened)
+        self._play(happened, effects)
+        self._check_second_answer(before, happened, effects)
+        if not standing.intersection(self._subjects(happened)):
+            told = [each for each in effects if not isinstance(each, Remember)]
+            assert not told, f"{happened} is of no attempt under way, and did {told}"
+            assert self.state is before
+        return effects
+
+    def _standing(self) -> set[str]:
+        return {"", *self.open}
+
+    def _subjects(self, happened: Input) -> set[str]:
+        match happened:
+            case Rang() | PersonAnswered() | PersonConnected() | AttemptFailed() | CallerConfirmed():
+                return {happened.attempt}
+        return {""}
+
+    def _note(self, before: State, happened: Input) -> None:
+        """What the world did, before looking at what the machine made of it."""
+        match happened:
+            case Screened() | Routed():
+                self.asked_at = None
+            case Rang(name) if name in self.open:
+                self.rang_at.setdefault(name, self.now)
+            case PersonAnswered(name) if name in self.open:
+                self.answered.add(name)
+            case PersonConnected(name) if before is State.CONNECTING and name == self.connects[-1]:
+                self.ends[name] = "connected"
+            case AttemptFailed(name) if name in self.open:
+                self.ends[name] = "failed"
+
+    def _play(self, happened: Input | None, effects: list[Effect]) -> None:
+        for effect in effects:
+            self._carry_out(happened, effect)
+        self._check_rings()
+        self._check_goes_on(happened)
+        self._check_outcome()
+
+    def _carry_out(self, happened: Input | None, effect: Effect) -> None:
+        match effect:
+            case Screen():
+                assert happened is None
+                self.asked_at = self.now
+            case FindRoute(excluded):
+                assert self.asked_at is None, "the router was asked twice at a time"
+                if not excluded:
+                    assert self.now >= self._round_began + self.budgets.pause_s, "a round without a pause before it"
+                    self._round_began = self.now
+                self.asked_at = self.now
+                self.routes_asked.append(excluded)
+            case Ring(name, rung):
+                self._check_ring(name, rung)
+                self.rungs[name] = rung
+            case Connect(name):
+                assert happened == CallerConfirmed(name), "only the caller's word connects (P4)"
+                assert name == self._proposal, f"{name} is not the newest proposal (P4)"
+                assert name in self.open and name in self.answered
+                assert all(each in self.ends for each in self.connects), "an earlier Connect has not failed (promise 4)"
+                self.connects.append(name)
+            case Release(name):
+                assert name in self.rungs, f"{name} was never begun"
+                assert name not in self.ends, f"{name} was over: {self.ends[name]}"
+                self.ends[name] = "released"
+            case Remember():
+                self.facts.append(effect)
+                self.owed_at = self.now + effect.due_in_ms / 1000
+                assert (
+                    not effect.attempt
+                    or effect.attempt in self.rungs
+                    or effect.kind
+                    in (
+                        FactKind.ATTEMPTING,
+                        FactKind.DIVERTING,
+                    )
+                ), "a fact names an attempt that was never begun"
+            case SayConnecting(name):
+                assert name in self.open and name in self.answered
+                assert not self._proposal or self._proposal in self.ends, "two proposals at a time"
+                self._proposal = name
+        if isinstance(effect, SAYS):
+            self.said.append(effect)
+
+    def _check_ring(self, name: str, rung: Rung) -> None:
+        assert name not in self.rungs, f"{name} was begun before"
+        assert place(rung) not in {place(self.rungs[each]) for each in self.open}, f"{rung} rings already"
+        for each in self.open:
+            rang_at = self.rang_at.get(each)
+            assert rang_at is not None and self.now >= rang_at + self.budgets.ring_s, f"{each} has not had its time"
+
+    def _check_rings(self) -> None:
+        """At most two rings, one more on the last rung (R6)."""
+        rings = [self.rungs[name] for name in self.ringing]
+        last = any(isinstance(rung, DialLines) and rung.last for rung in rings)
+        assert len(rings) <= RINGS_MAX + last, f"{len(rings)} rings at a time (R6)"
+
+    def _check_second_answer(self, before: State, happened: Input, effects: list[Effect]) -> None:
+        """A second answer is released, and nothing else comes of it (promise 4)."""
+        if isinstance(happened, PersonAnswered) and before in (State.PROPOSED, State.CONNECTING):
+            name = happened.attempt
+            if name in self.rungs and name != self._proposal and self.ends.get(name) == "released":
+                assert self.state is before
+            assert not any(isinstance(each, SayConnecting | Connect) for each in effects)
+            assert name == self._proposal or name not in self.open, f"{name} was answered and is left (promise 4)"
+
+    def _check_goes_on(self, happened: Input | None) -> None:
+        """A call that is not over waits for something, and said in the journal until when (J1)."""
+        deadline = self.call.deadline()
+        if self.call.over:
+            assert deadline is None
+            assert not self.open, f"{self.open} are left behind"
+            return
+        assert deadline is not None or self.asked_at is not None, f"{self.state}, and nothing will ever happen"
+        if self.state is State.WAITING:
+            assert not self.open and self.asked_at is None
+        if isinstance(happened, TimePassed):
+            assert deadline is None or deadline > self.now, "the deadline stays in the past: the shell would spin"
+        if deadline is not None:
+            longest_s = max(self.budgets.ring_s, self.budgets.line_reach_s, self.budgets.pause_s, HOLD_S)
+            assert deadline <= self.now + longest_s
+        next_at = deadline if deadline is not None else (self.asked_at or 0.0) + QUESTION_S
+        assert next_at <= self.owed_at, f"{self.state}: a fact was owed at {self.owed_at}, the next comes at {next_at}"
+
+    def _check_outcome(self) -> None:
+        """Exactly one outcome, at the end, and the state's own."""
+        outcomes = [kind for kind in self.kinds if kind in OUTCOMES]
+        assert [OUTCOMES[kind] for kind in outcomes] == ([self.state] if self.state in FINAL else [])
+
+
+def exhaust(shell: Shell, failure: Failure) -> int:
+    """Everything fails at once and no router knows a PSAP, until the call waits; how many rungs that took."""
+    for taken in range(40):
+        if shell.state is State.WAITING:
+            return taken
+        if shell.state is State.SCREENING:
+            shell.screened()
+        elif shell.open:
+            shell.failed(failure, shell.open[-1])
+        else:
+            shell.routed(None)
+    raise AssertionError(f"forty failures, and the call is {shell.state} instead of waiting")
+
+
+def cooperate(shell: Shell) -> int:
+    """Everybody does what he is asked, until the caller is connected; how many steps that took."""
+    for taken in range(40):
+        match shell.state:
+            case State.CONNECTED:
+                return taken
+            case State.SCREENING:
+                shell.screened()
+            case State.WAITING:
+                shell.time_passes()
+            case State.CONNECTING:
+                shell.connected(shell.connects[-1])
+            case State.PROPOSED:
+                shell.confirmed(next(name for name in shell.open if name in shell.answered))
+            case _ if shell.open:
+                shell.picked_up(shell.open[-1])
+            case _:
+                shell.routed(P1)
+    raise AssertionError(f"forty steps, and the caller is {shell.state}")
