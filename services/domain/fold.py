@@ -132,10 +132,15 @@ class CallStory:
 
     @property
     def due_at_ms(self) -> int | None:
-        """Until when another fact is owed; None where the call is settled, on the list, or owes none."""
-        if self.outcome is not Outcome.IN_PROGRESS or self.latest.due_in_ms <= 0:
+        """Until when another fact is owed; None where the call is settled, on the list, or owes none.
+
+        A lost caller is owed a word in any case, if nothing else is said from the instant of the loss.
+        """
+        if self.outcome is not Outcome.IN_PROGRESS:
             return None
-        return self.latest.at_ms + self.latest.due_in_ms
+        if self.latest.due_in_ms > 0:
+            return self.latest.at_ms + self.latest.due_in_ms
+        return self.lost.at_ms if self.lost is not None else None
 
 
 _LIST: Final = frozenset({FactKind.ABANDONED, FactKind.CALLBACK_DUE})

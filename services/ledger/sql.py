@@ -1,0 +1,237 @@
+"""The store on SQL, through SQLAlchemy Core: SQLite by default, PostgreSQL by its URL.
+
+Nothing here is peculiar to one database; `engine.py` is. The stories of recent calls are kept in memory, so that a
+call's facts are read back only when it was forgotten meanwhile; a transaction that fails forgets all of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from services.domain.events import Fact, FactKind
+from services.domain.fold import CallStory, Outcome, merge, story
+from services.journal import Topic
+from services.ledger.callbacks import ListedCall, Overdue, Reconnection
+from services.ledger.engine import connect
+from services.ledger.projection import Batch, call_row, fact_row, set_aside_row
+from services.ledger.store import AnotherLedger, Projected, StoreTrouble
+from services.ledger.tables import METADATA, calls, facts, positions, set_aside
+from services.wire.facts import decode
+
+STORIES_KEPT_MAX: Final = 20_000
+_IDS_PER_QUERY_MAX: Final = 500
+_NEW: Final = "new_"  # before the names of bound values, which must not be those of columns
+
+
+@dataclass(slots=True)
+class _Known:
+    """A call as the tables have it."""
+
+    story: CallStory | None = None
+    identities: set[tuple[int, int, str]] = field(default_factory=set)
+
+    def add(self, fact: Fact) -> bool:
+        """False if the fact was there already."""
+        identity = (fact.leg, fact.seq, fact.writer)
+        if identity in self.identities:
+            return False
+        self.identities.add(identity)
+        told = story(fact)
+        self.story = told if self.story is None else merge(self.story, told)
+        return True
+
+
+class SqlStore:
+    """See `Store`. `read_only` is for looking at the list beside a running ledger."""
+
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
+        self._url = make_url(url)
+        self._engine = connect(self._url, read_only=read_only)
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+
+    def open(self) -> None:
+        with self._transaction("make the tables") as connection:
+            METADATA.create_all(connection)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def positions(self) -> dict[int, int]:
+        query = select(positions.c.partition, positions.c.next_offset).where(positions.c.topic == Topic.CALLS.value)
+        with self._transaction("read the positions") as connection:
+            return {row.partition: row.next_offset for row in connection.execute(query)}
+
+    def project(self, batch: Batch, expected: Mapping[int, int]) -> Projected:
+        projected = Projected(set_aside=len(batch.set_aside))
+        try:
+            with self._transaction("project a batch") as connection:
+                for partition, next_offset in batch.next_offsets.items():
+                    _move(connection, partition, expected.get(partition), next_offset)
+                self._write_facts(connection, batch, projected)
+                _write_set_aside(connection, batch)
+        except BaseException:
+            self._known.clear()
+            raise
+        while len(self._known) > STORIES_KEPT_MAX:
+            self._known.popitem(last=False)
+        return projected
+
+    def sums(self) -> Counter[tuple[Outcome, bool]]:
+        query = select(calls.c.outcome, calls.c.test, func.count()).group_by(calls.c.outcome, calls.c.test)
+        with self._transaction("add up the calls") as connection:
+            return Counter(
+                {(Outcome(outcome), bool(test)): count for outcome, test, count in connection.execute(query)}
+            )
+
+    def overdue(self, now_ms: int, lost_grace_ms: int, silent_grace_ms: int, limit: int) -> list[Overdue]:
+        c = calls.c
+        lost = c.lost & (c.due_at_ms <= now_ms - lost_grace_ms)
+        silent = ~c.lost & (c.due_at_ms <= now_ms - silent_grace_ms)
+        query = (
+            select(c.call_id, c.leg, c.caller_hash, c.test, c.lost, c.due_at_ms)
+            .where(c.outcome == Outcome.IN_PROGRESS.value, lost | silent)
+            .order_by(c.due_at_ms)
+            .limit(limit)
+        )
+        with self._transaction("look for overdue calls") as connection:
+            return [
+                Overdue(*row, grace_ms=lost_grace_ms if row.lost else silent_grace_ms)
+                for row in connection.execute(query)
+            ]
+
+    def reconnections(self, limit: int) -> list[Reconnection]:
+        owed, later = calls.alias("owed"), calls.alias("later")
+        query = (
+            select(owed.c.call_id, owed.c.leg, owed.c.caller_hash, later.c.call_id, later.c.connected_at_ms)
+            .join(later, later.c.caller_hash == owed.c.caller_hash)
+            .where(
+                owed.c.outcome == Outcome.CALLBACK_OPEN.value,
+                ~owed.c.test,
+                owed.c.caller_hash != "",
+                later.c.connected_at_ms.is_not(None),
+                later.c.first_at_ms > owed.c.first_at_ms,
+                ~later.c.test,
+            )
+            .order_by(later.c.connected_at_ms, later.c.call_id)
+            .limit(limit)
+        )
+        first: dict[str, Reconnection] = {}
+        with self._transaction("look for callers who reached somebody") as connection:
+            for row in connection.execute(query):
+                first.setdefault(row[0], Reconnection(*row))
+        return list(first.values())
+
+    def callbacks(self, *, closed: bool = False) -> Sequence[ListedCall]:
+        c = calls.c
+        outcomes = [Outcome.CALLBACK_OPEN, *([Outcome.CALLBACK_CLOSED] if closed else [])]
+        query = (
+            select(c.call_id, c.caller_hash, c.number, c.opened_at_ms, c.opened_why, c.closed_at_ms, c.closed_why)
+            .where(c.outcome.in_([outcome.value for outcome in outcomes]), ~c.test)
+            .order_by(c.opened_at_ms, c.call_id)
+        )
+        with self._transaction("read the callback list") as connection:
+            return [ListedCall(*row) for row in connection.execute(query)]
+
+    def _write_facts(self, connection: Connection, batch: Batch, projected: Projected) -> None:
+        touched = {fact.call_id for _, fact in batch.facts}
+        self._recall(connection, sorted(touched - self._known.keys()))
+        before = {call_id: self._known[call_id].story for call_id in touched}
+        rows: list[dict[str, Any]] = []
+        for record, fact in batch.facts:
+            if self._known[fact.call_id].add(fact):
+                rows.append(fact_row(record, fact))
+                projected.unknown_kinds += fact.kind is FactKind.UNKNOWN
+            else:
+                projected.duplicates += 1
+        projected.facts = len(rows)
+        if rows:
+            connection.execute(insert(facts), rows)
+        self._write_calls(connection, before, projected)
+
+    def _write_calls(
+        self, connection: Connection, before: Mapping[str, CallStory | None], projected: Projected
+    ) -> None:
+        added, changed = [], []
+        for call_id, old in before.items():
+            self._known.move_to_end(call_id)
+            new = self._known[call_id].story
+            assert new is not None, "a call that was touched has a fact"
+            if new == old:
+                continue
+            _note_changes(old, new, projected)
+            if old is None:
+                added.append({"call_id": call_id, **call_row(new)})
+            else:
+                changed.append({"of_call": call_id, **{_NEW + name: value for name, value in call_row(new).items()}})
+        if added:
+            connection.execute(insert(calls), added)
+        if changed:
+            values: dict[Any, Any] = {
+                column: bindparam(_NEW + column.name) for column in calls.c if column is not calls.c.call_id
+            }
+            connection.execute(update(calls).where(calls.c.call_id == bindparam("of_call")).values(values), changed)
+
+    def _recall(self, connection: Connection, call_ids: Sequence[str]) -> None:
+        """Reads back what the tables have of these calls."""
+        for call_id in call_ids:
+            self._known[call_id] = _Known()
+        for start in range(0, len(call_ids), _IDS_PER_QUERY_MAX):
+            some = call_ids[start : start + _IDS_PER_QUERY_MAX]
+            for (raw,) in connection.execute(select(facts.c.raw).where(facts.c.call_id.in_(some))):
+                fact = decode(raw)
+                self._known[fact.call_id].add(fact)
+
+    @contextmanager
+    def _transaction(self, purpose: str) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except (SQLAlchemyError, OverflowError) as error:
+            why = str(getattr(error, "orig", None) or error).splitlines()[0]
+            shown = self._url.render_as_string(hide_password=True)
+            raise StoreTrouble(f"could not {purpose} in {shown}: {why}") from error
+
+
+def _move(connection: Connection, partition: int, expected: int | None, next_offset: int) -> None:
+    """Compare and set: no row changed means that another ledger was here."""
+    this = {"topic": Topic.CALLS.value, "partition": partition}
+    if expected is None:
+        try:
+            connection.execute(insert(positions).values(**this, next_offset=next_offset))
+        except IntegrityError:
+            raise AnotherLedger(f"partition {partition}: expected no position yet, found one") from None
+        return
+    here = (positions.c.topic == this["topic"], positions.c.partition == partition)
+    statement = update(positions).where(*here, positions.c.next_offset == expected).values(next_offset=next_offset)
+    if connection.execute(statement).rowcount != 1:
+        found = connection.execute(select(positions.c.next_offset).where(*here)).scalar()
+        raise AnotherLedger(f"partition {partition}: expected position {expected}, found {found}")
+
+
+def _note_changes(old: CallStory | None, new: CallStory, projected: Projected) -> None:
+    if old is not None:
+        projected.moved[old.outcome, old.test] -= 1
+    projected.moved[new.outcome, new.test] += 1
+    was_open = old is not None and old.outcome is Outcome.CALLBACK_OPEN
+    if new.outcome is Outcome.CALLBACK_OPEN and not was_open and not new.test:
+        assert new.opening is not None, "an open call has its opening"
+        projected.opened.append((new.call_id, new.opening.reason))
+    if new.connected_twice and not (old is not None and old.connected_twice):
+        projected.connected_twice.append(new.call_id)
+
+
+def _write_set_aside(connection: Connection, batch: Batch) -> None:
+    """Puts the records in, over those of the same place in a journal that has begun anew since."""
+    for record, why in batch.set_aside:
+        row = set_aside_row(record, why)
+        here = [set_aside.c[name] == row[name] for name in ("topic", "partition", "log_offset")]
+        connection.execute(set_aside.delete().where(*here))
+        connection.execute(insert(set_aside).values(row))
