@@ -28,9 +28,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 VARIABLE = "THROUGHLINE_LIFELINE_FD"
-GRACE_S = 1.2  # from the parent's end to the hard exit; what is left of two seconds is for a busy machine
+GRACE_S = 1.0  # from the parent's end to the hard exit; what is left of two seconds is for a busy machine
+QUIET_S = 1.3  # from the parent's end until no orphan can write into its folder any more
 REMOVE_LIMIT_S = 10.0
 EXIT_ORPHANED = 70
 EXIT_USAGE = 64
@@ -117,8 +119,8 @@ class Lifeline:
         *,
         environment: Mapping[str, str] | None = None,
         stdin: int | None = subprocess.DEVNULL,
-        stdout: int | None = None,
-        stderr: int | None = None,
+        stdout: int | IO[bytes] | None = None,
+        stderr: int | IO[bytes] | None = None,
         cwd: Path | None = None,
     ) -> subprocess.Popen[bytes]:
         """Start a child that holds on to this lifeline.
@@ -212,7 +214,7 @@ def _wrap(command: list[str], folder: Path | None) -> int:
             child.kill()
             child.wait()
         if folder is not None:
-            _remove(folder, quiet_from=0.0 if orphaned_at is None else orphaned_at + GRACE_S)
+            _remove(folder, quiet_from=0.0 if orphaned_at is None else orphaned_at + QUIET_S)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

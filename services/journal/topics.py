@@ -17,7 +17,10 @@ DAY_MS = 24 * 60 * 60 * 1000
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """What one topic should be. A compacted topic keeps the newest record of each key for ever and has no retention."""
+    """What one topic should be.
+
+    A compacted topic keeps the newest record of each key for ever and has no retention.
+    """
 
     topic: Topic
     partitions: int

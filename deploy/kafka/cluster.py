@@ -1,0 +1,233 @@
+"""One or three brokers as processes: formatted, started, waited for, killed and started again, ended.
+
+`Cluster` runs them as children that end with this process, whatever ends it: for the demonstration and the tests. Its
+methods block; from asyncio, call them in a thread. `detached.py` uses the same steps for brokers that go on by
+themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from deploy.kafka import jars
+from deploy.kafka.jars import CannotStart, Say
+from deploy.kafka.node import Node, free_ports, new_cluster_id, refuse_taken, write_properties
+from services.host.lifeline import Lifeline, wrapped
+from services.journal.kafka_topics import count_brokers
+
+DISK_FREE_MIN_MB = 300
+FORMAT_LIMIT_S = 60
+START_LIMIT_S = 90
+STOP_LIMIT_S = 15
+TRIES_MAX = 3
+
+
+class Process(Protocol):
+    """What is asked of a running broker."""
+
+    def poll(self) -> int | None:
+        """Its exit code, None while it runs."""
+        ...
+
+
+class Cluster:
+    """Brokers that end with this process.
+
+    `folder` is theirs alone; with `scratch` it is removed with them. Ports are free ones unless a first port is
+    given: client ports from there on, then as many controller ports.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        brokers: int = 1,
+        lifeline: Lifeline,
+        port: int = 0,
+        scratch: bool = False,
+        say: Say = print,
+    ) -> None:
+        self._folder = folder
+        self._brokers = brokers
+        self._lifeline = lifeline
+        self._port = port
+        self._scratch = scratch
+        self._say = say
+        self._class_path = ""
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self.nodes: list[Node] = []
+
+    @property
+    def bootstrap(self) -> str:
+        """Where clients begin: all addresses, with commas between them."""
+        return ",".join(node.address for node in self.nodes)
+
+    def start(self) -> str:
+        """Start every broker and wait until all of them serve.
+
+        Returns the bootstrap addresses; raises `CannotStart`.
+        """
+        self._class_path = jars.class_path(self._say)
+        if self._scratch:
+            self._keeper = self._lifeline.spawn(wrapped([], remove=self._folder))
+        for left in reversed(range(TRIES_MAX)):
+            self.nodes = layout(self._folder, self._brokers, self._port)
+            try:
+                prepare(self.nodes, self._class_path, self._lifeline)
+                for node in self.nodes:
+                    self._spawn(node)
+                await_ready(self.nodes, self._running)
+                return self.bootstrap
+            except PortTaken:  # somebody was quicker; a port that was asked for is not exchanged for another
+                self._end_brokers()
+                if self._port or not left:
+                    self.close()
+                    raise
+            except CannotStart:
+                self.close()
+                raise
+        raise AssertionError("the last try returns or raises")
+
+    def kill(self, number: int) -> None:
+        """`kill -9` one broker (1, 2 or 3)."""
+        wrapper = self._running.pop(number)
+        wrapper.kill()  # the kernel kills Java with it
+        wrapper.wait()
+
+    def stop(self, number: int) -> None:
+        """Stop one broker in an orderly way."""
+        wrapper = self._running.pop(number)
+        wrapper.send_signal(signal.SIGTERM)
+        end(wrapper)
+
+    def start_again(self, number: int) -> None:
+        """Start a killed or stopped broker on its old ports and data, and wait until it serves."""
+        self._spawn(self.nodes[number - 1])
+        await_ready(self.nodes, self._running)
+
+    def close(self) -> None:
+        """End every broker. Can be called twice."""
+        self._end_brokers()
+        if self._keeper is not None:
+            self._keeper.send_signal(signal.SIGTERM)
+            end(self._keeper)
+            self._keeper = None
+
+    def _end_brokers(self) -> None:
+        for wrapper in self._running.values():
+            wrapper.send_signal(signal.SIGKILL if self._scratch else signal.SIGTERM)  # nothing to save: no farewells
+        for wrapper in self._running.values():
+            end(wrapper)
+        self._running.clear()
+
+    def _spawn(self, node: Node) -> None:
+        with node.log.open("ab") as log:
+            command = wrapped(node.run_command(self._class_path))
+            self._running[node.number] = self._lifeline.spawn(command, stdout=log, stderr=log)
+
+
+class PortTaken(CannotStart):
+    """Another program listens on a port of ours."""
+
+
+def layout(folder: Path, brokers: int, port: int) -> list[Node]:
+    """The brokers of a cluster and their ports. Raises `CannotStart` when the folder holds another kind of cluster."""
+    there = len(list(folder.glob("broker-*/data/meta.properties")))
+    if there not in (0, brokers):
+        raise CannotStart(
+            f"{folder} holds a cluster of {there} brokers, {brokers} were asked for; choose another folder"
+        )
+    ports = list(range(port, port + 2 * brokers)) if port else free_ports(2 * brokers)
+    if port:
+        refuse_taken(ports)
+    return [
+        Node(number, folder / f"broker-{number}", ports[number - 1], ports[brokers + number - 1])
+        for number in range(1, brokers + 1)
+    ]
+
+
+def prepare(nodes: Sequence[Node], class_path: str, lifeline: Lifeline) -> None:
+    """Write the configuration of each broker, and format what is not formatted yet, all at the same time."""
+    cluster_id = new_cluster_id()
+    formatting: list[tuple[Node, subprocess.Popen[bytes]]] = []
+    with _disk_errors(nodes[0].folder):
+        for node in nodes:
+            write_properties(node, nodes)
+            if not node.formatted:
+                with node.log.open("ab") as log:
+                    command = wrapped(node.format_command(class_path, cluster_id))
+                    formatting.append((node, lifeline.spawn(command, stdout=log, stderr=log)))
+    for node, process in formatting:
+        try:
+            exit_code = process.wait(FORMAT_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            raise CannotStart(f"formatting {node.data} took longer than {FORMAT_LIMIT_S} s; see {node.log}") from None
+        if exit_code != 0:
+            raise why_it_ended(node, exit_code)
+
+
+def await_ready(nodes: Sequence[Node], running: dict[int, Process] | dict[int, subprocess.Popen[bytes]]) -> None:
+    """Wait until the cluster says that every running broker is a part of it. Raises `CannotStart`."""
+    gives_up_at = time.monotonic() + START_LIMIT_S
+    serving = [node for node in nodes if node.number in running]
+    for asked in serving:  # each must answer, and the last one asked must count them all
+        while asyncio.run(count_brokers(asked.address)) < len(serving):
+            for node in serving:
+                exit_code = running[node.number].poll()
+                if exit_code is not None:
+                    raise why_it_ended(node, exit_code)
+            if time.monotonic() > gives_up_at:
+                raise CannotStart(f"broker {asked.number} does not serve after {START_LIMIT_S} s; see {asked.log}")
+            time.sleep(0.05)
+
+
+def why_it_ended(node: Node, exit_code: int) -> CannotStart:
+    """The likeliest reason in one line."""
+    text = node.log.read_text(errors="replace") if node.log.exists() else ""
+    if "No space left on device" in text:
+        return CannotStart(
+            f"the disk is full: broker {node.number} cannot write to {node.folder}; make room or move it"
+        )
+    if "Address already in use" in text:
+        return PortTaken(f"port {node.port} or {node.controller_port} is taken by another program; choose others")
+    told = [line.strip() for line in text.splitlines() if any(word in line for word in ("ERROR", "FATAL", "Exception"))]
+    reason = told[0][:200] if told else "it said nothing"
+    return CannotStart(f"broker {node.number} ended with exit code {exit_code}: {reason} (all of it: {node.log})")
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the end of a broker that was told to stop; kill it when it takes too long."""
+    try:
+        process.wait(STOP_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    """Say in one line when there is no room."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        free_mb = shutil.disk_usage(folder).free // 1_000_000
+        if free_mb < DISK_FREE_MIN_MB:
+            raise CannotStart(
+                f"the disk is full: a broker needs {DISK_FREE_MIN_MB} MB in {folder}, {free_mb} MB are free"
+            )
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise CannotStart(
+                f"the disk is full: cannot write to {folder}; make room or choose another folder"
+            ) from None
+        raise CannotStart(f"cannot write to {folder} ({error.strerror}); choose another folder") from None
