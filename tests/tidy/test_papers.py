@@ -29,6 +29,9 @@ _SUFFIXES = (".py", ".md", ".toml", ".proto", ".lock", ".csv", ".geojson", ".bin
 _MAKE = re.compile(r"\bmake ([a-z][a-z-]*)")
 _COMMAND = re.compile(r"(?:^|[\s/])throughline ((?:[a-z][a-z-]*)(?: [^\s`#|&]+)*)", re.MULTILINE)
 _VARIABLE = re.compile(r"THROUGHLINE_[A-Z][A-Z_]*[A-Z]\b")
+_RULE = re.compile(r"""(?<!["'])\b[PRJTL][1-9]\b(?!["'])""")  # in quotes it is some PSAP's name
+_RULE_TOLD = re.compile(r"^- \*\*([PRJTL][1-9])\*\* \((built|in part|to come)\)", re.MULTILINE)
+_PAPER_CITED = re.compile(r"(?<![\w/*])((?:docs/)?[a-zA-Z-]+\.md)\b")
 _BOUND = re.compile(r"\| `?([0-9.]+)`? \| `(THROUGHLINE_[A-Z_]+)` \|")
 
 each_paper = pytest.mark.parametrize("paper", PAPERS, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -165,6 +168,45 @@ def test_the_tree_in_the_architecture_is_the_tree() -> None:
         if "/" not in name or re.fullmatch(r"(services|tests|loadtest|deploy|data|docs|bench)/\w+", name)
     }
     assert sorted(wanted - told) == []
+
+
+def modules(*folders: str) -> Iterator[tuple[str, str]]:
+    """Name and text of the modules and protos under these folders."""
+    for name in sorted(names()):
+        if name.startswith(folders) and name.endswith((".py", ".proto")) and name != "tests/tidy/test_papers.py":
+            yield name, (ROOT / name).read_text("utf-8")
+
+
+def rules() -> dict[str, str]:
+    """Each rule of a call, and how far it is said to be built."""
+    return dict(_RULE_TOLD.findall((ROOT / "docs" / "protocol.md").read_text("utf-8")))
+
+
+def test_every_rule_that_code_cites_is_written_down() -> None:
+    """A number that leads nowhere explains nothing."""
+    known = rules()
+    code_of_ours = modules("services/", "tests/", "protos/", "loadtest/", "deploy/", "bench/")
+    unknown = {(name, rule) for name, text in code_of_ours for rule in _RULE.findall(text) if rule not in known}
+    assert sorted(unknown) == []
+
+
+def test_every_rule_that_is_said_to_be_built_is_cited_by_a_test() -> None:
+    """Built means that something would notice if it were not."""
+    cited = {rule for _, text in modules("tests/") for rule in _RULE.findall(text)}
+    assert sorted(rule for rule, state in rules().items() if state == "built" and rule not in cited) == []
+
+
+def test_every_paper_that_code_cites_is_there() -> None:
+    """By its name, whatever the case of its letters: architecture.md is ARCHITECTURE.md."""
+    known = {Path(name).name.lower() for name in names() if name.endswith(".md")}
+    code_of_ours = modules("services/", "tests/", "protos/", "loadtest/", "deploy/", "bench/")
+    lost = {
+        (name, cited)
+        for name, text in code_of_ours
+        for cited in _PAPER_CITED.findall(text)
+        if Path(cited).name.lower() not in known
+    }
+    assert sorted(lost) == []
 
 
 def test_decision_records_have_their_four_parts_and_stand_in_the_list() -> None:
