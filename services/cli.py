@@ -1,0 +1,133 @@
+"""`throughline`: every command of the project, loaded when it is asked for, so that `--help` is quick.
+
+`run` holds its parent's lifeline before anything heavy is imported: a service ends with whoever started it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from services.host.lifeline import GRACE_S, hold
+from services.host.stop import Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Runnable:
+    """A service by name: where its class and its settings are."""
+
+    package: str
+    service: str
+    settings: str
+
+
+SERVICES: Final = {
+    "ingress": Runnable("services.ingress", "Ingress", "IngressSettings"),
+    "firewall": Runnable("services.firewall", "Firewall", "FirewallSettings"),
+    "router": Runnable("services.router", "Router", "RouterSettings"),
+    "psap_gateway": Runnable("services.psap_gateway", "PsapGateway", "PsapGatewaySettings"),
+    "failover": Runnable("services.failover", "Failover", "FailoverSettings"),
+    "ledger": Runnable("services.ledger", "Ledger", "LedgerSettings"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A command that another module holds; `text` is its line in `--help`."""
+
+    module: str
+    attribute: str
+    text: str
+
+
+LATER: Final = {
+    "up": Later("services.launch.commands", "up", "Run everything here, Kafka included, until Ctrl-C."),
+    "doctor": Later("services.launch.commands", "doctor", "Say what is wrong with an installation, and what to do."),
+    "topics": Later("services.launch.commands", "topics", "Make Kafka's topics what they should be."),
+    "demo": Later("loadtest.cli", "demo", "The whole story on real input, in under two minutes."),
+    "replay": Later("loadtest.cli", "replay", "Replay a trace of calls against a running installation."),
+    "balance": Later("services.ledger.commands", "balance", "Read the journal and balance the books."),
+    "tail": Later("services.ledger.commands", "tail", "Show events as they come."),
+    "callbacks": Later("services.ledger.commands", "callbacks", "The list of people to ring back."),
+}
+
+
+class _Lazy(TyperGroup):
+    """Loads a command's module when the command, or its own help, is wanted."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *LATER]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        later = LATER.get(cmd_name)
+        if later is None:
+            return super().get_command(ctx, cmd_name)
+        held = getattr(importlib.import_module(later.module), later.attribute)
+        return _as_click(held, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(name, (super().get_command(ctx, name) or click.Command(name)).get_short_help_str(90))
+                for name in super().list_commands(ctx)]  # fmt: skip
+        rows += [(name, later.text) for name, later in LATER.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _as_click(held: Any, name: str) -> click.Command:
+    """A typer app as it is, or a function as a command of its own."""
+    if isinstance(held, typer.Typer):
+        return typer.main.get_command(held)
+    single = typer.Typer(add_completion=False)
+    single.command(name)(held)
+    return typer.main.get_command(single)
+
+
+app = typer.Typer(
+    cls=_Lazy, add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
+    help="Throughline, an emergency-call routing backbone. Try: throughline demo",
+)  # fmt: skip
+
+
+@app.callback()
+def _root() -> None:
+    """Makes `run` a sub-command though it is the only one defined here."""
+
+
+@app.command()
+def run(name: str = typer.Argument(help=f"One of: {', '.join(SERVICES)}.")) -> None:
+    """Run one service in the foreground until SIGTERM or Ctrl-C.
+
+    Its settings come from the environment; docs/configuration.md lists them all.
+    Example: THROUGHLINE_KAFKA=127.0.0.1:9092 throughline run firewall
+    """
+    chosen = SERVICES.get(name.replace("-", "_"))
+    if chosen is None:
+        typer.echo(f"throughline run: expected one of {', '.join(SERVICES)}; got {name!r}", err=True)
+        raise typer.Exit(64)
+    stop = Stop()
+    hold(lambda: stop.ask("parent_gone", GRACE_S / 2))
+
+    from services.host.run import run as run_service
+    from services.host.settings import ServiceSettings
+    from services.journal.kafka import KafkaLog
+
+    def log(settings: ServiceSettings) -> KafkaLog:
+        return KafkaLog(settings.kafka, client_id=settings.name)
+
+    settings = getattr(importlib.import_module(f"{chosen.package}.settings"), chosen.settings)
+    service = getattr(importlib.import_module(f"{chosen.package}.service"), chosen.service)
+    raise typer.Exit(run_service(settings, service, log, stop))
+
+
+def main() -> None:
+    """The console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
