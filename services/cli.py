@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import click
 import typer
-from typer.core import TyperGroup
 
 from services.host.lifeline import GRACE_S, hold
 from services.host.stop import Stop
@@ -57,45 +55,32 @@ LATER: Final = {
 }
 
 
-class _Lazy(TyperGroup):
-    """Loads a command's module when the command, or its own help, is wanted."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), *LATER]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        later = LATER.get(cmd_name)
-        if later is None:
-            return super().get_command(ctx, cmd_name)
-        held = getattr(importlib.import_module(later.module), later.attribute)
-        return _as_click(held, cmd_name)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = [(name, (super().get_command(ctx, name) or click.Command(name)).get_short_help_str(90))
-                for name in super().list_commands(ctx)]  # fmt: skip
-        rows += [(name, later.text) for name, later in LATER.items()]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
-
-
-def _as_click(held: Any, name: str) -> click.Command:
-    """A typer app as it is, or a function as a command of its own."""
-    if isinstance(held, typer.Typer):
-        return typer.main.get_command(held)
-    single = typer.Typer(add_completion=False)
-    single.command(name)(held)
-    return typer.main.get_command(single)
-
-
 app = typer.Typer(
-    cls=_Lazy, add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
     help="Throughline, an emergency-call routing backbone. Try: throughline demo",
-)  # fmt: skip
+)
 
 
-@app.callback()
-def _root() -> None:
-    """Makes `run` a sub-command though it is the only one defined here."""
+def _forward(name: str, later: Later) -> None:
+    """A command that hands its words, `--help` among them, to the module that holds it."""
+
+    def forward(context: typer.Context) -> None:
+        held = getattr(importlib.import_module(later.module), later.attribute)
+        if not isinstance(held, typer.Typer):
+            single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+            single.command(name)(held)
+            held = single
+        held(args=context.args, prog_name=f"throughline {name}")
+
+    words = {"allow_extra_args": True, "ignore_unknown_options": True}
+    app.command(name, help=later.text, add_help_option=False, context_settings=words)(forward)
+
+
+for _name, _later in LATER.items():
+    _forward(_name, _later)
 
 
 @app.command()
