@@ -76,7 +76,7 @@ class Installation:
             "THROUGHLINE_REGION_DIR": str(self.region_dir),
             "THROUGHLINE_CREDENTIALS_FILE": str(table),
             "THROUGHLINE_FAILOVER_TRUNKS": ",".join(self._trunks),
-            "THROUGHLINE_LEDGER_DATABASE_URL": f"sqlite:///{self.folder / 'ledger.sqlite'}",
+            "THROUGHLINE_LEDGER_DATABASE": f"sqlite:///{self.folder / 'ledger.sqlite'}",
             **self._settings,
         }
         await self._wave("firewall", "psap_gateway", "failover", "ledger", "router")
