@@ -75,11 +75,11 @@ class AnsweringPoint:
             (told.held if ring.stage is Stage.CONNECTED else told.ringing).append(ring.attempt)
         return told
 
-    def welcomed(self, line: Line) -> None:
-        """A stream is up: rings that lost theirs are taken over by it, and say again how they stand."""
+    def welcomed(self, line: Line, hello: delivery_pb2.Hello) -> None:
+        """A stream is up: rings that lost theirs, and that its hello named, say again on it how they stand (R5)."""
         self.lines.append(line)
         for ring in self._rings.values():
-            if ring.line is None and ring.stage is not Stage.CONNECTED:
+            if ring.line is None and ring.attempt in hello.ringing and ring.stage is not Stage.CONNECTED:
                 ring.stop("orphan")
                 ring.line = line
                 self._repeat(ring)
@@ -221,7 +221,7 @@ class AnsweringPoint:
 
     def _hang_up(self, ring: Ring) -> None:
         self._write("ended", ring.call_id, ring.attempt)
-        for line in self.lines[:1]:
+        for line in self.lines if ring.line is None else [ring.line]:
             self._say(line, Ask(ended=delivery_pb2.Ended(attempt=ring.attempt)))
         self._forget(ring)
 

@@ -72,14 +72,15 @@ class Attachment:
         self._speaker = Speaker(call)
         welcomed = False
         try:
-            self.say(delivery_pb2.AttachRequest(hello=self._point.hello(self._credential)))
+            hello = self._point.hello(self._credential)
+            self.say(delivery_pb2.AttachRequest(hello=hello))
             while (raw := await call.read()) is not EOF:
                 message = delivery_pb2.AttachResponse.FromString(raw)
                 self.last_heard = asyncio.get_running_loop().time()
                 if message.WhichOneof("said") == "welcome" and not welcomed:
                     welcomed = self.attached = True
                     self.heartbeat_s = (message.welcome.heartbeat_ms or 1000) / 1000
-                    self._point.welcomed(self)
+                    self._point.welcomed(self, hello)
                 elif welcomed:
                     self._point.hear(self, message)
             code: grpc.StatusCode = await call.code()

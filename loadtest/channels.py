@@ -34,7 +34,7 @@ def new_server() -> Any:
 
 
 class Speaker:
-    """Says messages on a stream, in order; whoever speaks does not wait, since a peer that hangs is found by silence."""
+    """Says messages on a stream, in order. Whoever speaks does not wait: a peer that hangs is found by its silence."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream

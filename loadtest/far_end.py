@@ -30,8 +30,8 @@ from loadtest.trunk import Trunk
 
 
 def read_tokens(folder: Path) -> dict[str, str]:
-    """PSAP id -> the secret of its token file, `<psap_id>.token`."""
-    return {path.stem: path.read_text().strip() for path in sorted(folder.glob("*.token"))}
+    """PSAP id -> the secret of its token file, which is named as the PSAP."""
+    return {path.name: path.read_text().strip() for path in sorted(folder.iterdir()) if path.is_file()}
 
 
 def obey(switchboard: Switchboard, command: dict[str, Any]) -> None:
@@ -77,7 +77,7 @@ def main() -> None:
         prog="python -m loadtest.far_end", description="Every PSAP of the region, and the trunk."
     )
     parser.add_argument("--region", type=Path, default=SHIPPED_REGION, help="folder of the region's tables")
-    parser.add_argument("--tokens", type=Path, required=True, help="folder of token files, <psap_id>.token")
+    parser.add_argument("--tokens", type=Path, required=True, help="folder of token files, one named as each PSAP")
     parser.add_argument("--witness", type=Path, required=True, help="file for what is seen here, JSON lines")
     parser.add_argument("--listen", default="127.0.0.1:0", help="where the trunk is served, host:port")
     parser.add_argument("--seed", type=int, default=1, help="of people's delays")

@@ -23,6 +23,8 @@ class Heard:
 
     def __init__(self, context: Any, asks: Any) -> None:
         self.context = context
+        self.over = asyncio.Event()
+        context.add_done_callback(lambda _: self.over.set())
         self._asks = asks
 
     async def read(self) -> Any:
@@ -61,6 +63,18 @@ async def serving(path: str, asks: Any, script: Script) -> AsyncIterator[str]:
         yield f"127.0.0.1:{port}"
     finally:
         await server.stop(0)
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], Awaitable[None]]:
+    """Waits until something holds, within a bound."""
+
+    async def wait(holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(2 * BOUND_S):
+            while not holds():  # noqa: ASYNC110 - a file has no event
+                await asyncio.sleep(0.02)
+
+    return wait
 
 
 @pytest.fixture

@@ -1,0 +1,271 @@
+"""Compares what three witnesses saw of each call: the callers, the far end, and the journal.
+
+Each comes as plain entries (JSON lines); this module knows nothing of how the backbone decides, and imports nothing of
+it. Every call that was accepted must be accounted for by all three: connected for the caller at the place where the far
+end connected it and where the journal says so; or hung up, and on the callback list. Nobody is connected twice. What
+does not fit is told in plain words, one line a finding.
+
+    python -m loadtest.witness CALLER_FILE FAR_END_FILE JOURNAL_FILE
+
+An entry of the journal is a fact, `{"event": "fact", "call_id", "leg", "seq", "writer", "kind", "attempt", "psap_id",
+"line"}`, or what the books make of a call, `{"event": "outcome", "call_id", "outcome"}`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from loadtest.diary import read_diary
+
+Entry = Mapping[str, Any]
+CALLER_ENDS: Final = frozenset({"connected", "hung_up", "gave_up", "refused"})
+JOURNAL_CONNECTS: Final = {"answered": False, "diverted": True}
+"""Kind of fact -> whether it is a line that answered."""
+JOURNAL_LISTS: Final = frozenset({"abandoned", "callback_due"})
+OUTCOMES_LEFT: Final = frozenset({"callback_open", "callback_closed"})
+"""What the books may say of a call whose caller left unanswered."""
+ACCEPTED_WITHIN_MS: Final = 1_000
+"""A leg that stood for this long must have been accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """One thing that does not fit."""
+
+    call_id: str
+    words: str
+
+    def __str__(self) -> str:
+        return f"{self.call_id}: {self.words}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the comparison came to. Counts are of calls."""
+
+    calls: int
+    accepted: int
+    connected: int
+    left_unanswered: int
+    never_accepted: int
+    disagreements: tuple[Disagreement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A caller and a person, under which attempt and where. Two witnesses agree when theirs are equal."""
+
+    attempt: str
+    psap_id: str
+    line: str
+
+    @classmethod
+    def of(cls, entry: Entry) -> Connection:
+        return cls(entry.get("attempt", ""), entry.get("psap_id", ""), entry.get("line", ""))
+
+    def __str__(self) -> str:
+        return f"{self.attempt} at {self.psap_id}" + (f" line {self.line}" if self.line else "")
+
+
+@dataclass(slots=True)
+class _Call:
+    """All that was seen of one call, by witness."""
+
+    call_id: str
+    caller: list[Entry] = field(default_factory=list)
+    far_end: list[Entry] = field(default_factory=list)
+    facts: list[Entry] = field(default_factory=list)
+    outcomes: list[str] = field(default_factory=list)
+
+    def heard(self, *events: str) -> list[Entry]:
+        return [entry for entry in self.caller if entry["event"] in events]
+
+    def seen(self, *events: str) -> list[Entry]:
+        return [entry for entry in self.far_end if entry["event"] in events]
+
+    def kept(self, *kinds: str) -> list[Entry]:
+        return [fact for fact in self.facts if fact["kind"] in kinds]
+
+
+def compare(caller: Iterable[Entry], far_end: Iterable[Entry], journal: Iterable[Entry]) -> Verdict:
+    """Joins the three on call_id. Entries without one are a witness's remarks on itself, and are left out."""
+    calls: dict[str, _Call] = {}
+
+    def of(entry: Entry) -> _Call:
+        return calls.setdefault(entry["call_id"], _Call(entry["call_id"]))
+
+    for entry in caller:
+        if "call_id" in entry:
+            of(entry).caller.append(entry)
+    for entry in far_end:
+        if "call_id" in entry:
+            of(entry).far_end.append(entry)
+    for entry in journal:
+        if entry["event"] == "fact":
+            of(entry).facts.append(entry)
+        elif entry["event"] == "outcome":
+            of(entry).outcomes.append(entry["outcome"])
+    disagreements = [Disagreement(call.call_id, words) for call in calls.values() for words in _judge(call)]
+    everybody = list(calls.values())
+    return Verdict(
+        calls=len(everybody),
+        accepted=sum(bool(call.heard("accepted")) for call in everybody),
+        connected=sum(bool(call.heard("connected")) for call in everybody),
+        left_unanswered=sum(bool(call.heard("hung_up", "gave_up")) for call in everybody),
+        never_accepted=sum(bool(call.caller) and not call.heard("accepted") for call in everybody),
+        disagreements=tuple(sorted(disagreements, key=str)),
+    )
+
+
+def _judge(call: _Call) -> Iterator[str]:
+    yield from _caller_alone(call)
+    yield from _far_end_alone(call)
+    yield from _journal_alone(call)
+    yield from _together(call)
+
+
+# Each witness must first agree with itself.
+
+
+def _caller_alone(call: _Call) -> Iterator[str]:
+    if not call.caller:
+        yield "nobody placed this call, yet " + ("the far end saw it" if call.far_end else "the journal knows of it")
+        return
+    offered = {entry["leg"]: entry["after_ms"] for entry in call.heard("offered")}
+    for leg in sorted({entry["leg"] for entry in call.caller} - set(offered)):
+        yield f"the caller's side never offered leg {leg}, yet something became of it"
+    ends = call.heard(*CALLER_ENDS)
+    if len(ends) != 1:
+        said = " and ".join(entry["event"] for entry in ends) or "neither connected nor gone"
+        yield f"the caller should have one end, and is {said}"
+    confirmed = {entry["attempt"] for entry in call.heard("confirmed")}
+    for entry in call.heard("connected"):
+        if entry["attempt"] not in confirmed:
+            yield f"connected under {entry['attempt']}, which the caller never confirmed"
+    if not call.heard("accepted", "refused"):
+        if call.heard("connected"):
+            yield "connected without having been accepted"
+        for entry in call.heard("hung_up"):
+            if entry["after_ms"] - offered.get(entry["leg"], entry["after_ms"]) > ACCEPTED_WITHIN_MS:
+                yield "hung up after more than a second on the line, and was never accepted"
+
+
+def _far_end_alone(call: _Call) -> Iterator[str]:
+    came: dict[str, set[str]] = {}
+    for entry in call.far_end:
+        came.setdefault(entry["attempt"], set()).add(entry["event"])
+    for attempt, events in came.items():
+        for event, before in (("ringing", "offered"), ("answered", "ringing"), ("connected", "answered")):
+            if event in events and before not in events:
+                yield f"the far end says {attempt} was {event}, and not that it was {before}"
+        if "ringing" in events and not events & {"connected", "cancelled", "rejected"}:
+            yield f"the far end says that {attempt} rings still"
+        if "ended" in events and "connected" not in events:
+            yield f"the far end says that the talk of {attempt} ended, and not that it began"
+    standing = _standing(call)
+    if len({connection.attempt for connection in standing}) > 1:
+        yield "the far end connected it twice: " + ", ".join(map(str, standing))
+
+
+def _journal_alone(call: _Call) -> Iterator[str]:
+    if call.facts and not call.kept("offered"):
+        yield "the journal has facts of it, and no offer"
+    sequences: dict[tuple[int, str], set[int]] = {}
+    for fact in call.facts:
+        sequences.setdefault((fact["leg"], fact["writer"]), set()).add(fact["seq"])
+    for (leg, writer), numbers in sequences.items():
+        missing = sorted(set(range(max(numbers))) - numbers)
+        if missing:
+            yield f"the journal lacks fact {missing[0]} of leg {leg} by {writer}"
+    connects = {Connection.of(fact) for fact in call.kept(*JOURNAL_CONNECTS)}
+    if len(connects) > 1:
+        yield "the journal connected it twice: " + ", ".join(sorted(map(str, connects)))
+    for fact in call.kept(*JOURNAL_CONNECTS):
+        if bool(fact.get("line")) is not JOURNAL_CONNECTS[fact["kind"]]:
+            yield f"the journal says {fact['kind']} of {Connection.of(fact)}"
+    if call.facts and len(call.outcomes) != 1:
+        yield f"the books should have one outcome for it, and have {call.outcomes or 'none'}"
+    for outcome in call.outcomes:
+        if outcome == "in_progress":
+            yield "the books have it in progress, and all is over"
+        elif connects and outcome not in JOURNAL_CONNECTS:
+            yield f"the journal has a connection, and the books say {outcome}"
+        elif not connects and outcome in JOURNAL_CONNECTS:
+            yield f"the books say {outcome}, and the journal has no connection"
+        elif outcome in OUTCOMES_LEFT and not call.kept(*JOURNAL_LISTS):
+            yield f"the books say {outcome}, and the journal has no entry on the callback list"
+
+
+# Then all three together.
+
+
+def _together(call: _Call) -> Iterator[str]:
+    for leg in sorted({entry["leg"] for entry in call.heard("accepted")} - {f["leg"] for f in call.kept("offered")}):
+        yield f"leg {leg} was accepted, and the journal has no offer of it"
+    heard = {Connection.of(entry) for entry in call.heard("connected")}
+    seen = set(_standing(call))
+    kept = {Connection.of(fact) for fact in call.kept(*JOURNAL_CONNECTS)}
+    if not heard and _crossed(call, seen, kept):
+        return
+    if not heard == seen == kept:
+        yield f"connected: the caller says {_told(heard)}, the far end {_told(seen)}, the journal {_told(kept)}"
+    if call.heard("hung_up", "gave_up") and call.heard("accepted") and not call.kept(*JOURNAL_LISTS):
+        yield "the caller left unanswered, and the journal has no entry on the callback list"
+    rang = {Connection.of(entry) for entry in call.seen("ringing")}
+    for who, rings in (("caller", call.heard("ringing")), ("journal", call.kept("ringing"))):
+        for ring in sorted({Connection.of(entry) for entry in rings} - rang, key=str):
+            yield f"the {who} says that it rang as {ring}, and the far end does not"
+
+
+def _crossed(call: _Call, seen: set[Connection], kept: set[Connection]) -> bool:
+    """The caller hung up in the instant of being connected: confirmed, and gone before hearing of it."""
+    left = call.heard("hung_up", "gave_up")
+    confirmed = {entry["attempt"] for entry in call.heard("confirmed")}
+    return bool(left) and len(seen) == 1 and seen == kept and next(iter(seen)).attempt in confirmed
+
+
+def _standing(call: _Call) -> list[Connection]:
+    """Connections at the far end that were not taken back at once by the backbone."""
+    taken_back = {entry["attempt"] for entry in call.seen("cancelled")}
+    return [Connection.of(entry) for entry in call.seen("connected") if entry["attempt"] not in taken_back]
+
+
+def _told(connections: set[Connection]) -> str:
+    return " and ".join(sorted(map(str, connections))) or "nothing"
+
+
+# A lie, to see that it is found.
+
+_MATTERS: Final[Mapping[str, Callable[[Entry], bool]]] = {
+    "caller": lambda entry: entry["event"] in ("offered", "connected", "hung_up"),
+    "far-end": lambda entry: entry["event"] == "connected",
+    "journal": lambda entry: entry.get("kind") in ("offered", "answered", "diverted", "abandoned"),
+}
+
+
+def without_one(witness: str, entries: Sequence[Entry], seed: int) -> tuple[list[Entry], Entry]:
+    """The entries of `witness` less one that matters, and that one. Raises ValueError where there is none to drop."""
+    candidates = [index for index, entry in enumerate(entries) if _MATTERS[witness](entry)]
+    if not candidates:
+        raise ValueError(f"the {witness} has no entry that could be left out")
+    dropped = candidates[(seed * 7919) % len(candidates)]
+    return [*entries[:dropped], *entries[dropped + 1 :]], entries[dropped]
+
+
+def main(arguments: Sequence[str]) -> int:
+    if len(arguments) != 3:
+        print("expected: python -m loadtest.witness CALLER_FILE FAR_END_FILE JOURNAL_FILE", file=sys.stderr)
+        return 64
+    verdict = compare(*(read_diary(Path(name)) for name in arguments))
+    for disagreement in verdict.disagreements:
+        print(disagreement)
+    print(f"{verdict.calls} calls, {verdict.accepted} accepted, {len(verdict.disagreements)} disagreements")
+    return 1 if verdict.disagreements else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

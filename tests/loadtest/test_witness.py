@@ -1,0 +1,276 @@
+"""The comparer: three sound accounts agree, and nothing that matters can be left out of one of them unnoticed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtest.diary import Diary
+from loadtest.witness import compare, main, without_one
+
+Entry = dict[str, Any]
+WITNESSES = ("caller", "far-end", "journal")
+
+
+@dataclass
+class Accounts:
+    """What the three saw of some calls, as a sound run leaves it; `must` holds the entries that cannot be missed."""
+
+    caller: list[Entry] = field(default_factory=list)
+    far_end: list[Entry] = field(default_factory=list)
+    journal: list[Entry] = field(default_factory=list)
+    must: list[Entry] = field(default_factory=list)
+
+    def of(self, witness: str) -> list[Entry]:
+        return {"caller": self.caller, "far-end": self.far_end, "journal": self.journal}[witness]
+
+    def without(self, entry: Entry) -> list[list[Entry]]:
+        return [[each for each in self.of(witness) if each is not entry] for witness in WITNESSES]
+
+
+class Told:
+    """Writes one call into the accounts."""
+
+    def __init__(self, accounts: Accounts, call_id: str) -> None:
+        self.accounts = accounts
+        self.call_id = call_id
+        self.leg = 0
+        self.seq = 0
+        self.at_ms = 0.0
+
+    def caller(self, event: str, *, must: bool = True, **more: Any) -> None:
+        self.at_ms += 10
+        entry = {"event": event, "call_id": self.call_id, "leg": self.leg, "after_ms": self.at_ms, **more}
+        self._keep(self.accounts.caller, entry, must)
+
+    def far(self, event: str, attempt: str, where: Entry, *, must: bool = True, **more: Any) -> None:
+        entry = {"event": event, "call_id": self.call_id, "attempt": attempt, **where, **more}
+        self._keep(self.accounts.far_end, entry, must)
+
+    def fact(self, kind: str, **more: Any) -> None:
+        entry = {"event": "fact", "call_id": self.call_id, "leg": self.leg, "writer": "ingress-1", "kind": kind, **more}
+        self._keep(self.accounts.journal, {**entry, "seq": self.seq}, True)
+        self.seq += 1
+
+    def outcome(self, outcome: str) -> None:
+        self._keep(self.accounts.journal, {"event": "outcome", "call_id": self.call_id, "outcome": outcome}, True)
+
+    def _keep(self, entries: list[Entry], entry: Entry, must: bool) -> None:
+        entries.append(entry)
+        if must:
+            self.accounts.must.append(entry)
+
+    def begin_leg(self) -> None:
+        self.leg += 1
+        self.seq = 0
+        self.caller("offered")
+        self.fact("offered")
+        self.caller("accepted", must=False)  # needed where the call goes on, as `end` says
+
+    def ring(self, n: int, where: Entry) -> str:
+        attempt = f"{self.call_id}/{self.leg}/{n}"
+        self.fact("attempting", attempt=attempt)
+        self.far("offered", attempt, where)
+        self.far("ringing", attempt, where)
+        self.caller("ringing", must=False, attempt=attempt, **where)
+        self.fact("ringing", attempt=attempt, **where)
+        return attempt
+
+    def connect(self, attempt: str, where: Entry) -> None:
+        self.far("answered", attempt, where)
+        self.caller("confirmed", attempt=attempt)
+        self.far("connected", attempt, where)
+        self.fact("diverted" if "line" in where else "answered", attempt=attempt, settled=True, **where)
+        self.caller("connected", attempt=attempt, **where)
+        self.far("ended", attempt, where, must=False)
+        self.outcome("diverted" if "line" in where else "answered")
+
+
+PSAP = {"psap_id": "3175"}
+LINE = {"psap_id": "3175", "line": "+16175550100"}
+
+
+def answered(told: Told) -> None:
+    told.begin_leg()
+    told.connect(told.ring(1, PSAP), PSAP)
+
+
+def diverted(told: Told) -> None:
+    told.begin_leg()
+    refused = f"{told.call_id}/1/1"
+    told.far("offered", refused, PSAP, must=False)
+    told.far("rejected", refused, PSAP, must=False, rejection="refused")
+    told.fact("delivery_failed", attempt=refused)
+    told.connect(told.ring(2, LINE), LINE)
+
+
+def rang_twice(told: Told) -> None:
+    told.begin_leg()
+    given_up = told.ring(1, PSAP)
+    line = told.ring(2, LINE)
+    told.connect(line, LINE)
+    told.far("cancelled", given_up, PSAP, reason="answered_elsewhere")
+
+
+def hung_up(told: Told) -> None:
+    told.begin_leg()
+    attempt = told.ring(1, PSAP)
+    told.caller("hung_up")
+    told.fact("abandoned")
+    told.far("cancelled", attempt, PSAP, reason="caller_hung_up")
+    told.outcome("callback_open")
+
+
+def second_leg(told: Told) -> None:
+    told.begin_leg()
+    told.caller("leg_broken", must=False, why="silent")
+    told.begin_leg()
+    told.connect(told.ring(1, PSAP), PSAP)
+
+
+def gave_up(told: Told) -> None:
+    told.begin_leg()
+    told.caller("leg_broken", must=False, why="UNAVAILABLE")
+    told.caller("gave_up")
+    told.fact("callback_due")
+    told.outcome("callback_open")
+
+
+def crossed(told: Told) -> None:
+    """The caller confirmed, and hung up before hearing of the connection."""
+    told.begin_leg()
+    attempt = told.ring(1, PSAP)
+    told.far("answered", attempt, PSAP)
+    told.caller("confirmed", attempt=attempt)
+    told.caller("hung_up")
+    told.far("connected", attempt, PSAP)
+    told.fact("answered", attempt=attempt, **PSAP)
+    told.outcome("answered")
+
+
+STORIES = (answered, diverted, rang_twice, hung_up, second_leg, gave_up, crossed)
+runs = st.lists(st.sampled_from(STORIES), min_size=1, max_size=6)
+
+
+def accounts_of(stories: list[Any]) -> Accounts:
+    accounts = Accounts()
+    for number, story in enumerate(stories):
+        story(Told(accounts, f"call-{number}"))
+    return accounts
+
+
+@given(runs)
+def test_three_sound_accounts_agree(stories: list[Any]) -> None:
+    """Whatever becomes of calls, three witnesses who saw the same do not disagree."""
+    accounts = accounts_of(stories)
+    verdict = compare(accounts.caller, accounts.far_end, accounts.journal)
+    assert verdict.disagreements == ()
+    assert verdict.calls == verdict.accepted == len(stories)
+
+
+@given(runs, st.data())
+def test_the_order_of_entries_does_not_matter(stories: list[Any], data: st.DataObject) -> None:
+    """The journal's facts come in any order (J2), and files may be joined from several processes."""
+    accounts = accounts_of(stories)
+    shuffled = [data.draw(st.permutations(accounts.of(witness))) for witness in WITNESSES]
+    assert compare(*shuffled).disagreements == ()
+
+
+@given(runs, st.data())
+def test_a_record_that_is_left_out_is_missed(stories: list[Any], data: st.DataObject) -> None:
+    """Dropping any one record that matters, of any witness, is a disagreement about that very call."""
+    accounts = accounts_of(stories)
+    dropped = data.draw(st.sampled_from(accounts.must))
+    disagreements = compare(*accounts.without(dropped)).disagreements
+    assert {each.call_id for each in disagreements} == {dropped["call_id"]}, dropped
+
+
+@pytest.mark.parametrize("story", [answered, diverted, rang_twice, second_leg])
+def test_a_connected_call_must_have_been_accepted(story: Any) -> None:
+    """A call that was never accepted cannot have been connected, so a lost `accepted` shows."""
+    accounts = accounts_of([story])
+    accounts.caller = [entry for entry in accounts.caller if entry["event"] != "accepted"]
+    assert compare(accounts.caller, accounts.far_end, accounts.journal).disagreements
+
+
+@given(runs, st.sampled_from(WITNESSES))
+def test_a_second_connection_is_told_by_whoever_saw_it(stories: list[Any], witness: str) -> None:
+    """One call, one answer: two connections are a disagreement, however many agree on them."""
+    accounts = accounts_of([answered, *stories])
+    entries = accounts.of(witness)
+    connects = next(
+        entry for entry in entries if entry["event"] == "connected" or entry.get("kind") in ("answered", "diverted")
+    )
+    entries.append({**connects, "attempt": connects["attempt"] + "0", "seq": 99})
+    assert compare(accounts.caller, accounts.far_end, accounts.journal).disagreements
+
+
+@pytest.mark.parametrize("witness", WITNESSES)
+def test_a_connection_at_another_place_is_noticed(witness: str) -> None:
+    """Connected is not enough: it must be the same place for all three."""
+    accounts = accounts_of([answered])
+    for entry in accounts.of(witness):
+        if entry["event"] == "connected" or entry.get("kind") == "answered":
+            entry["psap_id"] = "3178"
+    (disagreement, *_) = compare(accounts.caller, accounts.far_end, accounts.journal).disagreements
+    assert "3175" in str(disagreement) and "3178" in str(disagreement)
+
+
+def test_a_call_that_the_books_leave_in_progress_is_noticed() -> None:
+    """J3: when all is over nothing may be in progress."""
+    accounts = accounts_of([hung_up])
+    accounts.journal[-1]["outcome"] = "in_progress"
+    assert compare(accounts.caller, accounts.far_end, accounts.journal).disagreements
+
+
+def test_a_call_never_accepted_owes_nothing() -> None:
+    """A caller who was turned away is counted, and no one else need know of the call."""
+    accounts = Accounts()
+    told = Told(accounts, "c")
+    told.leg = 1
+    told.caller("offered")
+    told.caller("leg_broken", why="UNAVAILABLE")
+    told.caller("gave_up")
+    verdict = compare(accounts.caller, accounts.far_end, accounts.journal)
+    assert verdict.disagreements == ()
+    assert (verdict.accepted, verdict.never_accepted) == (0, 1)
+
+
+@given(runs, st.sampled_from(WITNESSES), st.integers(0, 1000))
+def test_every_lie_is_found_out(stories: list[Any], witness: str, seed: int) -> None:
+    """What `--lie` leaves out, whatever the seed, is missed by the comparison."""
+    accounts = accounts_of([answered, *stories])
+    left, dropped = without_one(witness, accounts.of(witness), seed)
+    assert len(left) == len(accounts.of(witness)) - 1
+    told = {name: left if name == witness else accounts.of(name) for name in WITNESSES}
+    disagreements = compare(told["caller"], told["far-end"], told["journal"]).disagreements
+    assert dropped["call_id"] in {each.call_id for each in disagreements}
+
+
+def test_a_lie_needs_something_to_leave_out() -> None:
+    """An account without such an entry is refused, in a line."""
+    with pytest.raises(ValueError, match="no entry that could be left out"):
+        without_one("far-end", [], 1)
+
+
+def test_files_can_be_compared_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The module runs alone on three files; a last line that was cut short is left out."""
+    accounts = accounts_of([answered, hung_up])
+    files = []
+    for witness in WITNESSES:
+        files.append(str(tmp_path / witness))
+        with Diary(tmp_path / witness, witness) as diary:
+            for entry in accounts.of(witness):
+                diary.write(entry["event"], **{key: value for key, value in entry.items() if key != "event"})
+    with (tmp_path / "caller").open("a") as file:
+        file.write('{"event":"offe')
+    assert main(files) == 0
+    assert "2 calls, 2 accepted, 0 disagreements" in capsys.readouterr().out
+    (tmp_path / "far-end").write_text("")
+    assert main(files) == 1
+    assert main([]) == 64
