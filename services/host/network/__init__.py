@@ -3,9 +3,13 @@
 Two backends play the part and pass the same contract (tests/contract/test_network.py): `grpc` between processes, and
 `memory` inside one process, under virtual time. Services see only what stands here.
 
-How a conversation ends, for the side that serves it: `read` returns None when the other side has nothing more to say
-(it half-closed), and the handler is *cancelled* when the other side is gone. For the side that opened it: `read` returns
-None at an orderly end and raises Broken at any other. A break is never an answer: what it means is the caller's to decide.
+How a conversation ends. For the side that opened it: `read` returns None at an orderly end and raises Broken at any
+other. For the side that serves it: `read` returns None when nothing more comes, and when the other side is gone its
+handler is *cancelled*, just after a read that was pending has returned None. So None alone never means an orderly end
+there (P6). A break is never an answer: what it means is the caller's to decide.
+
+One task reads a stream. Cancelling a read or write that is pending gives the conversation up: the opening side has
+then walked away, and the serving side can only end. A timer belongs around the whole, or beside a task that reads.
 """
 
 from __future__ import annotations
@@ -64,7 +68,7 @@ class PortTaken(Exception):
 
 
 class Stream(Protocol[In_co, Out_contra]):
-    """One end of a conversation. Writes are sent whole and in order, whoever calls."""
+    """One end of a conversation. Writes are sent whole and in order, whichever tasks write."""
 
     @property
     def peer(self) -> str:
@@ -74,7 +78,7 @@ class Stream(Protocol[In_co, Out_contra]):
         """The next message, or None at the end; raises Unreadable (serving side) or Broken (opening side)."""
 
     async def write(self, message: Out_contra) -> None:
-        """Sends; raises Broken when the conversation is over."""
+        """Sends; raises Broken when the conversation is over, or the message larger than the transport carries."""
 
 
 class OpenedStream(Stream[In_co, Out_contra], Protocol[In_co, Out_contra]):
@@ -117,7 +121,7 @@ class Server(Protocol):
         """What gRPC health says of it."""
 
     async def stop(self, grace_s: float) -> None:
-        """No new calls; those in hand get `grace_s` seconds, then are cancelled."""
+        """No new calls; those in hand get `grace_s` seconds, then are cancelled. Returns when their handlers ended."""
 
 
 class Network(Protocol):
@@ -133,4 +137,4 @@ class Network(Protocol):
         """Binds host:port (port 0: any free one); raises PortTaken."""
 
     async def close(self) -> None:
-        """Drops every connection that this side opened."""
+        """Drops every connection that this side opened; nothing is asked or opened after it."""

@@ -1,0 +1,150 @@
+"""What only the network between processes has: health, reflection, foreign senders, connections that never stand."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from throughline.v1 import call_pb2
+
+from services.host.network import Broken, Converses, Server, Stream
+from services.host.network.grpc import GrpcNetwork
+from services.wire.methods import PLACE_CALL, TRANSPORT_BYTES_MAX
+
+LIMIT_S = 10.0
+HANGUP = call_pb2.PlaceCallRequest(hangup=call_pb2.Hangup())
+Called = Stream[call_pb2.PlaceCallRequest, call_pb2.PlaceCallResponse]
+
+
+@pytest.fixture
+async def network() -> AsyncIterator[GrpcNetwork]:
+    """Closed at the end."""
+    made = GrpcNetwork()
+    yield made
+    await made.close()
+
+
+async def hang(_: Called) -> None:
+    """Says nothing."""
+    await asyncio.Event().wait()
+
+
+@pytest.fixture
+async def server(network: GrpcNetwork) -> AsyncIterator[Server]:
+    """Serves PlaceCall."""
+    made = await network.serve("127.0.0.1:0", [Converses(PLACE_CALL, hang)])
+    yield made
+    await made.stop(0)
+
+
+async def health(address: str, service: str) -> int:
+    """What the standard health service says."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        answer = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=LIMIT_S)
+    return int(answer.status)
+
+
+async def test_health_says_whether_the_service_is_ready(server: Server) -> None:
+    """For the whole server and by the service's name; an unknown name is NOT_FOUND."""
+    serving, not_serving = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+    for name in ("", "throughline.v1.IngressService"):
+        assert await health(server.address, name) == serving
+    server.set_ready(False)
+    for name in ("", "throughline.v1.IngressService"):
+        assert await health(server.address, name) == not_serving
+    server.set_ready(True)
+    assert await health(server.address, "") == serving
+    with pytest.raises(grpc.aio.AioRpcError) as error:
+        await health(server.address, "throughline.v1.Nobody")
+    assert error.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_reflection_names_what_is_served(server: Server) -> None:
+    """A person with a generic client sees the methods."""
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        call = stub.ServerReflectionInfo()
+        await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+        answer = await call.read()
+        await call.done_writing()
+    names = {service.name for service in answer.list_services_response.service}
+    assert {"throughline.v1.IngressService", "grpc.health.v1.Health"} <= names
+
+
+async def test_a_watcher_of_the_health_does_not_hold_up_a_stop(network: GrpcNetwork) -> None:
+    """A platform's probe watches for ever: a drain waits for calls, not for it."""
+    server = await network.serve("127.0.0.1:0", [Converses(PLACE_CALL, hang)])
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        began = asyncio.get_running_loop().time()
+        await server.stop(LIMIT_S)
+        assert asyncio.get_running_loop().time() - began < LIMIT_S / 2
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def test_a_foreign_message_over_the_transport_limit_looks_like_the_end_of_the_stream(
+    network: GrpcNetwork,
+) -> None:
+    """P6: the handler reads None and is cancelled; the sender is told RESOURCE_EXHAUSTED."""
+    events: list[object] = []
+    over = asyncio.Event()
+
+    async def listen(stream: Called) -> None:
+        try:
+            events.append(await stream.read())
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            events.append("cancelled")
+            raise
+        finally:
+            over.set()
+
+    server = await network.serve("127.0.0.1:0", [Converses(PLACE_CALL, listen)])
+    options = [("grpc.max_send_message_length", -1)]
+    try:
+        async with grpc.aio.insecure_channel(server.address, options=options) as channel:
+            bare: Any = channel  # without serializers, and with the reader-writer style
+            call = bare.stream_stream(PLACE_CALL.path)()
+            await call.write(b"x" * (TRANSPORT_BYTES_MAX + 1))
+            with pytest.raises(grpc.aio.AioRpcError) as error:
+                await call.read()
+            assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            async with asyncio.timeout(LIMIT_S):
+                await over.wait()
+        assert events == [None, "cancelled"]
+    finally:
+        await server.stop(0)
+
+
+async def test_a_writer_does_not_hang_where_its_connection_never_stands(network: GrpcNetwork) -> None:
+    """The neighbour's port is open and nobody speaks; the stream is given up while a task writes to it."""
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        stream = network.open(f"127.0.0.1:{mute.getsockname()[1]}", PLACE_CALL)
+        writing = asyncio.ensure_future(stream.write(HANGUP))
+        await asyncio.sleep(0.02)
+        stream.cancel()
+        async with asyncio.timeout(1):
+            with pytest.raises(Broken):
+                await writing
+
+
+async def test_closing_the_network_breaks_what_is_open(network: GrpcNetwork, server: Server) -> None:
+    """Whoever reads hears Broken, and is not cancelled."""
+    stream = network.open(server.address, PLACE_CALL)
+    await stream.write(HANGUP)
+    reading = asyncio.ensure_future(stream.read())
+    await asyncio.sleep(0.02)
+    await network.close()
+    async with asyncio.timeout(LIMIT_S):
+        with pytest.raises(Broken):
+            await reading
