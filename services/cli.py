@@ -49,8 +49,8 @@ LATER: Final = {
     "topics": Later("services.launch.commands", "topics", "Make Kafka's topics what they should be."),
     "demo": Later("loadtest.cli", "demo", "The whole story on real input, in under two minutes."),
     "replay": Later("loadtest.cli", "replay", "Replay a trace of calls against a running installation."),
-    "balance": Later("services.ledger.commands", "balance", "Read the journal and balance the books."),
-    "tail": Later("services.ledger.commands", "tail", "Show events as they come."),
+    "balance": Later("services.readers.commands", "balance", "Read the journal and balance the books."),
+    "tail": Later("services.readers.commands", "tail", "Show events as they come."),
     "callbacks": Later("services.ledger.commands", "callbacks", "The list of people to ring back."),
 }
 

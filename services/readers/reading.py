@@ -1,0 +1,63 @@
+"""Reading a topic to the end that it had at the start, or saying in one line why that cannot be done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from services.journal import Follower, Log, Record, Topic
+
+ANSWERS_WITHIN_S: Final = 10.0
+_LOOK_EVERY_S: Final = 0.05
+
+
+class NoJournal(Exception):
+    """The journal cannot be read; the message says why and what to do."""
+
+
+async def reach(log: Log, follower: Follower, topic: Topic, within_s: float = ANSWERS_WITHIN_S) -> None:
+    """Waits until the log has answered the follower for the first time; raises NoJournal."""
+    try:
+        async with asyncio.timeout(within_s):
+            while not follower.positions:  # noqa: ASYNC110 - a follower has no event for this
+                await asyncio.sleep(_LOOK_EVERY_S)
+    except TimeoutError:
+        why = log.health() or f"expected the topic {topic!s}; there is none, `throughline topics apply` makes it"
+        raise NoJournal(f"{why} (waited {within_s:.0f} s). Is Kafka there? Say where with --kafka HOST:PORT") from None
+
+
+async def read_to_end(
+    log: Log,
+    topic: Topic,
+    take: Callable[[Sequence[Record]], None],
+    since_ms: int | None = None,
+    answers_within_s: float = ANSWERS_WITHIN_S,
+) -> Follower:
+    """Gives every record up to the end as seen at the start to `take`; returns the follower, stopped.
+
+    A few records that landed meanwhile may be among the last. Raises NoJournal where the log never answers, or answers
+    and then stands still.
+    """
+    follower = log.follow(topic, since_ms)
+    await follower.start()
+    reading = asyncio.ensure_future(_read(follower, take))
+    try:
+        await reach(log, follower, topic, answers_within_s)
+        caught_up = asyncio.ensure_future(follower.caught_up.wait())
+        done, _ = await asyncio.wait({reading, caught_up}, return_when=asyncio.FIRST_COMPLETED)
+        caught_up.cancel()
+        if reading in done:
+            reading.result()
+    finally:
+        await follower.stop()
+        reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await reading
+    return follower
+
+
+async def _read(follower: Follower, take: Callable[[Sequence[Record]], None]) -> None:
+    async for records in follower:
+        take(records)
