@@ -65,6 +65,10 @@ class Unavailable(Exception):
     """The record was surely not written. It can be appended again without making a duplicate."""
 
 
+class Rejected(Exception):
+    """The log will never take this record, because of its size. To append it again would fail again."""
+
+
 class Unknown(Exception):
     """Nobody knows whether the record was written, and it may still land later (protocol.md J5)."""
 
@@ -118,9 +122,9 @@ class Log(Protocol):
     def append(self, topic: Topic, key: str, value: bytes) -> asyncio.Future[None]:
         """Append a record and return the future of its acknowledgement (by all in-sync replicas).
 
-        The future ends with `Unavailable` or `Unknown`, and it always ends: the backend has a deadline of its own.
-        Appends of one key land in the order of the calls. Not a coroutine: seven appends a call should not be seven
-        tasks. Cancelling the future does not cancel the append.
+        The future may end with `Unavailable`, `Rejected` or `Unknown`, and it always ends: the backend has a deadline
+        of its own. Appends of one key land in the order of the calls. Not a coroutine: seven appends a call should
+        not be seven tasks. Cancelling the future does not cancel the append.
         """
         ...
 

@@ -41,10 +41,12 @@ class Append:
 
 
 class Backlog:
-    """Records in the order in which they were put, at most `facts_max`."""
+    """Records in the order in which they were put, at most `facts_max`, and at most `bytes_max` in their values."""
 
-    def __init__(self, facts_max: int) -> None:
+    def __init__(self, facts_max: int, bytes_max: int) -> None:
         self._facts_max = facts_max
+        self._bytes_max = bytes_max
+        self._bytes = 0
         self._appends: dict[Append, None] = {}
         self._keys: Counter[tuple[Topic, str]] = Counter()
 
@@ -69,15 +71,17 @@ class Backlog:
 
     def put(self, append: Append) -> bool:
         """Put a record behind the others. False when there is no room."""
-        if len(self._appends) >= self._facts_max:
+        if len(self._appends) >= self._facts_max or self._bytes + len(append.value) > self._bytes_max:
             return False
         self._appends[append] = None
+        self._bytes += len(append.value)
         self._keys[append.topic, append.key] += 1
         return True
 
     def remove(self, append: Append) -> None:
         """Take a record out."""
         del self._appends[append]
+        self._bytes -= len(append.value)
         key = (append.topic, append.key)
         self._keys[key] -= 1
         if not self._keys[key]:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.journal import Durability, Follower, Log, Topic
+from services.journal import Durability, Follower, Log, Rejected, Topic
 from services.journal.backlog import Append, Backlog
 
 BACKFILL_PAUSE_FIRST_S = 0.05
@@ -33,11 +33,12 @@ class Happening(StrEnum):
     ACKED = "acked"  # within the budget
     ACKED_LATE = "acked_late"  # after the budget: it left the queue without being appended again
     OVER_BUDGET = "over_budget"  # unknown for now: it went to the queue as well
-    REFUSED = "refused"  # surely not written, or the log gave up: it went to the queue
+    UNAVAILABLE = "unavailable"  # surely not written, or the log gave up: it went to the queue
     HELD_BACK = "held_back"  # an earlier record of its key waits in the queue: it went straight there
     BACKFILLED = "backfilled"
     REPLACED = "replaced"  # a newer record of its key took its place in the queue (compacted topics only)
     OVERFLOWED = "overflowed"  # the queue was full, or the journal closed: this record is lost
+    REJECTED = "rejected"  # the log will never take it: this record is lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Journal:
         restamp: Callable[[bytes, int], bytes],
         budget_s: float = 0.050,
         queue_facts_max: int = 10_000,
+        queue_bytes_max: int = 64 * 1024 * 1024,
         on_event: Callable[[JournalEvent], None] = _drop_event,
     ) -> None:
         self._log = log
@@ -73,7 +75,7 @@ class Journal:
         self._under_way = 0  # appends within their budget
         self._budgets: deque[Append] = deque()  # in order of `begun`, and so of their budgets' ends
         self._budget_timer: asyncio.TimerHandle | None = None
-        self._backlog = Backlog(queue_facts_max)
+        self._backlog = Backlog(queue_facts_max, queue_bytes_max)
         self._backfill: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
@@ -166,7 +168,10 @@ class Journal:
                 self._tell(Happening.ACKED, append)
                 append.answer(Durability.DURABLE)
             else:
-                self._enqueue(append, Happening.REFUSED)
+                if _rejected(acked):
+                    self._tell(Happening.REJECTED, append)
+                else:
+                    self._enqueue(append, Happening.UNAVAILABLE)
                 append.answer(Durability.NOT_DURABLE)
             self._note_idle()
 
@@ -229,8 +234,8 @@ class Journal:
         answers = [self._answer_to(append) for append in window]
         await asyncio.wait(answers)
         for append, answer in zip(window, answers, strict=True):
-            if _landed(answer) and append in self._backlog:
-                self._leave_queue(append, Happening.BACKFILLED)
+            if append in self._backlog and (_landed(answer) or _rejected(answer)):
+                self._leave_queue(append, Happening.BACKFILLED if _landed(answer) else Happening.REJECTED)
         return not any(append in self._backlog for append in window)
 
     def _answer_to(self, append: Append) -> asyncio.Future[None]:
@@ -251,6 +256,10 @@ class Journal:
 
 def _landed(acked: asyncio.Future[None]) -> bool:
     return not acked.cancelled() and acked.exception() is None
+
+
+def _rejected(acked: asyncio.Future[None]) -> bool:
+    return not acked.cancelled() and isinstance(acked.exception(), Rejected)
 
 
 def _raise_in_the_open(task: asyncio.Task[None]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
 from services.journal import Gap, Record, Topic, Unavailable, Unknown
-from services.journal.topics import TOPICS
+from services.journal.topics import TOPICS, too_large
 
 BATCH_RECORDS_MAX = 500
 
@@ -112,7 +112,9 @@ class MemoryLog:
         """See `Log.append`. Nothing is acknowledged before the caller's next turn of the loop, as in the real one."""
         loop = asyncio.get_running_loop()
         acked: asyncio.Future[None] = loop.create_future()
-        if self._closed:
+        if len(value) > TOPICS[topic].value_bytes_max:
+            acked.set_exception(too_large(topic, value))
+        elif self._closed:
             acked.set_exception(Unavailable("expected an open log; this one is closed"))
         elif self._faults.absent:
             acked.set_exception(Unavailable("expected a broker; none answers (memory log, switched absent)"))

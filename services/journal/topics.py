@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from services.journal import Topic
+from services.journal import Rejected, Topic
 
 DAY_MS = 24 * 60 * 60 * 1000
+BATCH_BYTES_SPARE = 512 * 1024  # room for the key and for the other records of a batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +21,15 @@ class TopicSpec:
     """What one topic should be.
 
     A compacted topic keeps the newest record of each key for ever and has no retention.
+    A record whose value is larger than `value_bytes_max` is rejected before it is sent: a broker's refusal would cost
+    the producer its place in the sequence.
     """
 
     topic: Topic
     partitions: int
     retention_ms: int | None
     log_append_time: bool = False
+    value_bytes_max: int = 512 * 1024
 
     @property
     def compacted(self) -> bool:
@@ -33,9 +37,17 @@ class TopicSpec:
         return self.retention_ms is None
 
     @property
+    def batch_bytes_max(self) -> int:
+        """The largest batch that a broker takes."""
+        return self.value_bytes_max + BATCH_BYTES_SPARE
+
+    @property
     def config(self) -> dict[str, str]:
         """The settings as Kafka spells them."""
-        settings = {"message.timestamp.type": "LogAppendTime" if self.log_append_time else "CreateTime"}
+        settings = {
+            "message.timestamp.type": "LogAppendTime" if self.log_append_time else "CreateTime",
+            "max.message.bytes": str(self.batch_bytes_max),
+        }
         if self.retention_ms is None:
             return settings | {"cleanup.policy": "compact"}
         return settings | {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
@@ -52,7 +64,8 @@ TOPICS: Mapping[Topic, TopicSpec] = MappingProxyType(
             TopicSpec(Topic.SCREENINGS, partitions=6, retention_ms=7 * DAY_MS),
             TopicSpec(Topic.ROUTINGS, partitions=6, retention_ms=7 * DAY_MS),
             TopicSpec(Topic.DELIVERIES, partitions=6, retention_ms=7 * DAY_MS),
-            TopicSpec(Topic.CALLS_UNREADABLE, partitions=6, retention_ms=7 * DAY_MS),
+            # Whatever the transport lets through (P6: 16 MiB) is kept.
+            TopicSpec(Topic.CALLS_UNREADABLE, partitions=6, retention_ms=7 * DAY_MS, value_bytes_max=16 * 1024 * 1024),
             TopicSpec(Topic.PSAP_STATUS, partitions=1, retention_ms=None),
             TopicSpec(Topic.ROUTING, partitions=1, retention_ms=None),
             TopicSpec(Topic.POLICY, partitions=1, retention_ms=None),
@@ -69,3 +82,8 @@ def replication_factor(brokers: int) -> int:
 def in_sync_replicas_min(brokers: int) -> int:
     """How many copies an acknowledgement stands for: two of three, so that one broker may be gone."""
     return 2 if replication_factor(brokers) == 3 else 1
+
+
+def too_large(topic: Topic, value: bytes) -> Rejected:
+    """What every backend answers to a value over its topic's limit."""
+    return Rejected(f"{topic}: expected at most {TOPICS[topic].value_bytes_max} bytes; came {len(value)}")
