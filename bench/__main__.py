@@ -48,6 +48,7 @@ async def measured(options: Options, lifeline: Lifeline) -> dict[str, Any]:
             ours = await start_throughline(installed)
             tokens = {psap_id: (installed.tokens / psap_id).read_text("utf-8") for psap_id in stage.psaps}
             generators.append(await start_far_end(crew, ours, tokens))
+            stack.push_async_callback(generators[-1].kill)  # before the services that it holds streams to
             sides.append(ours)
         found["yardstick_calls_per_second"] = await yardstick.measure(crew, kafka, 64, options.seconds)
         print(report.yardstick(found["yardstick_calls_per_second"]), flush=True)

@@ -13,6 +13,7 @@ import asyncio
 import json
 import random
 import sys
+import time
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -88,7 +89,7 @@ class Callers:
         """Open loop; waits for the last call, within bounds."""
         self._delays.clear()
         self._offered.clear()
-        run_id = f"{self._random.getrandbits(48):012x}"
+        run_id = f"{time.time_ns():x}"
         began = due = self._loop.time()
         number = 0
         while (due := due + self._random.expovariate(rate)) < began + seconds:

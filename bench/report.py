@@ -26,6 +26,8 @@ def line(measured: Mapping[str, Any]) -> str:
     ]
     if measured["others_cores"] > NOISY_CORES:
         trouble.append(f"others used {measured['others_cores']:.1f} cores")
+    if measured["failed"]:
+        trouble.append(measured["last_failure"].partition("debug_error_string")[0].replace("\n", " ").strip())
     return (
         f"  round {measured['round'] + 1}  {measured['load']:>10}  {measured['side']:<11}"
         f" {measured['calls_per_second']:7.1f} calls/s  p50 {connected.get('p50', math.nan):7.2f}"

@@ -79,7 +79,7 @@ def test_a_side_that_was_not_run_leaves_a_gap(rounds: list[dict[str, Any]]) -> N
 
 def test_calls_that_failed_are_said_in_the_line_of_their_measurement(rounds: list[dict[str, Any]]) -> None:
     """A fast round that lost calls must not look like a fast round."""
-    assert "[3 FAILED]" in report.line({**rounds[0], "failed": 3})
+    assert "[3 FAILED]" in report.line({**rounds[0], "failed": 3, "last_failure": "UNAVAILABLE"})
     assert "FAILED" not in report.line(rounds[0])
 
 
