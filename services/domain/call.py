@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from services.domain.attempts import Attempts
 from services.domain.events import FactKind, Failure, Where
 from services.domain.exchange import (
     AttemptFailed,
@@ -44,7 +45,6 @@ from services.domain.policy import Divert
 from services.domain.transitions import FINAL, TABLE, State
 
 _ANSWERED: Final = frozenset({State.PROPOSED, State.CONNECTING})
-RINGS_MAX: Final = 2
 HOLD_S: Final = 2.0
 """How long rings are held after the caller's stream broke, so that leg n+1 finds them (P7)."""
 SLACK_S: Final = 1.0
@@ -66,23 +66,6 @@ class Budgets:
     pause_s: float = 2.0
 
 
-class _Attempt:
-    """One rung being tried."""
-
-    __slots__ = ("due", "given_up", "rung", "where")
-
-    def __init__(self, rung: Rung, due: float) -> None:
-        self.rung = rung
-        self.where: Where | None = None  # set once it rings
-        self.due: float | None = due
-        self.given_up = False  # its ring time is over: it rings on, but the ladder has moved on
-
-    @property
-    def place(self) -> Where:
-        """Where it rings, or is to ring."""
-        return self.where or Where(_owner(self.rung))
-
-
 class Call:
     """One call and leg. `begin` and `on` return effects to carry out, in order; `deadline` says when to come back."""
 
@@ -92,8 +75,7 @@ class Call:
         self.leg = leg
         self._budgets = budgets
         self._ladder = Ladder()
-        self._attempts: dict[str, _Attempt] = {}
-        self._attempts_begun = 0
+        self._attempts = Attempts(call_id, leg)
         self._asked_at: float | None = None  # when the open question, to the firewall or the router, was asked
         self._proposed = ""
         self._proposed_due: float | None = None
@@ -107,9 +89,8 @@ class Call:
 
     def deadline(self) -> float | None:
         """When `TimePassed` is wanted next; None for never."""
-        dues = [a.due for a in self._attempts.values() if a.due is not None]
-        dues += [due for due in (self._proposed_due, self._resume_at) if due is not None]
-        return min(dues, default=None)
+        dues = (self._attempts.deadline(), self._proposed_due, self._resume_at)
+        return min((due for due in dues if due is not None), default=None)
 
     def begin(self, now: float) -> list[Effect]:
         """The first effects: the debt is written down, and screened meanwhile."""
@@ -178,9 +159,9 @@ class Call:
         """Takes the ladder's next step, unless somebody has answered or the last step is still under way."""
         if self.state in _ANSWERED:
             return
-        if self._asked_at is None and all(attempt.given_up for attempt in self._attempts.values()):
+        if self._asked_at is None and not self._attempts.step_under_way:
             step = self._ladder.climb()
-            while isinstance(step, RingPsap | DialLines) and self._rings_at(step):
+            while isinstance(step, RingPsap | DialLines) and self._attempts.at(step):
                 self._ladder.failed(step, Failure.NO_ANSWER)  # it rings there still
                 step = self._ladder.climb()
             match step:
@@ -194,10 +175,8 @@ class Call:
         self._stand()
 
     def _attempt(self, rung: Rung, now: float) -> None:
-        self._attempts_begun += 1
-        name = f"{self.call_id}/{self.leg}/{self._attempts_begun}"
         budget_s = self._budgets.reach_s if isinstance(rung, RingPsap) else self._budgets.line_reach_s
-        attempt = self._attempts[name] = _Attempt(rung, now + budget_s)
+        name, attempt = self._attempts.begin(rung, now + budget_s)
         if isinstance(rung, DialLines):
             self._do(Remember(FactKind.DIVERTING, rung.reason, attempt=name, where=attempt.place))
             self._do(SayDiverting(rung.reason))
@@ -214,7 +193,7 @@ class Call:
 
     def _stand(self) -> None:
         """Says where the call stands, from what is under way."""
-        if any(attempt.where is not None for attempt in self._attempts.values()):
+        if self._attempts.ring:
             self.state = State.RINGING
         elif self._attempts:
             self.state = State.ATTEMPTING
@@ -235,22 +214,15 @@ class Call:
         self._do(SayRinging(happened.attempt, happened.where))
         if first:
             attempt.due = now + self._budgets.ring_s
-            self._keep_two(attempt.rung)
+            if not (isinstance(attempt.rung, DialLines) and attempt.rung.last):
+                for name in self._attempts.too_many(self._proposed):  # only now that this one rings: make before break
+                    self._release(name, "third_ring")
         if self.state not in _ANSWERED:
             self._stand()
 
-    def _keep_two(self, newest: Rung) -> None:
-        """A third ring releases the oldest, except on the last rung (R6). Not before it rings: make before break."""
-        if isinstance(newest, DialLines) and newest.last:
-            return
-        rings = [
-            name for name, attempt in self._attempts.items() if attempt.where is not None and name != self._proposed
-        ]
-        for name in rings[:-RINGS_MAX]:
-            self._release(name, "third_ring")
-
     def _answered(self, happened: PersonAnswered, now: float) -> None:
-        if happened.attempt not in self._attempts or happened.attempt == self._proposed:
+        attempt = self._attempts.get(happened.attempt)
+        if attempt is None or happened.attempt == self._proposed:
             return
         if self._proposed:
             self._release(happened.attempt, "answered_elsewhere")
@@ -258,7 +230,7 @@ class Call:
         self.state = State.PROPOSED
         self._proposed = happened.attempt
         self._proposed_due = now + self._budgets.confirm_s
-        self._attempts[happened.attempt].due = None
+        attempt.due = None
         self._do(SayConnecting(happened.attempt))
 
     def _confirmed(self, happened: CallerConfirmed, now: float) -> None:
@@ -269,16 +241,17 @@ class Call:
         self._do(Connect(happened.attempt))
 
     def _connected(self, happened: PersonConnected) -> None:
-        if happened.attempt != self._proposed:
+        attempt = self._attempts.get(happened.attempt)
+        if attempt is None or happened.attempt != self._proposed:
             return
-        attempt = self._attempts.pop(happened.attempt)
+        self._attempts.end(happened.attempt)
         kind = FactKind.DIVERTED if isinstance(attempt.rung, DialLines) else FactKind.ANSWERED
         self._end(State.CONNECTED, "answered_elsewhere")
         self._do(Remember(kind, settled=True, attempt=happened.attempt, where=happened.where))
         self._do(SayConnected(happened.attempt, happened.where))
 
     def _failed(self, happened: AttemptFailed, now: float) -> None:
-        attempt = self._attempts.pop(happened.attempt, None)
+        attempt = self._attempts.end(happened.attempt)
         if attempt is None:
             return
         reason = happened.reason or happened.failure
@@ -298,8 +271,7 @@ class Call:
         self.state = State.HELD
         self._resume_at = now + HOLD_S
         self._proposed_due = None
-        for attempt in self._attempts.values():
-            attempt.due = None
+        self._attempts.stop_clocks()
         self._do(Remember(FactKind.CALLER_LOST, reason))
 
     def _time_passed(self, now: float) -> None:
@@ -316,7 +288,7 @@ class Call:
             self._resume_at = None
             self._ladder.again()
             self._climb(now)
-        for name, attempt in list(self._attempts.items()):
+        for name, attempt in self._attempts:
             if attempt.due is None or now < attempt.due or name not in self._attempts:
                 continue
             attempt.due = None
@@ -330,15 +302,12 @@ class Call:
 
     # Small words.
 
-    def _rings_at(self, rung: Rung) -> bool:
-        return any(type(a.rung) is type(rung) and _owner(a.rung) == _owner(rung) for a in self._attempts.values())
-
     def _release(self, name: str, reason: str) -> None:
-        self._attempts.pop(name, None)
+        self._attempts.end(name)
         self._do(Release(name, reason))
 
     def _end(self, state: State, reason: str) -> None:
-        for name in list(self._attempts):
+        for name, _ in self._attempts:
             self._release(name, reason)
         self.state = state
         self._proposed_due = self._resume_at = None
@@ -366,11 +335,7 @@ class Call:
 
     def _still(self) -> Remember:
         """The fact that things are as they were."""
-        for name, attempt in self._attempts.items():
+        for name, attempt in self._attempts:
             if name == self._proposed or (attempt.where is not None and not self._proposed):
                 return Remember(FactKind.RINGING, f"still_{self.state}", attempt=name, where=attempt.place)
         return Remember(FactKind.WAITING, f"still_{self.state}")
-
-
-def _owner(rung: Rung) -> str:
-    return rung.psap_id if isinstance(rung, RingPsap) else rung.owner

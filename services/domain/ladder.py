@@ -27,6 +27,11 @@ class RingPsap:
     gateway: str
     reason: str
 
+    @property
+    def owner(self) -> str:
+        """Whose people ring."""
+        return self.psap_id
+
 
 @dataclass(frozen=True, slots=True)
 class DialLines:

@@ -65,8 +65,8 @@ TABLE: Final[Mapping[State, Mapping[type[Input], frozenset[State]]]] = {
         **_CALLER_GOES,
         Rang: frozenset({State.RINGING}),
         PersonAnswered: frozenset({State.PROPOSED}),
-        AttemptFailed: _LADDER,
-        TimePassed: _LADDER,
+        AttemptFailed: _LADDER - {State.ATTEMPTING},
+        TimePassed: _LADDER - {State.ATTEMPTING},
     },
     State.RINGING: {
         **_CALLER_GOES,

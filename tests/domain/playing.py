@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from services.domain.call import HOLD_S, RINGS_MAX, Budgets, Call
+from services.domain.attempts import RINGS_MAX
+from services.domain.call import HOLD_S, Budgets, Call
 from services.domain.events import FactKind, Failure, Where
 from services.domain.exchange import (
     AttemptFailed,
@@ -72,7 +73,7 @@ DESTINATIONS: Final = (
 
 def place(rung: Rung) -> tuple[type[Rung], str]:
     """Where a rung rings: call-takers or lines, and whose."""
-    return type(rung), rung.psap_id if isinstance(rung, RingPsap) else rung.owner
+    return type(rung), rung.owner
 
 
 def where_of(rung: Rung) -> Where:

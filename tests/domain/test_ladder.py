@@ -63,15 +63,11 @@ def test_every_order_of_failures_ends_in_a_pause(data: st.DataObject, desk: str,
                 ladder.failed(step, data.draw(st.sampled_from(Failure)))
             assert len(rungs) <= RUNGS_MAX
             assert questions <= 2
-        places = [(type(each), each.gateway if isinstance(each, RingPsap) else "", name(each)) for each in rungs]
+        places = [(type(each), each.gateway if isinstance(each, RingPsap) else "", each.owner) for each in rungs]
         assert len(set(places)) == len(places), "a rung came twice in a round"
         assert (DialLines, "", "region") in places
         assert questions >= 1, "a desk's failure does not keep a call from its PSAP"
         ladder.again()
-
-
-def name(rung: Rung) -> str:
-    return rung.psap_id if isinstance(rung, RingPsap) else rung.owner
 
 
 @given(destinations, destinations, st.lists(st.sampled_from(Failure), min_size=RUNGS_MAX, max_size=RUNGS_MAX))

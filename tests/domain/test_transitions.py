@@ -1,0 +1,150 @@
+"""The table of a call says all that happens and nothing else, and its picture says what the table says."""
+
+from __future__ import annotations
+
+import random
+from functools import cache
+from pathlib import Path
+from typing import Final, get_args
+
+import pytest
+
+from services.domain.diagram import BEGIN, END, mermaid
+from services.domain.events import Failure
+from services.domain.exchange import (
+    AttemptFailed,
+    CallerConfirmed,
+    CallerHungUp,
+    Input,
+    PersonAnswered,
+    PersonConnected,
+    Rang,
+    Routed,
+    Screened,
+    StreamBroke,
+    TimePassed,
+)
+from services.domain.transitions import FINAL, TABLE, State
+from tests.domain.playing import DESTINATIONS, P1, VERDICTS, Shell
+
+PAPER: Final = Path(__file__).parents[2] / "docs" / "follow-a-call.md"
+WALKS: Final = 3_000
+STEPS_MAX: Final = 40
+ROWS: Final = {(state, happened) for state, row in TABLE.items() for happened in row}
+EDGES: Final = {(state, happened, onward) for state, happened in ROWS for onward in TABLE[state][happened]}
+
+
+def any_input(shell: Shell, source: random.Random) -> Input:
+    """What might come next; mostly for an attempt that is under way, and seldom the end of the call."""
+    attempt = source.choice([*shell.open * 4, *shell.rungs, "c1/1/99"])
+    kind = source.choices(
+        (Screened, Routed, Rang, PersonAnswered, CallerConfirmed, PersonConnected, AttemptFailed, TimePassed, None),
+        (1, 2, 3, 2, 3, 1, 3, 3, 0.4),
+    )[0]
+    if kind is Screened:
+        return Screened(source.choice(VERDICTS), "policy")
+    if kind is Routed:
+        return Routed(source.choice(DESTINATIONS), "town")
+    if kind is Rang or kind is PersonConnected:
+        return kind(attempt, shell.where(attempt))
+    if kind is PersonAnswered or kind is CallerConfirmed:
+        return kind(attempt)
+    if kind is AttemptFailed:
+        return AttemptFailed(attempt, source.choice(list(Failure)), "")
+    if kind is TimePassed:
+        shell.now = max(shell.now, shell.call.deadline() or shell.now)
+        return TimePassed()
+    return source.choice((CallerHungUp(), StreamBroke("reset")))
+
+
+@cache
+def walked() -> tuple[set[tuple[State, type[Input], State]], set[tuple[State, type[Input]]]]:
+    """The steps that many random calls took, from state to state; and the rows by which anything was done at all."""
+    source = random.Random(18)
+    steps: set[tuple[State, type[Input], State]] = set()
+    rows: set[tuple[State, type[Input]]] = set()
+    for walk in range(WALKS):
+        shell = Shell()
+        if walk % 2:  # further on: one place rings, another is being tried
+            shell.screened()
+            shell.routed(P1)
+            shell.rang()
+            shell.until_ringing_elsewhere()
+        for _ in range(STEPS_MAX):
+            if shell.call.over:
+                break
+            before, happened = shell.state, any_input(shell, source)
+            if shell.hear(happened):
+                rows.add((before, type(happened)))
+            if shell.state is not before:
+                steps.add((before, type(happened), shell.state))
+    return steps, rows
+
+
+def test_the_table_has_every_step_that_is_taken_and_no_other() -> None:
+    """A step that the table forbids fails at once; one that never happens would be a lie in the picture."""
+    steps, _ = walked()
+    assert steps == EDGES
+
+
+def test_every_row_of_the_table_means_something() -> None:
+    """An input with a row does something there, if only now and then; one without a row never does."""
+    _, rows = walked()
+    assert rows == ROWS
+
+
+def test_every_state_and_every_input_stands_in_the_table() -> None:
+    """Nothing is left out by mistake."""
+    assert set(TABLE) == set(State)
+    assert {happened for _, happened in ROWS} == set(get_args(Input))
+
+
+def test_only_other_states_stand_in_a_row() -> None:
+    """Staying is always allowed, and not written down."""
+    assert not [edge for edge in EDGES if edge[0] is edge[2]]
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_state_is_final_when_nothing_leads_on_from_it(state: State) -> None:
+    """Three ends and no dead end: from every other state something does."""
+    onward = {edge[2] for edge in EDGES if edge[0] is state}
+    assert (state in FINAL) is (not onward)
+    assert (state in FINAL) is (not TABLE[state])
+
+
+@pytest.mark.parametrize("state", [state for state in State if state not in FINAL and state is not State.HELD])
+def test_while_the_caller_is_on_the_line_a_hang_up_and_a_broken_stream_are_heard(state: State) -> None:
+    """They are not the same (P6, P7)."""
+    assert TABLE[state][CallerHungUp] == {State.ABANDONED}
+    assert TABLE[state][StreamBroke] == {State.HELD}
+
+
+def test_only_a_confirmed_answer_leads_to_a_connection() -> None:
+    """An answer is a proposal (P4), in the table as in the rule."""
+    assert [edge for edge in EDGES if edge[2] is State.CONNECTED] == [
+        (State.CONNECTING, PersonConnected, State.CONNECTED)
+    ]
+    assert [edge for edge in EDGES if edge[2] is State.CONNECTING] == [
+        (State.PROPOSED, CallerConfirmed, State.CONNECTING)
+    ]
+
+
+def test_the_picture_in_the_papers_is_drawn_from_the_table() -> None:
+    """Drawn anew when the table changes: `python -m services.domain.diagram`."""
+    text = PAPER.read_text()
+    drawn = text[text.index(BEGIN) + len(BEGIN) : text.index(END)].strip()
+    assert drawn == f"```mermaid\n{mermaid()}\n```", (
+        "put the output of `python -m services.domain.diagram` in its place"
+    )
+
+
+def test_the_picture_has_an_arrow_for_every_step_of_the_table() -> None:
+    """What all states on the line share is drawn once, from their frame; final states end it."""
+    arrows = [line.strip() for line in mermaid().splitlines() if " --> " in line]
+    assert len(set(arrows)) == len(arrows)
+    drawn = {tuple(arrow.partition(":")[0].split(" --> ")) for arrow in arrows}
+    on_the_line = {state for state in State if CallerHungUp in TABLE[state]}
+    shared = {State.HELD, State.ABANDONED}
+    steps = {("on_the_line" if a in on_the_line and b in shared else str(a), str(b)) for a, _, b in EDGES}
+    ends = {(str(state), "[*]") for state in FINAL}
+    assert drawn == steps | ends | {("[*]", "on_the_line"), ("[*]", "screening")}
