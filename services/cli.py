@@ -102,7 +102,7 @@ def run(name: str = typer.Argument(help=f"One of: {', '.join(SERVICES)}.")) -> N
     from services.journal.kafka import KafkaLog
 
     def log(settings: ServiceSettings) -> KafkaLog:
-        return KafkaLog(settings.kafka, client_id=settings.name)
+        return KafkaLog(",".join(settings.kafka), client_id=settings.name)
 
     settings = getattr(importlib.import_module(f"{chosen.package}.settings"), chosen.settings)
     service = getattr(importlib.import_module(f"{chosen.package}.service"), chosen.service)
