@@ -7,6 +7,7 @@ used; 69 the database cannot be read.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
@@ -23,6 +24,8 @@ from services.ledger.settings import LedgerSettings
 from services.ledger.sql import SqlStore
 from services.ledger.store import StoreTrouble
 
+_WIDE: Final = 200
+"""Columns where there is no terminal, so that a search finds a line whole."""
 EXIT_SETTINGS: Final = 64
 EXIT_UNAVAILABLE: Final = 69
 
@@ -62,7 +65,7 @@ def list_callbacks(
     elif not found:
         typer.echo("nobody is owed a callback")
     else:
-        Console(highlight=False).print(_page(found, wall_ms()))
+        Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE).print(_page(found, wall_ms()))
 
 
 @callbacks.command("rebuild")

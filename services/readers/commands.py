@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -27,6 +28,7 @@ from services.readers.tail import tail as tail_records
 
 EXIT_WRONG: Final = 1
 EXIT_UNAVAILABLE: Final = 69
+_WIDE: Final = 200
 _KAFKA: Final = "127.0.0.1:9092"
 _TOPICS: Final = ", ".join(Topic)
 
@@ -75,7 +77,7 @@ def balance(
     if as_json:
         typer.echo(json.dumps(books_read.as_json(result), indent=2))
     else:
-        Console(highlight=False).print(balance_page(result))
+        _console().print(balance_page(result))
     raise typer.Exit(0 if result.books.sound else EXIT_WRONG)
 
 
@@ -109,7 +111,12 @@ def _tell_story(kafka: str, call_id: str, since_ms: int | None, show_numbers: bo
     if not facts:
         typer.echo(f"expected facts of the call {call_id!r} in `calls`; there are none. Is the id whole?", err=True)
         raise typer.Exit(EXIT_WRONG)
-    Console(highlight=False).print(story_page(facts, show_numbers))
+    _console().print(story_page(facts, show_numbers))
+
+
+def _console() -> Console:
+    """As wide as the terminal; wide enough for any line where there is none, so that a search finds it."""
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=_WIDE)
 
 
 def _instant(since: str | None, now_ms: int) -> int | None:
@@ -123,12 +130,13 @@ def _instant(since: str | None, now_ms: int) -> int | None:
 
 def _with_journal(kafka: str, read: Callable[[Log], Awaitable[T]]) -> T:
     """Reads with a log of its own; ends with one line where it cannot be read."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL + 1)  # its troubles are in our own line
     servers = tuple(server.strip() for server in kafka.split(",") if server.strip())
 
     async def reading() -> T:
         from services.journal.kafka import KafkaLog  # aiokafka takes a while to import; --help needs none of it
 
-        log = KafkaLog(servers, client_id="throughline-reader")
+        log = KafkaLog(",".join(servers), client_id="throughline-reader")
         await log.start()
         try:
             return await read(log)

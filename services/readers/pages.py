@@ -76,8 +76,8 @@ def _sums(result: Balance) -> Table:
 
 def _windows(result: Balance) -> Table:
     """One row a window, real calls and tests together; delays are those of whichever are more."""
-    names = ("offered", "PSAP", "line", "open", "closed", "going on", "to ringing", "worst", "to answer", "worst")
-    table = Table("from", *names, box=None, pad_edge=False, header_style="bold")
+    names = ("offered", "PSAP", "line", "open", "closed", "going on", "ringing", "worst", "answer", "worst")
+    table = Table("from", *names, box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     for column in table.columns[1:]:
         column.justify = "right"
     for from_ms, each in result.windows.items():

@@ -9,7 +9,7 @@ from typing import Final
 
 from services.journal import Follower, Log, Record, Topic
 
-ANSWERS_WITHIN_S: Final = 10.0
+ANSWERS_WITHIN_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.05
 
 
@@ -25,7 +25,8 @@ async def reach(log: Log, follower: Follower, topic: Topic, within_s: float = AN
                 await asyncio.sleep(_LOOK_EVERY_S)
     except TimeoutError:
         why = log.health() or f"expected the topic {topic!s}; there is none, `throughline topics apply` makes it"
-        raise NoJournal(f"{why} (waited {within_s:.0f} s). Is Kafka there? Say where with --kafka HOST:PORT") from None
+        hint = "Is Kafka there? Say where with --kafka HOST:PORT; `throughline doctor` looks closer"
+        raise NoJournal(f"{why} (waited {within_s:.0f} s). {hint}") from None
 
 
 async def read_to_end(
