@@ -13,25 +13,7 @@ import typer
 
 from services.host.lifeline import GRACE_S, hold
 from services.host.stop import Stop
-
-
-@dataclass(frozen=True, slots=True)
-class Runnable:
-    """A service by name: where its class and its settings are."""
-
-    package: str
-    service: str
-    settings: str
-
-
-SERVICES: Final = {
-    "ingress": Runnable("services.ingress", "Ingress", "IngressSettings"),
-    "firewall": Runnable("services.firewall", "Firewall", "FirewallSettings"),
-    "router": Runnable("services.router", "Router", "RouterSettings"),
-    "psap_gateway": Runnable("services.psap_gateway", "PsapGateway", "PsapGatewaySettings"),
-    "failover": Runnable("services.failover", "Failover", "FailoverSettings"),
-    "ledger": Runnable("services.ledger", "Ledger", "LedgerSettings"),
-}
+from services.launch.catalogue import SERVICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +86,7 @@ def run(name: str = typer.Argument(help=f"One of: {', '.join(SERVICES)}.")) -> N
     def log(settings: ServiceSettings) -> KafkaLog:
         return KafkaLog(",".join(settings.kafka), client_id=settings.name)
 
-    settings = getattr(importlib.import_module(f"{chosen.package}.settings"), chosen.settings)
-    service = getattr(importlib.import_module(f"{chosen.package}.service"), chosen.service)
-    raise typer.Exit(run_service(settings, service, log, stop))
+    raise typer.Exit(run_service(chosen.load_settings(), chosen.load_service(), log, stop))
 
 
 def main() -> None:
