@@ -38,3 +38,13 @@ class Delivery:
     failure: Failure | None
     reason: str
     at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Became:
+    """An effect of whoever rings: this step is told to the conductor, and published."""
+
+    attempt: str
+    outcome: Outcome
+    failure: Failure | None = None
+    reason: str = ""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.domain.attachments import Offence
-from services.domain.deliveries import Outcome
-from services.domain.events import Failure
+from services.domain.deliveries import Became
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +45,6 @@ class Unlink:
     link: int
     offence: Offence
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Became:
-    """For the conductor, and for the record."""
-
-    attempt: str
-    outcome: Outcome
-    failure: Failure | None = None
-    reason: str = ""
 
 
 Effect = Offer | Connect | Cancel | Release | Unlink | Became

@@ -16,27 +16,15 @@ from typing import Final
 
 from services.domain.attachments import SILENT_AFTER_S, Attachment, Offence, Row
 from services.domain.deadlines import Deadlines
-from services.domain.deliveries import Outcome
+from services.domain.deliveries import Became, Outcome
 from services.domain.events import Failure
-from services.domain.patching import Became, Cancel, Connect, Effect, Offer, Release, Unlink
+from services.domain.patching import Connect, Effect, Offer, Release, Unlink
+from services.domain.rings import ACKNOWLEDGE_S, CONFIRM_S, TAKE_UP_S, Ring, Rings, Stage
 
-TAKE_UP_S: Final = 0.300
-"""A PSAP says `ringing` or `reject` within this, or it has failed a delivery."""
 ACCUSE_AFTER_S: Final = 0.200
 """A conductor that gives up on a PSAP as unreachable is believed once our own clock shows this much silence."""
-CONFIRM_S: Final = 1.0
-"""From answer to connect; this timer is the authority (P4)."""
-ACKNOWLEDGE_S: Final = 2.0
-"""From connect to the PSAP's acknowledgement."""
 LATE_S: Final = 0.050
 READ_FIRST_S: Final = 0.100
-
-
-class Stage(StrEnum):
-    OFFERED = auto()
-    RINGING = auto()
-    ANSWERED = auto()
-    CONNECTING = auto()
 
 
 class _Due(StrEnum):
@@ -55,25 +43,6 @@ _LIMIT_S: Final = {
 }
 
 
-class _Attempt:
-    __slots__ = ("call_id", "name", "psap", "since", "stage")
-
-    def __init__(self, name: str, call_id: str, psap: Attachment, now: float) -> None:
-        self.name = name
-        self.call_id = call_id
-        self.psap = psap
-        self.stage = Stage.OFFERED
-        self.since = now
-
-    def enter(self, stage: Stage, now: float) -> None:
-        self.stage = stage
-        self.since = now
-
-
-class AlreadyInHand(Exception):
-    """An attempt by this name rings here now: a second offer of it is the conductor's mistake."""
-
-
 class Switchboard:
     """See the module. Links are numbered by the shell, each stream its own number, never used again."""
 
@@ -82,15 +51,13 @@ class Switchboard:
         """A row changed in a way that routers should hear of at once; the shell clears it."""
         self._psaps: dict[str, Attachment] = {}
         self._links: dict[int, Attachment] = {}
-        self._attempts: dict[str, _Attempt] = {}
-        self._ringing: dict[str, dict[str, _Attempt]] = {}  # by PSAP
+        self._rings = Rings()
         self._dues: Deadlines[_Due] = Deadlines()
-        self._effects: list[Effect] = []
 
     @property
     def in_hand(self) -> int:
         """Attempts that are not over."""
-        return len(self._attempts)
+        return len(self._rings)
 
     @property
     def attached(self) -> int:
@@ -98,14 +65,13 @@ class Switchboard:
 
     def rows(self, now: float) -> list[Row]:
         """Every PSAP that has ever attached here."""
-        return [psap.row(len(self._ringing[psap.psap_id]), now) for psap in self._psaps.values()]
+        return [psap.row(self._rings.count_at(psap), now) for psap in self._psaps.values()]
 
     # The conductor's side.
 
     def offer(self, attempt: str, call_id: str, psap_id: str, now: float) -> list[Effect]:
-        """Offers an attempt to a PSAP, or says at once why not (R4); raises AlreadyInHand."""
-        if attempt in self._attempts:
-            raise AlreadyInHand(attempt)
+        """Offers an attempt that is not in hand here to a PSAP, or says at once why not (R4)."""
+        assert self._rings.get(attempt) is None, f"{attempt} is in hand"
         psap = self._psaps.get(psap_id)
         if psap is None or psap.link is None:
             reason = psap.gone_reason if psap is not None else "never_attached"
@@ -114,62 +80,59 @@ class Switchboard:
             return [Became(attempt, Outcome.FAILED, Failure.UNREACHABLE, why)]
         if psap.probe_at is not None:
             self._suspect(psap, now)  # this offer is the probe: the next waits its turn
-        self._attempts[attempt] = self._ringing[psap_id][attempt] = _Attempt(attempt, call_id, psap, now)
-        psap.over.discard(attempt)
+        self._rings.begin(attempt, call_id, psap, now)
         psap.allowance.earn()
         self._dues.set(now + TAKE_UP_S, _Due.TAKE_UP, attempt)
         return [Offer(psap.link, attempt)]
 
     def connect(self, attempt: str, now: float) -> list[Effect]:
         """The caller's side has confirmed. Without an answer that still stands it is refused (P4)."""
-        one = self._attempts.get(attempt)
+        one = self._rings.get(attempt)
         if one is None or one.stage is Stage.CONNECTING:
             return []
         if one.stage is not Stage.ANSWERED:
-            self._fail(one, Failure.EXPIRED, "connect_without_an_answer")
+            self._rings.fail(one, Failure.EXPIRED, "connect_without_an_answer")
         elif now >= one.since + CONFIRM_S:
-            self._fail(one, Failure.EXPIRED, "not_confirmed_in_time")
+            self._rings.fail(one, Failure.EXPIRED, "not_confirmed_in_time")
         else:
             assert one.psap.link is not None, "a PSAP that detaches takes its attempts with it"
             one.enter(Stage.CONNECTING, now)
             self._dues.set(now + ACKNOWLEDGE_S, _Due.ACKNOWLEDGE, attempt)
-            self._effects.append(Connect(one.psap.link, attempt))
+            self._rings.effects.append(Connect(one.psap.link, attempt))
         return self._flush()
 
     def release(self, attempt: str, reason: str, now: float) -> list[Effect]:
         """The conductor wants it no more, or its stream broke."""
-        one = self._attempts.get(attempt)
+        one = self._rings.get(attempt)
         if one is None:
             return []
         if one.stage is Stage.OFFERED and reason == Failure.UNREACHABLE and now - one.since >= ACCUSE_AFTER_S:
             self._suspect(one.psap, now)
-        self._give_back(one, reason)
-        self._effects.append(Became(attempt, Outcome.RELEASED, None, reason))
+        self._rings.give_back(one, reason)
+        self._rings.became(one, Outcome.RELEASED, None, reason)
         return self._flush()
 
     # The PSAP's side.
 
     def attach(self, link: int, psap_id: str, ringing: Sequence[str], held: Sequence[str], now: float) -> list[Effect]:
-        """A stream with a good hello. An older stream of the same PSAP ends;
-        what rang over it goes on where the hello says so."""
+        """A stream with a good hello (R2). An older one of the PSAP ends; what it rang goes on if `ringing` says so."""
         for attempt in (*ringing, *held):
-            one = self._attempts.get(attempt)
+            one = self._rings.get(attempt)
             if one is not None and one.psap.psap_id != psap_id:
                 return [Unlink(link, Offence.ANOTHERS_ID, f"hello names {attempt}, which rings at another PSAP")]
         psap = self._psaps.get(psap_id)
         if psap is None:
             psap = self._psaps[psap_id] = Attachment(psap_id)
-            self._ringing[psap_id] = {}
         older = psap.link
         psap.attach(link, ringing, held, now)
         self._links[link] = psap
         self._watch(psap)
         if older is not None:
             del self._links[older]
-            self._effects.append(Unlink(older, Offence.REPLACED, "the same PSAP has attached again"))
-            for one in list(self._ringing[psap_id].values()):
+            self._rings.effects.append(Unlink(older, Offence.REPLACED, "the same PSAP has attached again"))
+            for one in self._rings.at(psap):
                 if one.name not in ringing or one.stage not in (Stage.RINGING, Stage.ANSWERED):
-                    self._fail(one, Failure.UNREACHABLE, "psap_attached_again")
+                    self._rings.fail(one, Failure.UNREACHABLE, "psap_attached_again")
         self.rows_changed = True
         return self._flush()
 
@@ -179,7 +142,7 @@ class Switchboard:
         if psap is None:
             return []
         psap.detach(reason)
-        self._fail_all(psap, reason)
+        self._rings.fail_all_at(psap, reason)
         self.rows_changed = True
         return self._flush()
 
@@ -205,30 +168,27 @@ class Switchboard:
         """A person has answered: a proposal (P4). One that comes too late is released."""
         one = self._spoken_of(link, attempt, now)
         if one is None:
-            if link in self._links:
-                self._effects.append(Release(link, attempt, "too_late"))
+            self._release_late(link, attempt)
             return self._flush()
         if one.stage is Stage.OFFERED:
             self._taken_up(one, now)
         if one.stage is Stage.RINGING:
             one.enter(Stage.ANSWERED, now)
             self._dues.set(now + CONFIRM_S, _Due.CONFIRM, attempt)
-            self._effects.append(Became(attempt, Outcome.ANSWERED))
+            self._rings.became(one, Outcome.ANSWERED)
         return self._flush()
 
     def connects(self, link: int, attempt: str, now: float) -> list[Effect]:
         """It acknowledges that the two are connected."""
         one = self._spoken_of(link, attempt, now)
         if one is None:
-            psap = self._links.get(link)
-            if psap is not None and attempt not in psap.held:
-                self._effects.append(Release(link, attempt, "too_late"))
+            self._release_late(link, attempt)
         elif one.stage is not Stage.CONNECTING:
             self._cut(link, Offence.OUT_OF_TURN, f"says connected of {attempt}, which nobody asked it to connect")
         else:
-            self._forget(one)
+            self._rings.forget(one)
             one.psap.held.add(attempt)
-            self._effects.append(Became(attempt, Outcome.CONNECTED))
+            self._rings.became(one, Outcome.CONNECTED)
         return self._flush()
 
     def rejects(self, link: int, attempt: str, failure: Failure, reason: str, now: float) -> list[Effect]:
@@ -236,18 +196,18 @@ class Switchboard:
         one = self._spoken_of(link, attempt, now)
         if one is not None:
             self._trust(one.psap)
-            self._forget(one)
-            self._effects.append(Became(attempt, Outcome.FAILED, failure, reason))
+            self._rings.forget(one)
+            self._rings.became(one, Outcome.FAILED, failure, reason)
         return self._flush()
 
     def has(self, link: int, call_id: str, attempt: str, now: float) -> list[Effect]:
         """The call is there already, under that attempt: whatever of it rings through here is superseded (R3)."""
         psap = self._hear(link, now)
         if psap is not None:
-            for one in [each for each in self._ringing[psap.psap_id].values() if each.call_id == call_id]:
+            for one in [each for each in self._rings.at(psap) if each.call_id == call_id]:
                 self._trust(psap)
-                self._forget(one)
-                self._effects.append(Became(one.name, Outcome.FAILED, Failure.SUPERSEDED, attempt))
+                self._rings.forget(one)
+                self._rings.became(one, Outcome.FAILED, Failure.SUPERSEDED, attempt)
         return self._flush()
 
     def ended(self, link: int, attempt: str, now: float) -> list[Effect]:
@@ -256,12 +216,12 @@ class Switchboard:
         if psap is not None and attempt in psap.held:
             psap.held.discard(attempt)
             psap.over.add(attempt)
-        elif (one := self._attempts.get(attempt)) is not None and psap is not None:
+        elif (one := self._rings.get(attempt)) is not None and psap is not None:
             if one.psap is not psap:
                 self._cut(link, Offence.ANOTHERS_ID, f"speaks of {attempt}, which rings at another PSAP")
             else:
-                self._give_back(one, "psap_ended")
-                self._effects.append(Became(attempt, Outcome.FAILED, Failure.REFUSED, "psap_ended"))
+                self._rings.give_back(one, "psap_ended")
+                self._rings.became(one, Outcome.FAILED, Failure.REFUSED, "psap_ended")
         return self._flush()
 
     def says_state(self, link: int, state: str, now: float) -> list[Effect]:
@@ -288,22 +248,22 @@ class Switchboard:
                 self._judge_silence(self._psaps[name], now)
             elif kind is _Due.PROBE:
                 self.rows_changed = True
-            elif (one := self._attempts.get(name)) is not None:
+            elif (one := self._rings.get(name)) is not None:
                 stage, limit_s = _LIMIT_S[kind]
                 if one.stage is stage and one.since + limit_s <= now:
                     self._judge_attempt(one, now)
         return self._flush()
 
-    def _judge_attempt(self, one: _Attempt, now: float) -> None:
+    def _judge_attempt(self, one: Ring, now: float) -> None:
         match one.stage:
             case Stage.OFFERED:
                 self._suspect(one.psap, now)
-                self._fail(one, Failure.UNREACHABLE, "no_word_on_an_offer")
+                self._rings.fail(one, Failure.UNREACHABLE, "no_word_on_an_offer")
             case Stage.ANSWERED:
-                self._fail(one, Failure.EXPIRED, "not_confirmed_in_time")
+                self._rings.fail(one, Failure.EXPIRED, "not_confirmed_in_time")
             case Stage.CONNECTING:
                 self._suspect(one.psap, now)
-                self._fail(one, Failure.UNREACHABLE, "no_acknowledgement")
+                self._rings.fail(one, Failure.UNREACHABLE, "no_acknowledgement")
 
     def _watch(self, psap: Attachment) -> None:
         """Sets the next look at its silence, unless one is set."""
@@ -320,7 +280,7 @@ class Switchboard:
             return
         psap.silent = True
         self.rows_changed = True
-        self._fail_all(psap, "silent")
+        self._rings.fail_all_at(psap, "silent")
 
     # Small words.
 
@@ -339,12 +299,12 @@ class Switchboard:
             return None
         return psap
 
-    def _spoken_of(self, link: int, attempt: str, now: float) -> _Attempt | None:
+    def _spoken_of(self, link: int, attempt: str, now: float) -> Ring | None:
         """The attempt that a PSAP speaks of; None when it is over, or when the PSAP had no business to speak of it."""
         psap = self._hear(link, now)
         if psap is None:
             return None
-        one = self._attempts.get(attempt)
+        one = self._rings.get(attempt)
         if one is not None and one.psap is psap:
             return one
         if one is not None:
@@ -353,10 +313,16 @@ class Switchboard:
             self._cut(link, Offence.OUT_OF_TURN, f"speaks of {attempt}, which was not offered to it")
         return None
 
-    def _taken_up(self, one: _Attempt, now: float) -> None:
+    def _release_late(self, link: int, attempt: str) -> None:
+        """A PSAP speaks of an attempt that is over as if it were not, unless it is one that is connected there."""
+        psap = self._links.get(link)
+        if psap is not None and attempt not in psap.held:
+            self._rings.effects.append(Release(link, attempt, "too_late"))
+
+    def _taken_up(self, one: Ring, now: float) -> None:
         self._trust(one.psap)
         one.enter(Stage.RINGING, now)
-        self._effects.append(Became(one.name, Outcome.RINGING))
+        self._rings.became(one, Outcome.RINGING)
 
     def _trust(self, psap: Attachment) -> None:
         if psap.probe_at is not None:
@@ -369,34 +335,13 @@ class Switchboard:
         self._dues.set(psap.probe_at, _Due.PROBE, psap.psap_id)
         self.rows_changed = True
 
-    def _fail(self, one: _Attempt, failure: Failure, reason: str) -> None:
-        """Ends an attempt that the PSAP itself has not ended."""
-        self._give_back(one, reason)
-        self._effects.append(Became(one.name, Outcome.FAILED, failure, reason))
-
-    def _fail_all(self, psap: Attachment, reason: str) -> None:
-        for one in list(self._ringing[psap.psap_id].values()):
-            self._fail(one, Failure.UNREACHABLE, reason)
-
-    def _give_back(self, one: _Attempt, reason: str) -> None:
-        self._forget(one)
-        link = one.psap.link
-        if link is not None:
-            word = Cancel if one.stage in (Stage.OFFERED, Stage.RINGING) else Release
-            self._effects.append(word(link, one.name, reason))
-
-    def _forget(self, one: _Attempt) -> None:
-        del self._attempts[one.name]
-        del self._ringing[one.psap.psap_id][one.name]
-        one.psap.over.add(one.name)
-
     def _cut(self, link: int, offence: Offence, reason: str) -> None:
         psap = self._links.pop(link)
         psap.detach(f"cut_off_{offence}")
-        self._effects.append(Unlink(link, offence, reason))
-        self._fail_all(psap, psap.gone_reason)
+        self._rings.effects.append(Unlink(link, offence, reason))
+        self._rings.fail_all_at(psap, psap.gone_reason)
         self.rows_changed = True
 
     def _flush(self) -> list[Effect]:
-        effects, self._effects = self._effects, []
+        effects, self._rings.effects = self._rings.effects, []
         return effects

@@ -28,6 +28,7 @@ from services.wire.methods import Unreadable
 HELLO_WITHIN_S: Final = 2.0
 HEARTBEAT_S: Final = 1.0
 REASON_CHARS_MAX: Final = 256
+LOST: Final = "stream_lost"
 
 Up = delivery_pb2.AttachRequest
 Down = delivery_pb2.AttachResponse
@@ -87,19 +88,15 @@ class Lines:
         self._act(self._board.attach(link, hello.psap_id, hello.ringing, hello.held, loop.time()))
         self._metrics.attached.set(self._board.attached)
         loop.call_later(HEARTBEAT_S, self._beat, link)
-        why = "stream_ended"
         try:
             await line.lead(partial(self._hear, link))
         except Unreadable as unreadable:
             self._act(self._board.accuse(link, Offence.UNREADABLE, unreadable.why, loop.time()))
             raise self._refusal(hello.psap_id, Offence.UNREADABLE, unreadable.why) from None
         except Broken:
-            why = "stream_broke"
-        except asyncio.CancelledError:
-            why = "stream_broke"
-            raise
+            return  # it is gone, as below
         finally:
-            self._act(self._board.detach(link, why, loop.time()))
+            self._act(self._board.detach(link, LOST, loop.time()))
             del self._links[link], self._names[link]
             self._metrics.attached.set(self._board.attached)
 
@@ -136,7 +133,7 @@ class Lines:
         now = asyncio.get_running_loop().time()
         if message is None:
             self._links[link].end()
-            self._act(board.detach(link, "stream_ended", now))
+            self._act(board.detach(link, LOST, now))
             return
         match message.WhichOneof("said"):
             case "heartbeat":

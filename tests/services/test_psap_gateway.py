@@ -233,7 +233,7 @@ def test_a_cut_stream_gives_its_rings_back_at_once() -> None:
         assert (await attempt.rejected())[0] == "unreachable"
         assert now() - began < 0.01
         await asyncio.sleep(0.03)
-        assert stage.standing() == (False, "stream_broke")
+        assert stage.standing() == (False, "stream_lost")
 
     play(scene)
 

@@ -1,0 +1,96 @@
+"""The attempts that a gateway has in hand, by name and by PSAP, and the ways in which one comes to its end."""
+
+from __future__ import annotations
+
+from enum import StrEnum, auto
+from typing import Final
+
+from services.domain.attachments import Attachment
+from services.domain.deliveries import Became, Outcome
+from services.domain.events import Failure
+from services.domain.patching import Cancel, Effect, Release
+
+TAKE_UP_S: Final = 0.300
+"""A PSAP says `ringing` or `reject` within this, or it has failed a delivery."""
+CONFIRM_S: Final = 1.0
+"""From answer to connect; this timer is the authority (P4)."""
+ACKNOWLEDGE_S: Final = 2.0
+"""From connect to the acknowledgement."""
+
+
+class Stage(StrEnum):
+    OFFERED = auto()
+    RINGING = auto()
+    ANSWERED = auto()
+    CONNECTING = auto()
+
+
+class Ring:
+    """One attempt: where it stands, and since when."""
+
+    __slots__ = ("call_id", "name", "psap", "since", "stage")
+
+    def __init__(self, name: str, call_id: str, psap: Attachment, now: float) -> None:
+        self.name = name
+        self.call_id = call_id
+        self.psap = psap
+        self.stage = Stage.OFFERED
+        self.since = now
+
+    def enter(self, stage: Stage, now: float) -> None:
+        self.stage = stage
+        self.since = now
+
+
+class Rings:
+    """All of them. What is to be done is put on `effects`, in order."""
+
+    def __init__(self) -> None:
+        self.effects: list[Effect] = []
+        self._by_name: dict[str, Ring] = {}
+        self._by_psap: dict[str, dict[str, Ring]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def get(self, name: str) -> Ring | None:
+        return self._by_name.get(name)
+
+    def at(self, psap: Attachment) -> list[Ring]:
+        """What rings at a PSAP; a copy."""
+        return list(self._by_psap.get(psap.psap_id, {}).values())
+
+    def count_at(self, psap: Attachment) -> int:
+        return len(self._by_psap.get(psap.psap_id, ()))
+
+    def begin(self, name: str, call_id: str, psap: Attachment, now: float) -> None:
+        """An attempt is offered to a PSAP."""
+        ring = Ring(name, call_id, psap, now)
+        self._by_name[name] = self._by_psap.setdefault(psap.psap_id, {})[name] = ring
+        psap.over.discard(name)
+
+    def forget(self, ring: Ring) -> None:
+        """It is over, by the PSAP's own word; the PSAP may still speak of it."""
+        del self._by_name[ring.name]
+        del self._by_psap[ring.psap.psap_id][ring.name]
+        ring.psap.over.add(ring.name)
+
+    def give_back(self, ring: Ring, reason: str) -> None:
+        """It is over, and the PSAP is to stop: where it rings, or where it has answered."""
+        self.forget(ring)
+        if ring.psap.link is not None:
+            word = Cancel if ring.stage in (Stage.OFFERED, Stage.RINGING) else Release
+            self.effects.append(word(ring.psap.link, ring.name, reason))
+
+    def became(self, ring: Ring, outcome: Outcome, failure: Failure | None = None, reason: str = "") -> None:
+        self.effects.append(Became(ring.name, outcome, failure, reason))
+
+    def fail(self, ring: Ring, failure: Failure, reason: str) -> None:
+        """Ends an attempt that the PSAP itself has not ended."""
+        self.give_back(ring, reason)
+        self.became(ring, Outcome.FAILED, failure, reason)
+
+    def fail_all_at(self, psap: Attachment, reason: str) -> None:
+        """The PSAP is not there any more."""
+        for ring in self.at(psap):
+            self.fail(ring, Failure.UNREACHABLE, reason)
