@@ -14,6 +14,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -181,7 +182,7 @@ def await_ready(nodes: Sequence[Node], running: dict[int, Process] | dict[int, s
     gives_up_at = time.monotonic() + START_LIMIT_S
     serving = [node for node in nodes if node.number in running]
     for asked in serving:  # each must answer, and the last one asked must count them all
-        while asyncio.run(count_brokers(asked.address)) < len(serving):
+        while _counted(asked.address) < len(serving):
             for node in serving:
                 exit_code = running[node.number].poll()
                 if exit_code is not None:
@@ -189,6 +190,12 @@ def await_ready(nodes: Sequence[Node], running: dict[int, Process] | dict[int, s
             if time.monotonic() > gives_up_at:
                 raise CannotStart(f"broker {asked.number} does not serve after {START_LIMIT_S} s; see {asked.log}")
             time.sleep(0.05)
+
+
+def _counted(address: str) -> int:
+    """In a thread of its own, whether or not the caller's has an event loop."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(count_brokers(address))).result()
 
 
 def why_it_ended(node: Node, exit_code: int) -> CannotStart:

@@ -49,13 +49,13 @@ async def apply(bootstrap: str) -> Applied:
     Raises `Unavailable` when the cluster does not answer.
     """
     try:
-        async with _admin(bootstrap) as admin:
+        async with admin_client(bootstrap) as admin:
             brokers = len((await admin.describe_cluster())["brokers"])
             there = await _described(admin)
             missing = [spec for topic, spec in TOPICS.items() if topic not in there]
             created = await _create(admin, missing, brokers)
-            found = [d for topic in there for d in _compare(TOPICS[topic], there[topic], brokers)]
-            found += await _compare_configs(admin, [TOPICS[topic] for topic in there])
+            found = [d for topic in there for d in compare_layout(TOPICS[topic], there[topic], brokers)]
+            found += await compare_configs(admin, [TOPICS[topic] for topic in there])
             return Applied(created, tuple(found))
     except (KafkaError, OSError, TimeoutError) as error:
         raise Unavailable(f"expected a Kafka at {bootstrap}; came {error!r}; check that it runs") from error
@@ -67,14 +67,15 @@ async def count_brokers(address: str) -> int:
     try:
         _, writer = await asyncio.open_connection(host, int(port))
         writer.close()
-        async with _admin(address) as admin:
+        async with admin_client(address) as admin:
             return len((await admin.describe_cluster())["brokers"])
     except (KafkaError, OSError, TimeoutError):
         return 0
 
 
 @asynccontextmanager
-async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin_client(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """An admin client, started, and closed at the end."""
     admin = AIOKafkaAdminClient(
         bootstrap_servers=bootstrap, client_id="throughline-topics", request_timeout_ms=REQUEST_TIMEOUT_MS
     )
@@ -114,7 +115,8 @@ async def _create(admin: AIOKafkaAdminClient, specs: list[TopicSpec], brokers: i
     return tuple(created)
 
 
-def _compare(spec: TopicSpec, partitions: list[list[int]], brokers: int) -> list[Difference]:
+def compare_layout(spec: TopicSpec, partitions: list[list[int]], brokers: int) -> list[Difference]:
+    """Partitions and copies; `partitions` has the replicas of each."""
     found = []
     if len(partitions) != spec.partitions:
         found.append(Difference(spec.topic, "partitions", str(spec.partitions), str(len(partitions))))
@@ -124,7 +126,8 @@ def _compare(spec: TopicSpec, partitions: list[list[int]], brokers: int) -> list
     return found
 
 
-async def _compare_configs(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) -> list[Difference]:
+async def compare_configs(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) -> list[Difference]:
+    """The settings of topics that exist."""
     if not specs:
         return []
     resources = [ConfigResource(ConfigResourceType.TOPIC, str(spec.topic)) for spec in specs]

@@ -9,14 +9,16 @@ while the others go on.
 from __future__ import annotations
 
 import asyncio
-import zlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import defaultdict, deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.journal import Gap, Record, Topic, Unavailable, Unknown
+from services.journal import Topic, Unavailable, Unknown
+from services.journal.memory_broker import MemoryBroker
+from services.journal.memory_follower import MemoryFollower
 from services.journal.topics import TOPICS, too_large
 
-BATCH_RECORDS_MAX = 500
+__all__ = ["Faults", "MemoryBroker", "MemoryLog"]
 
 
 @dataclass(slots=True)
@@ -34,55 +36,15 @@ class Faults:
     lost: bool = False
 
 
-class MemoryBroker:
-    """The records of every topic. `now_ms` gives wall milliseconds and stamps each record as it lands."""
+@dataclass(frozen=True, slots=True)
+class _OnWay:
+    """An append that has not landed yet."""
 
-    def __init__(self, now_ms: Callable[[], int]) -> None:
-        self._now_ms = now_ms
-        self._partitions: dict[Topic, list[list[Record]]] = {
-            topic: [[] for _ in range(spec.partitions)] for topic, spec in TOPICS.items()
-        }
-        self._waiting: set[asyncio.Future[None]] = set()
-
-    def partition_of(self, topic: Topic, key: str) -> int:
-        """Which partition holds the records of a key. The same in every run."""
-        return zlib.crc32(key.encode()) % len(self._partitions[topic])
-
-    def records(self, topic: Topic) -> list[Record]:
-        """Everything on a topic, partition after partition."""
-        return [record for partition in self._partitions[topic] for record in partition]
-
-    def partition(self, topic: Topic, partition: int) -> list[Record]:
-        """The records of one partition; an offset is an index."""
-        return self._partitions[topic][partition]
-
-    def partitions(self, topic: Topic) -> range:
-        """The partitions of a topic."""
-        return range(len(self._partitions[topic]))
-
-    def land(self, topic: Topic, key: str, value: bytes) -> None:
-        """Write a record, now, and wake whoever waits for one."""
-        number = self.partition_of(topic, key)
-        partition = self._partitions[topic][number]
-        # A broker's LogAppendTime never runs backwards within a partition in our runs; a clock given to us might.
-        log_ms = max(self._now_ms(), partition[-1].log_ms if partition else 0)
-        partition.append(Record(topic, number, len(partition), key, value, log_ms))
-        self.wake()
-
-    async def changed(self) -> None:
-        """Wait until something may have changed: a record landed, or a fault was switched."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(waiter)
-        try:
-            await waiter
-        finally:
-            self._waiting.discard(waiter)
-
-    def wake(self) -> None:
-        """Let whoever waits look again."""
-        for waiter in self._waiting:
-            if not waiter.done():
-                waiter.set_result(None)
+    topic: Topic
+    key: str
+    value: bytes
+    acked: asyncio.Future[None]
+    lands_at: float
 
 
 class MemoryLog:
@@ -92,7 +54,7 @@ class MemoryLog:
         self._broker = broker
         self._deadline_s = deadline_s
         self._faults = Faults()
-        self._lands_at: dict[tuple[Topic, int], float] = {}
+        self._on_way: dict[tuple[Topic, int], deque[_OnWay]] = defaultdict(deque)
         self._closed = False
 
     @property
@@ -121,11 +83,12 @@ class MemoryLog:
         elif self._faults.lost:
             loop.call_later(self._deadline_s, self._give_up, acked)
         else:
-            # The partition is a queue: what was appended later never lands earlier, whatever the delay is by then.
-            place = (topic, self._broker.partition_of(topic, key))
-            lands_at = max(loop.time() + self._faults.delay_s, self._lands_at.get(place, 0.0))
-            self._lands_at[place] = lands_at
-            loop.call_at(lands_at, self._land, topic, key, value, acked)
+            # The partition is a queue: what was appended later never lands earlier, whatever the delay is by then (the
+            # loop's own timers keep no order among equals).
+            on_way = self._on_way[topic, self._broker.partition_of(topic, key)]
+            lands_at = max(loop.time() + self._faults.delay_s, on_way[-1].lands_at if on_way else 0.0)
+            on_way.append(_OnWay(topic, key, value, acked, lands_at))
+            loop.call_at(lands_at, self._land_first, on_way)
             if lands_at - loop.time() > self._deadline_s:
                 loop.call_later(self._deadline_s, self._give_up, acked)
         return acked
@@ -135,7 +98,7 @@ class MemoryLog:
     ) -> MemoryFollower:
         """See `Log.follow`."""
         assert since_ms is None or offsets is None, "follow() takes an instant or offsets; both were given"
-        return MemoryFollower(self._broker, self, topic, since_ms, offsets)
+        return MemoryFollower(self._broker, lambda: self._faults.absent, topic, since_ms, offsets)
 
     def health(self) -> str | None:
         """See `Log.health`."""
@@ -145,112 +108,12 @@ class MemoryLog:
         """See `Log.close`. What is on its way still lands, as with a broker that has already received it."""
         self._closed = True
 
-    def _land(self, topic: Topic, key: str, value: bytes, acked: asyncio.Future[None]) -> None:
-        self._broker.land(topic, key, value)
-        if not acked.done():
-            acked.set_result(None)
+    def _land_first(self, on_way: deque[_OnWay]) -> None:
+        first = on_way.popleft()
+        self._broker.land(first.topic, first.key, first.value)
+        if not first.acked.done():
+            first.acked.set_result(None)
 
     def _give_up(self, acked: asyncio.Future[None]) -> None:
         if not acked.done():
             acked.set_exception(Unknown(f"no acknowledgement within {self._deadline_s} s; the record may land later"))
-
-
-@dataclass(slots=True)
-class _Reading:
-    """Where a follower stands, once it knows."""
-
-    positions: dict[int, int]
-    ends: dict[int, int]
-
-
-class MemoryFollower:
-    """See `Follower`."""
-
-    def __init__(
-        self,
-        broker: MemoryBroker,
-        log: MemoryLog,
-        topic: Topic,
-        since_ms: int | None,
-        offsets: Mapping[int, int] | None,
-    ) -> None:
-        self._broker = broker
-        self._log = log
-        self._topic = topic
-        self._since_ms = since_ms
-        self._offsets = offsets
-        self._reading: _Reading | None = None
-        self._stopped = False
-        self._caught_up = asyncio.Event()
-        self._gaps: list[Gap] = []
-
-    @property
-    def caught_up(self) -> asyncio.Event:
-        """See `Follower.caught_up`."""
-        return self._caught_up
-
-    @property
-    def positions(self) -> Mapping[int, int]:
-        """See `Follower.positions`."""
-        return self._reading.positions if self._reading else {}
-
-    @property
-    def gaps(self) -> list[Gap]:
-        """See `Follower.gaps`. This log forgets nothing; a gap means offsets from another log."""
-        return self._gaps
-
-    async def start(self) -> None:
-        """See `Follower.start`."""
-        self._place()
-
-    async def stop(self) -> None:
-        """See `Follower.stop`."""
-        self._stopped = True
-        self._broker.wake()
-
-    async def __aiter__(self) -> AsyncIterator[list[Record]]:
-        """See `Follower.__aiter__`."""
-        while not self._stopped:
-            batch = self._take()
-            if batch:
-                yield batch
-            else:
-                await self._broker.changed()
-
-    def _take(self) -> list[Record]:
-        if self._log.faults.absent:
-            return []
-        reading = self._reading or self._place()
-        if reading is None:
-            return []
-        self._note_caught_up(reading)
-        batch: list[Record] = []
-        for number, position in reading.positions.items():
-            part = self._broker.partition(self._topic, number)[position : position + BATCH_RECORDS_MAX - len(batch)]
-            reading.positions[number] = position + len(part)
-            batch += part
-        return batch
-
-    def _note_caught_up(self, reading: _Reading) -> None:
-        if all(reading.positions[number] >= end for number, end in reading.ends.items()):
-            self._caught_up.set()
-
-    def _place(self) -> _Reading | None:
-        """The ends first, then where to begin (J7): what lands in between is then read, never skipped."""
-        if self._log.faults.absent:
-            return None
-        ends = {
-            number: len(self._broker.partition(self._topic, number)) for number in self._broker.partitions(self._topic)
-        }
-        self._reading = _Reading({number: self._begin(number, end) for number, end in ends.items()}, ends)
-        return self._reading
-
-    def _begin(self, number: int, end: int) -> int:
-        if self._since_ms is not None:
-            records = self._broker.partition(self._topic, number)
-            return next((record.offset for record in records if record.log_ms >= self._since_ms), end)
-        wanted = (self._offsets or {}).get(number, 0)
-        if wanted <= end:
-            return wanted
-        self._gaps.append(Gap(self._topic, number, wanted, 0))
-        return 0
