@@ -30,7 +30,7 @@ class Failover:
         self._world = world
         self._settings = settings
         self._metrics = FailoverMetrics(world.registry)
-        self._journal = Journal(world.log, restamp=lambda raw, age_ms: raw, on_event=self._journal_event)
+        self._journal = Journal(world.log, on_event=self._journal_event)
         self._trunks = Trunks(settings.trunks)
         self._exchange: Exchange | None = None
         self._server: Server | None = None

@@ -60,7 +60,7 @@ class Firewall:
         self._world = world
         self._settings = settings
         self._metrics = FirewallMetrics(world.registry)
-        self._journal = Journal(world.log, restamp=lambda raw, age_ms: raw, on_event=self._journal_event)
+        self._journal = Journal(world.log, on_event=self._journal_event)
         self._policy: Policy = policy or built_in(settings)
         self._server: Server | None = None
         self._draining = False

@@ -51,7 +51,7 @@ class Ingress:
         self._metrics = IngressMetrics(world.registry)
         self._journal = Journal(
             world.log,
-            restamp=facts.restamp,
+            restamp={Topic.CALLS: facts.restamp},
             budget_s=settings.append_budget_ms / 1000,
             queue_facts_max=settings.queue_facts_max,
             on_event=self._journal_event,

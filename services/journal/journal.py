@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 from services.journal import Durability, Follower, Log, Rejected, Topic
 from services.journal.backlog import Append, Backlog
@@ -56,13 +57,14 @@ def _drop_event(event: JournalEvent) -> None:
 
 
 class Journal:
-    """See the module. `restamp(value, age_ms)` returns the record with its age written into it; it must not raise."""
+    """See the module. `restamp` has for each topic whose records carry their age how it is written into one:
+    `(value, age_ms) -> value`, which must not raise. Records of other topics are back-filled as they are."""
 
     def __init__(
         self,
         log: Log,
         *,
-        restamp: Callable[[bytes, int], bytes],
+        restamp: Mapping[Topic, Callable[[bytes, int], bytes]] = MappingProxyType({}),
         budget_s: float = 0.050,
         queue_facts_max: int = 10_000,
         queue_bytes_max: int = 64 * 1024 * 1024,
@@ -241,7 +243,9 @@ class Journal:
     def _answer_to(self, append: Append) -> asyncio.Future[None]:
         if append.acked is None or append.acked.done():
             age_ms = int((asyncio.get_running_loop().time() - append.begun) * 1000)
-            append.acked = self._log.append(append.topic, append.key, self._restamp(append.value, age_ms))
+            restamp = self._restamp.get(append.topic)
+            value = append.value if restamp is None else restamp(append.value, age_ms)
+            append.acked = self._log.append(append.topic, append.key, value)
             append.acked.add_done_callback(_landed)  # looked at even if this task is cancelled meanwhile
         return append.acked
 

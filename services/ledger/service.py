@@ -50,7 +50,7 @@ class Ledger:
         self._settings = settings
         self._run_blocking = run_blocking
         self._metrics = LedgerMetrics(world.registry)
-        self._journal = Journal(world.log, restamp=facts.restamp, on_event=self._journal_event)
+        self._journal = Journal(world.log, restamp={Topic.CALLS: facts.restamp}, on_event=self._journal_event)
         self._given_store = store
         self._store: Store | None = None
         self._turn = asyncio.Lock()

@@ -27,7 +27,7 @@ class Witness:
     def __init__(
         self, world: World, metrics: PsapGatewayMetrics, status_every_s: float, rows: Callable[[], Sequence[Row]]
     ) -> None:
-        self.journal = Journal(world.log, restamp=_as_it_is, on_event=self._journal_event)
+        self.journal = Journal(world.log, on_event=self._journal_event)
         self._world = world
         self._metrics = metrics
         self._status_every_s = status_every_s
@@ -72,8 +72,3 @@ class Witness:
     def _journal_event(self, event: JournalEvent) -> None:
         self._metrics.journal[event.happening].inc()
         self._metrics.journal_queued.set(event.queued)
-
-
-def _as_it_is(raw: bytes, age_ms: int) -> bytes:
-    """Each of these records carries its own instant."""
-    return raw

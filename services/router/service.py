@@ -33,7 +33,7 @@ class Router:
         self._world = world
         self._settings = settings
         self._metrics = RouterMetrics(world.registry)
-        self._journal = Journal(world.log, restamp=lambda raw, age_ms: raw, on_event=self._journal_event)
+        self._journal = Journal(world.log, on_event=self._journal_event)
         self._view = StatusView()
         self._region: Region | None = None
         self._server: Server | None = None

@@ -28,7 +28,7 @@ class Stage:
         self.events: list[JournalEvent] = []
         self.journal = Journal(
             self.log,
-            restamp=lambda value, age_ms: value + b"+%d" % age_ms,
+            restamp=dict.fromkeys(Topic, lambda value, age_ms: value + b"+%d" % age_ms),
             budget_s=BUDGET_S,
             queue_facts_max=queue_facts_max,
             queue_bytes_max=queue_bytes_max,

@@ -346,6 +346,22 @@ def test_an_unreadable_offer_is_still_a_call_and_its_bytes_are_kept(raw: bytes) 
     play(scene())
 
 
+def test_unreadable_bytes_wait_for_kafka_unchanged() -> None:
+    """Back-filled facts are stamped with their age; bytes kept as evidence are not touched (J1, P6)."""
+
+    async def scene() -> None:
+        async with Stage() as stage:
+            stage.log.fail(absent=True)
+            raw = RAW_OFFERS["two_megabytes"]
+            await Caller(stage.network, raw).call()
+            stage.log.fail()
+            await asyncio.sleep(5)
+            (kept,) = stage.broker.records(Topic.CALLS_UNREADABLE)
+            assert kept.value == raw
+
+    play(scene())
+
+
 def test_what_can_be_read_of_a_large_offer_is_salvaged() -> None:
     """The caller's number is what a callback needs."""
 
