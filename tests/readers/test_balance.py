@@ -136,7 +136,7 @@ async def test_a_journal_that_does_not_answer_is_said_in_one_line() -> None:
 
 
 async def test_what_is_read_ends_with_what_was_there_at_the_start() -> None:
-    """A busy journal does not keep the reader for ever."""
+    """The end offsets are taken first (J7): a busy journal does not keep the reader for ever."""
     broker, log = await journal(WHOLE)
     writing = True
 
