@@ -86,7 +86,7 @@ class ServiceSettings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _default_name(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return values if values.get("name") else {**values, "name": cls.service or "service"}
+        return values if values.get("name") else {**values, "name": cls.service.replace("_", "-") or "service"}
 
     @classmethod
     def settings_customise_sources(

@@ -1,4 +1,4 @@
-"""Looks at a Kafka cluster without changing it, for the doctor: brokers, topics, copies; and one probe for its clock."""
+"""Looks at a Kafka cluster for the doctor and changes nothing: brokers, topics, copies; one probe for its clock."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class Installation:
             self._watching.cancel()
         killed: list[str] = []
         for wave in (("ingress",), ("firewall", "router", "psap_gateway", "failover"), ("ledger",)):
-            children = [child for service in wave for child in self.of(service)]
+            children = [child for service in wave for child in self.of(service) if child.running()]
             codes = await asyncio.gather(*(child.end(within_s) for child in children))
             killed += [child.name for child, code in zip(children, codes, strict=True) if code and code < 0]
         return killed
