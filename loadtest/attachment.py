@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import grpc
@@ -115,22 +115,21 @@ class Attachment:
 class Switchboard:
     """All PSAPs and all their streams."""
 
-    def __init__(self, points: Iterable[AnsweringPoint], credentials: dict[str, str]) -> None:
+    def __init__(self, points: Iterable[AnsweringPoint]) -> None:
         self.points = {point.psap_id: point for point in points}
-        self._credentials = credentials
         self._channels: dict[str, Any] = {}
         self._attachments: list[Attachment] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def attach(self, gateways: Iterable[str]) -> None:
-        """Every PSAP attaches to these gateways too, and keeps attached."""
+    def attach(self, gateways: Iterable[str], credentials: Mapping[str, str]) -> None:
+        """Every PSAP attaches to these gateways too, with its secret by PSAP id, and keeps attached."""
         for gateway in gateways:
             if gateway in self._channels:
                 continue
             channel = self._channels[gateway] = open_channel(gateway)
             attach = channel.stream_stream(ATTACH)
             for point in self.points.values():
-                attachment = Attachment(point, gateway, attach, self._credentials.get(point.psap_id, ""))
+                attachment = Attachment(point, gateway, attach, credentials.get(point.psap_id, ""))
                 attachment.next_beat = random.random()
                 self._attachments.append(attachment)
                 self._tasks.add(asyncio.ensure_future(attachment.keep()))

@@ -50,7 +50,7 @@ class Diary:
 
 def tell(event: str, **what: Any) -> None:
     """One event on standard output that belongs in no witness's file: an address, a control word obeyed."""
-    tell_line(json.dumps({"event": event, **what}, separators=(",", ":")))
+    tell_line(json.dumps({"event": event, "at_ms": wall_ms(), **what}, separators=(",", ":")))
 
 
 def tell_line(line: str) -> None:

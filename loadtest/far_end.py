@@ -34,11 +34,11 @@ def read_tokens(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text().strip() for path in sorted(folder.iterdir()) if path.is_file()}
 
 
-def obey(switchboard: Switchboard, command: dict[str, Any]) -> None:
+def obey(switchboard: Switchboard, tokens: Path, command: dict[str, Any]) -> None:
     """Carries out one command; raises ValueError for one that it does not know."""
     match command:
         case {"do": "attach", "gateways": list(gateways)}:
-            switchboard.attach(gateways)
+            switchboard.attach(gateways, read_tokens(tokens))
         case {"do": "fault", "psap_id": str(psap_id), "fault": str(fault), **how} if psap_id in switchboard.points:
             point = switchboard.points[psap_id]
             if Fault(fault) is Fault.NONE:
@@ -60,12 +60,12 @@ async def run(arguments: argparse.Namespace) -> None:
         points = [
             AnsweringPoint(psap_id, positions, humans, diary, tell) for psap_id, positions in region.positions.items()
         ]
-        switchboard = Switchboard(points, read_tokens(arguments.tokens))
+        switchboard = Switchboard(points)
         tell("listening", trunk=await trunk.serve(arguments.listen))
         keeping = asyncio.ensure_future(switchboard.keep_alive())
         try:
             async for command in commands():
-                obey(switchboard, command)
+                obey(switchboard, arguments.tokens, command)
         finally:
             keeping.cancel()
             await switchboard.close()

@@ -1,14 +1,15 @@
 """An originating network and its callers as their own process.
 
-    python -m loadtest.originating --plan FILE --witness FILE --ingress HOST:PORT ... [--seed N] [--human-speed X]
+    python -m loadtest.originating --plan FILE --witness FILE [--seed N] [--human-speed X]
 
 The plan (workload.py) says when each caller first dials, and from where. The load is open: a caller dials at the
 planned instant whatever has become of the others, and by how much this process itself was late is measured and told.
 Callers wait, lose patience and hang up; most who failed dial again, which is a new call.
 
-It prints `{"event": "ready"}` and begins on `{"do": "start"}` from standard input, whose end is its own end; when every
-caller is done it prints `finished`. What it saw goes to the witness's file: offered, accepted, ringing, diverting,
-waiting, confirmed, connected, hung_up, gave_up, leg_broken, turned_away, refused. It imports nothing of `services`.
+It prints `{"event": "ready"}` and begins on `{"do": "start", "ingresses": ["127.0.0.1:1234"]}` from standard input,
+whose end is its own end; when every caller is done it prints `finished`. What it saw goes to the witness's file:
+offered, accepted, ringing, diverting, waiting, confirmed, connected, hung_up, gave_up, leg_broken, turned_away, refused.
+It imports nothing of `services`.
 """
 
 from __future__ import annotations
@@ -114,15 +115,16 @@ async def run(arguments: argparse.Namespace) -> None:
     plan = [Planned.from_json(line) for line in arguments.plan.read_text().splitlines()]
     lateness = Lateness()
     with Diary(arguments.witness, "caller", tell=arguments.tell) as diary:
-        carrier = Carrier(arguments.ingress, diary, random.Random(arguments.seed))
-        callers = Callers(carrier, Humans(arguments.seed, arguments.human_speed), lateness)
+        carrier: Carrier | None = None
         probing = asyncio.ensure_future(lateness.probe())
         running: asyncio.Task[None] | None = None
         tell("ready", callers=len(plan))
         try:
             async for command in commands():
-                if command != {"do": "start"} or running is not None:
-                    raise ValueError(f"expected one start, and then stop; got {command}")
+                if command.get("do") != "start" or not command.get("ingresses") or running is not None:
+                    raise ValueError(f"expected one start with ingresses, and then stop; got {command}")
+                carrier = Carrier(command["ingresses"], diary, random.Random(arguments.seed))
+                callers = Callers(carrier, Humans(arguments.seed, arguments.human_speed), lateness)
                 running = asyncio.ensure_future(callers.run(plan))
                 running.add_done_callback(lambda done: _told_finished(done, lateness))
         finally:
@@ -130,7 +132,8 @@ async def run(arguments: argparse.Namespace) -> None:
             if running is not None:
                 running.cancel()
                 await asyncio.wait({running})
-            await carrier.close()
+            if carrier is not None:
+                await carrier.close()
 
 
 def _told_finished(done: asyncio.Future[None], lateness: Lateness) -> None:
@@ -151,7 +154,6 @@ def main() -> None:
     )
     parser.add_argument("--plan", type=Path, required=True, help="who dials when, JSON lines (see workload.py)")
     parser.add_argument("--witness", type=Path, required=True, help="file for what is seen here, JSON lines")
-    parser.add_argument("--ingress", action="append", required=True, help="host:port; may be repeated")
     parser.add_argument("--seed", type=int, default=1, help="of people's delays")
     parser.add_argument("--human-speed", type=float, default=1.0, help="people are this many times faster")
     parser.add_argument("--tell", action="store_true", help="print the witness's lines too")

@@ -26,6 +26,10 @@ CALLER_ENDS: Final = frozenset({"connected", "hung_up", "gave_up", "refused"})
 JOURNAL_CONNECTS: Final = {"answered": False, "diverted": True}
 """Kind of fact -> whether it is a line that answered."""
 JOURNAL_LISTS: Final = frozenset({"abandoned", "callback_due"})
+LISTERS_KINDS: Final = frozenset(
+    {"callback_due", "callback_attempted", "called_back", "reconnected", "closed_by_human", "taken_over"}
+)
+"""Those who only keep the list give each kind a number of its own; a conductor counts its facts from 0 (J1)."""
 OUTCOMES_LEFT: Final = frozenset({"callback_open", "callback_closed"})
 """What the books may say of a call whose caller left unanswered."""
 ACCEPTED_WITHIN_MS: Final = 1_000
@@ -178,6 +182,8 @@ def _journal_alone(call: _Call) -> Iterator[str]:
     for fact in call.facts:
         sequences.setdefault((fact["leg"], fact["writer"]), set()).add(fact["seq"])
     for (leg, writer), numbers in sequences.items():
+        if all(f["kind"] in LISTERS_KINDS for f in call.facts if (f["leg"], f["writer"]) == (leg, writer)):
+            continue
         missing = sorted(set(range(max(numbers))) - numbers)
         if missing:
             yield f"the journal lacks fact {missing[0]} of leg {leg} by {writer}"

@@ -32,7 +32,7 @@ class FarEnd:
         self.path = folder / "far-end.jsonl"
         self.diary = Diary(self.path, "far-end")
         self.point = AnsweringPoint("3175", positions, humans, self.diary)
-        self.switchboard = Switchboard([self.point], {"3175": "secret"})
+        self.switchboard = Switchboard([self.point])
         self.hellos: list[delivery_pb2.Hello] = []
         self._streams: asyncio.Queue[Any] = asyncio.Queue()
 
@@ -42,6 +42,9 @@ class FarEnd:
         await heard.say(WELCOME)
         self._streams.put_nowait(heard)
         await heard.over.wait()
+
+    def attach(self, gateway: str) -> None:
+        self.switchboard.attach([gateway], {"3175": "secret"})
 
     async def stream(self) -> Any:
         """The next stream that the PSAP has attached."""
@@ -78,7 +81,7 @@ async def test_a_psap_shows_its_credential_rings_answers_and_acknowledges(
     """R2: hello, offer, ringing, answer, connect, connected, ended."""
     end = far_end(FAST)
     async with gateway(end.welcome) as address:
-        end.switchboard.attach([address])
+        end.attach(address)
         stream = await end.stream()
         assert end.hellos[0].psap_id == "3175" and end.hellos[0].credential == "secret"
         await stream.say(offer())
@@ -97,9 +100,9 @@ async def test_a_higher_leg_replaces_the_ring_in_place(
     """R3: over all its streams; the older attempt is superseded, and a lower leg is refused as that."""
     end = far_end(SLOW)
     async with gateway(end.welcome) as one, gateway(end.welcome) as two:
-        end.switchboard.attach([one])
+        end.attach(one)
         first = await end.stream()
-        end.switchboard.attach([two])
+        end.attach(two)
         second = await end.stream()
         await first.say(offer(leg=1))
         await first.expect("ringing")
@@ -119,7 +122,7 @@ async def test_a_connected_call_answers_any_offer_of_it_with_have(
     end = far_end(FAST)
     end.point._humans = Humans(1, 20.0)
     async with gateway(end.welcome) as address:
-        end.switchboard.attach([address])
+        end.attach(address)
         stream = await end.stream()
         await stream.say(offer())
         await stream.expect("ringing")
@@ -138,7 +141,7 @@ async def test_an_unknown_attempt_cannot_be_connected(
     """P4: nobody is connected who has not answered."""
     end = far_end(SLOW)
     async with gateway(end.welcome) as address:
-        end.switchboard.attach([address])
+        end.attach(address)
         stream = await end.stream()
         await stream.say(offer())
         await stream.expect("ringing")
@@ -155,7 +158,7 @@ async def test_a_psap_with_all_call_takers_and_its_queue_taken_is_full(
     """Call-takers are finite: as many calls again wait, and the next is refused; a cancel makes room."""
     end = far_end(SLOW, positions=2)
     async with gateway(end.welcome) as address:
-        end.switchboard.attach([address])
+        end.attach(address)
         stream = await end.stream()
         for n in range(4):
             await stream.say(offer(f"c{n}"))
@@ -178,7 +181,7 @@ async def test_a_psap_that_refuses_gives_back_what_rings_and_refuses_what_comes(
     """A fault that is armed strikes a call in hand, then every new one, until healed."""
     end = far_end(SLOW)
     async with gateway(end.welcome) as address:
-        end.switchboard.attach([address])
+        end.attach(address)
         stream = await end.stream()
         end.point.arm(fault)
         await stream.say(offer("in-hand"))
@@ -199,7 +202,7 @@ async def test_a_psap_that_is_cut_loses_its_streams_and_comes_back_when_healed(
     """R5: what rang says so again in the next hello, within two seconds."""
     end = far_end(SLOW)
     async with gateway(end.welcome) as address:
-        end.switchboard.attach([address])
+        end.attach(address)
         stream = await end.stream()
         await stream.say(offer())
         await stream.expect("ringing")
@@ -219,7 +222,7 @@ async def test_a_silent_psap_says_nothing_on_a_stream_that_stands(
     end = far_end(HURRIED)
     keeping = asyncio.ensure_future(end.switchboard.keep_alive())
     async with gateway(end.welcome) as address:
-        end.switchboard.attach([address])
+        end.attach(address)
         stream = await end.stream()
         assert (await stream.read()).WhichOneof("said") == "heartbeat"
         end.point.strike(Fault.SILENT)

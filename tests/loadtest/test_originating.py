@@ -205,11 +205,9 @@ async def test_the_process_runs_a_plan_and_tells_how_late_it_was(
             tmp_path / "plan.jsonl",
             "--witness",
             tmp_path / "w.jsonl",
-            "--ingress",
-            address,
         )
         assert (await network.told("ready"))["callers"] == 10
-        network.do(do="start")
+        network.do(do="start", ingresses=[address])
         finished = await network.told("finished")
         assert await network.end() == 0
     assert finished["offer_lag_ms_max"] < 1000
@@ -222,7 +220,7 @@ async def test_a_process_ends_with_its_leader(child: Callable[..., Any], tmp_pat
     """The end of standard input is the end of the process, with exit code 0."""
     (tmp_path / "plan.jsonl").write_text("")
     options: dict[str, list[str | Path]] = {
-        "loadtest.originating": ["--plan", tmp_path / "plan.jsonl", "--ingress", "127.0.0.1:1"],
+        "loadtest.originating": ["--plan", tmp_path / "plan.jsonl"],
         "loadtest.far_end": ["--tokens", tmp_path],
     }
     process = await child(module, "--witness", tmp_path / "w.jsonl", *options[module])

@@ -1,0 +1,86 @@
+"""The third witness: the journal, read back from Kafka when all is over, and the books made from it.
+
+This is the one part of the load tester that knows the backbone's own words; it hands the comparer plain entries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from services.domain.books import Books, Stories, books
+from services.domain.events import Fact
+from services.domain.fold import CallStory, Outcome
+from services.journal import Log, Record, Topic
+from services.readers.reading import read_to_end
+from services.wire import facts
+from services.wire.methods import Unreadable
+
+SETTLES_WITHIN_S: Final = 4.0
+AGAIN_AFTER_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the journal holds: entries for the comparer, the books, and records that nobody could read."""
+
+    entries: list[Mapping[str, Any]]
+    books: Books
+    unreadable: int
+
+
+async def read_journal(log: Log) -> Kept:
+    """Reads `calls` from its beginning; again for a few seconds while a call is in progress. Raises NoJournal."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + SETTLES_WITHIN_S
+    while True:
+        kept = await _read_once(log)
+        columns = (kept.books.real, kept.books.tests)
+        if not any(each.outcomes[Outcome.IN_PROGRESS] for each in columns) or loop.time() > until:
+            return kept
+        await asyncio.sleep(AGAIN_AFTER_S)
+
+
+async def _read_once(log: Log) -> Kept:
+    stories = Stories()
+    found: dict[tuple[str, int, int, str], Fact] = {}
+    unreadable = 0
+
+    def take(records: Sequence[Record]) -> None:
+        nonlocal unreadable
+        for record in records:
+            try:
+                fact = facts.decode(record.value)
+            except Unreadable:
+                unreadable += 1
+                continue
+            stories.add(fact)
+            found.setdefault(fact.identity, fact)
+
+    await read_to_end(log, Topic.CALLS, take)
+    told = list(stories.by_call.values())
+    entries = [*map(_of_fact, found.values()), *map(_of_story, told)]
+    return Kept(entries, books(told), unreadable)
+
+
+def _of_fact(fact: Fact) -> Mapping[str, Any]:
+    where = fact.where
+    return {
+        "event": "fact",
+        "call_id": fact.call_id,
+        "leg": fact.leg,
+        "seq": fact.seq,
+        "writer": fact.writer,
+        "kind": str(fact.kind),
+        "at_ms": fact.at_ms,
+        "reason": fact.reason,
+        "attempt": fact.attempt,
+        "psap_id": where.psap_id if where else "",
+        "line": where.line if where else "",
+    }
+
+
+def _of_story(story: CallStory) -> Mapping[str, Any]:
+    return {"event": "outcome", "call_id": story.call_id, "outcome": str(story.outcome)}

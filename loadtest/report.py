@@ -1,0 +1,198 @@
+"""What a run came to: as tables for a person, and as JSON (docs/report.md says what each field is)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from loadtest.demo import Told
+from loadtest.scene import FaultSeen, Felt, Went, each_phase, in_words
+from loadtest.story import ARRIVALS, COMPRESSION, FAULT_TEXTS, HUMANS, Phase
+from loadtest.workload import STORM
+from services.domain.books import Columns
+
+FORMAT: Final = 1
+DISAGREEMENTS_SHOWN_MAX: Final = 20
+
+
+def as_json(told: Told) -> dict[str, Any]:
+    """The whole run as plain data."""
+    verdict = told.verdict
+    return {
+        "format": FORMAT,
+        "sound": told.sound,
+        "seed": told.wanted.seed,
+        "trace": STORM.name,
+        "compression": {"arrivals": ARRIVALS, "human_times": HUMANS, "protocol_budgets": 1},
+        "began_ms": told.scene.began_ms,
+        "set_up_s": round(told.set_up_s, 1),
+        "took_s": round(told.took_s, 1),
+        "books": {"calls": _columns(told.kept.books.real), "tests": _columns(told.kept.books.tests)},
+        "records_unreadable": told.kept.unreadable,
+        "phases": [_phase(told, phase) for phase in each_phase()],
+        "failures": [_failure(told, fault) for fault in told.scene.faults.values()],
+        "witnesses": {
+            "calls": verdict.calls,
+            "accepted": verdict.accepted,
+            "connected": verdict.connected,
+            "left_unanswered": verdict.left_unanswered,
+            "never_accepted": verdict.never_accepted,
+            "disagreements": [{"call_id": each.call_id, "words": each.words} for each in verdict.disagreements],
+        },
+        "lie": None if told.missing is None else {"witness": told.wanted.lie, "left_out": dict(told.missing)},
+        "generator": dict(told.generator),
+        "deaths": list(told.deaths),
+    }
+
+
+def _columns(columns: Columns) -> dict[str, Any]:
+    return {
+        "offered": columns.offered,
+        **{str(outcome): count for outcome, count in columns.outcomes.items()},
+        "balanced": columns.balanced,
+        "not_durable": columns.not_durable,
+        "connected_twice": columns.connected_twice.count,
+        "never_offered": columns.never_offered.count,
+        "leg_conflicts": columns.leg_conflicts.count,
+    }
+
+
+def _phase(told: Told, phase: Phase | None) -> dict[str, Any]:
+    scene = told.scene
+    return {
+        "name": phase.name if phase is not None else "all",
+        "from_s": phase.from_s if phase is not None else None,
+        "to_s": phase.to_s if phase is not None else None,
+        "went": _went(scene.outcomes(phase)),
+        "to_ringing_ms": _felt(scene.to_ringing(phase)),
+        "to_answer_ms": _felt(scene.to_answer(phase)),
+    }
+
+
+def _failure(told: Told, fault: FaultSeen) -> dict[str, Any]:
+    return {
+        "psap_id": fault.stricken.psap_id,
+        "name": fault.stricken.name,
+        "fault": str(fault.stricken.fault),
+        "struck_s": fault.struck_s,
+        "healed_s": fault.healed_s,
+        "in_hand": _went(told.scene.went_in_hand(fault)),
+        "while_failing": _went(told.scene.went_while(fault)),
+        "since_back": _went(told.scene.went_after(fault)),
+    }
+
+
+def _went(went: Any) -> dict[str, int]:
+    return {where.name.lower(): went[where] for where in Went}
+
+
+def _felt(felt: Felt) -> dict[str, int | None]:
+    return {"calls": felt.calls, "median": felt.median_ms, "worst": felt.worst_ms}
+
+
+def show(told: Told, console: Console) -> None:
+    """The tables at the end of a run."""
+    console.print(_books_table(told))
+    console.print(_phases_table(told))
+    console.print(_failures_table(told))
+    console.print(f"Compression: {COMPRESSION}.", highlight=False)
+    lag = told.generator
+    console.print(
+        f"The callers' process was late by at most {lag['offer_lag_ms_max']:.0f} ms at an offer, "
+        f"{lag['loop_lag_ms_max']:.0f} ms in its loop; it is in the delays above.",
+        highlight=False,
+    )
+    _show_verdict(told, console)
+
+
+def _books_table(told: Told) -> Table:
+    columns = told.kept.books.real
+    table = Table(title="The books, from the journal in Kafka", title_justify="left")
+    table.add_column("calls")
+    table.add_column("", justify="right")
+    for outcome, count in columns.outcomes.items():
+        table.add_row(str(outcome).replace("_", " "), str(count))
+    table.add_section()
+    table.add_row("sum", str(sum(columns.outcomes.values())))
+    table.add_row("offered", str(columns.offered))
+    table.add_row("", "balanced" if columns.balanced else "[red]NOT BALANCED")
+    if columns.not_durable:
+        table.add_row("[yellow]accepted while not durable", str(columns.not_durable))
+    if columns.connected_twice.count:
+        table.add_row("[red]connected twice", str(columns.connected_twice.count))
+    return table
+
+
+def _phases_table(told: Told) -> Table:
+    table = Table(title="What callers felt, by phase; milliseconds from the first offer", title_justify="left")
+    table.add_column("phase")
+    for heading in ("calls", "own\nPSAP", "other\nPSAP", "admin.\nline", "hung\nup"):
+        table.add_column(heading, justify="right")
+    for heading in ("to ringing:\nmedian", "\nworst", "to answer:\nmedian", "\nworst"):
+        table.add_column(heading, justify="right")
+    for phase in each_phase():
+        if phase is None:
+            table.add_section()
+        went = told.scene.outcomes(phase)
+        lines = went[Went.OWN_LINE] + went[Went.ALTERNATE_LINE] + went[Went.REGION_LINE]
+        counts = (sum(went.values()), went[Went.OWN], went[Went.ALTERNATE], lines, went[Went.LEFT])
+        ringing, answer = told.scene.to_ringing(phase), told.scene.to_answer(phase)
+        delays = (ringing.median_ms, ringing.worst_ms, answer.median_ms, answer.worst_ms)
+        cells = ["-" if delay is None else f"{delay:,}" for delay in delays]
+        table.add_row(phase.name if phase is not None else "all", *map(str, counts), *cells)
+    return table
+
+
+def _failures_table(told: Told) -> Table:
+    table = Table(title="Where the calls of the four PSAPs went", title_justify="left")
+    for heading in (
+        "PSAP",
+        "what failed",
+        "rang there when\nit failed",
+        "called while\nit failed",
+        "called since\nit is back",
+    ):
+        table.add_column(heading)
+    for fault in told.scene.faults.values():
+        stricken, scene = fault.stricken, told.scene
+        struck = "-" if fault.struck_s is None else f"{fault.struck_s:.0f}"
+        healed = "-" if fault.healed_s is None else f"{fault.healed_s:.0f}"
+        table.add_row(
+            f"{stricken.name} ({stricken.psap_id})",
+            f"{FAULT_TEXTS[stricken.fault]}, {struck} to {healed} s",
+            _stacked(scene.went_in_hand(fault)),
+            _stacked(scene.went_while(fault)),
+            _stacked(scene.went_after(fault)),
+        )
+    return table
+
+
+def _stacked(went: Mapping[Went, int]) -> str:
+    return in_words(went).replace(", ", "\n")
+
+
+def _show_verdict(told: Told, console: Console) -> None:
+    verdict = told.verdict
+    if told.missing is not None:
+        what = told.missing.get("kind") or told.missing["event"]
+        console.print(
+            f"A lie, as asked for: the {told.wanted.lie}'s account lacks '{what}' of {told.missing['call_id']}."
+        )
+    for death in told.deaths:
+        console.print(f"[red]Died:[/] {death}")
+    for each in verdict.disagreements[:DISAGREEMENTS_SHOWN_MAX]:
+        console.print(f"[red]Disagreement:[/] {each}", highlight=False)
+    if len(verdict.disagreements) > DISAGREEMENTS_SHOWN_MAX:
+        console.print(f"... and {len(verdict.disagreements) - DISAGREEMENTS_SHOWN_MAX} more")
+    counts = (
+        f"{verdict.accepted} calls accepted, {verdict.connected} connected, "
+        f"{verdict.left_unanswered} hung up unanswered (on the callback list), {verdict.never_accepted} never accepted"
+    )
+    if told.sound:
+        console.print(f"[green]All three witnesses agree[/] (callers, far end, journal): {counts}.", highlight=False)
+    else:
+        console.print(f"[red]The run is not sound[/]: {counts}.", highlight=False)
+    console.print(f"Took {told.took_s:.0f} s, of which {told.set_up_s:.0f} s to start everything.", highlight=False)
