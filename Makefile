@@ -58,7 +58,7 @@ bench: setup ## beside the floor, in one run; ends with RATIOS
 	@cd $(ROOT) && exec $(BIN)/python -m bench $(ARGS)
 
 papers: setup ## docs/configuration.md, docs/metrics.md and the diagram, from the code
-	@cd $(ROOT) && $(BIN)/python -m services.host.papers
+	@cd $(ROOT) && $(BIN)/python -m services.launch.papers
 
 lock: $(STAMPS)/dependencies ## requirements.lock anew, by hash and without addresses
 	@$(BIN)/python -m pip install --quiet uv
