@@ -16,6 +16,7 @@ import typer.main
 
 from services import cli
 from services.host.settings import ServiceSettings
+from services.launch.catalogue import SERVICES
 
 ROOT = Path(__file__).parents[2]
 DECISIONS = ROOT / "docs" / "decisions"
@@ -115,10 +116,7 @@ def settings() -> dict[str, object]:
     """Each variable of each service, with its default."""
     kinds: list[type[ServiceSettings]] = [
         ServiceSettings,
-        *(
-            getattr(importlib.import_module(f"{each.package}.settings"), each.settings)
-            for each in cli.SERVICES.values()
-        ),
+        *(each.load_settings() for each in SERVICES.values()),
     ]
     return {
         variable: field.default
@@ -146,7 +144,7 @@ def test_every_link_of_a_paper_leads_somewhere(paper: Path) -> None:
     """Files and headings; addresses of the web are not looked at."""
     text = paper.read_text("utf-8")
     dead = []
-    for link in _LINK.findall(_FENCE.sub("", text)):
+    for link in _LINK.findall(_SPAN.sub("", _FENCE.sub("", text))):
         if "://" in link:
             continue
         target, _, anchor = link.partition("#")
