@@ -39,19 +39,20 @@ def main() -> int:
     parser.add_argument(
         "--data", type=Path, default=jars.BUILD.parent / "kafka-data", help="their own folder (build/kafka-data)"
     )
+    parser.add_argument("--jars", type=Path, default=jars.BUILD, help="where the jars are resolved (build/kafka)")
     arguments = parser.parse_args()
     folder = arguments.data.resolve()
     try:
         match arguments.command:
             case "start":
-                brokers = detached.start(folder, arguments.brokers, arguments.port, say)
+                brokers = detached.start(folder, arguments.brokers, arguments.port, say, arguments.jars.resolve())
                 print(",".join(broker.address for broker in brokers))
             case "stop":
                 say(f"kafka: {detached.stop(folder)} brokers of {folder} stopped")
             case "status":
                 return status(folder)
             case _:
-                jars.make_lock(say, jars.BUILD)
+                jars.make_lock(say, arguments.jars.resolve())
                 say(f"kafka: {len(jars.locked())} jars in {jars.LOCK}")
     except CannotStart as error:
         print(f"kafka: {error}", file=sys.stderr)

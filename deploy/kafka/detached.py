@@ -40,14 +40,14 @@ class Detached:
         return _born(self.pid) == self.born
 
 
-def start(folder: Path, brokers: int, port: int, say: Say) -> list[Detached]:
+def start(folder: Path, brokers: int, port: int, say: Say, build: Path = jars.BUILD) -> list[Detached]:
     """Start brokers that outlive this process, and wait until they serve. Raises `CannotStart`."""
     running = remembered(folder)
     if any(broker.alive for broker in running):
         raise CannotStart(
             f"brokers of {folder} run already ({_addresses(running)}); stop them first, or choose another --data"
         )
-    class_path = jars.class_path(say)
+    class_path = jars.class_path(say, build)
     nodes = layout(folder, brokers, port)
     lifeline = Lifeline()
     processes: dict[int, Process] = {}

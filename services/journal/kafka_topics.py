@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
@@ -19,6 +20,7 @@ from services.journal import Topic, Unavailable
 from services.journal.topics import TOPICS, TopicSpec, in_sync_replicas_min, replication_factor
 
 REQUEST_TIMEOUT_MS = 5_000
+LED_LIMIT_MS = 20_000
 EXISTS_ALREADY = 36
 
 
@@ -54,11 +56,31 @@ async def apply(bootstrap: str) -> Applied:
             there = await _described(admin)
             missing = [spec for topic, spec in TOPICS.items() if topic not in there]
             created = await _create(admin, missing, brokers)
+            await _until_led(bootstrap, missing)
             found = [d for topic in there for d in compare_layout(TOPICS[topic], there[topic], brokers)]
             found += await compare_configs(admin, [TOPICS[topic] for topic in there])
             return Applied(created, tuple(found))
     except (KafkaError, OSError, TimeoutError) as error:
         raise Unavailable(f"expected a Kafka at {bootstrap}; came {error!r}; check that it runs") from error
+
+
+async def _until_led(bootstrap: str, specs: list[TopicSpec]) -> None:
+    """Wait until each partition answers: a topic is created before its leaders know of it, and appends would wait."""
+    if not specs:
+        return  # and a consumer that is stopped as soon as it was started raises CancelledError
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        client_id="throughline-topics",
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        request_timeout_ms=LED_LIMIT_MS,
+    )
+    try:
+        await consumer.start()
+        await consumer.end_offsets([TopicPartition(str(s.topic), n) for s in specs for n in range(s.partitions)])
+    finally:
+        await consumer.stop()
 
 
 async def count_brokers(address: str) -> int:

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from deploy.kafka import Cluster
-from services.host.lifeline import Lifeline
+from deploy.kafka import scratch_cluster
 from services.journal import Log
 from services.journal.kafka import KafkaLog
-from services.journal.kafka_topics import apply
 from services.journal.memory import MemoryBroker, MemoryLog
 
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[str]:
     """The bootstrap address of one real broker, with the topics. It ends with this process, whatever ends that."""
-    lifeline = Lifeline()
-    folder = Path(tempfile.mkdtemp(prefix="throughline-contract-")) / "kafka"
-    cluster = Cluster(folder, lifeline=lifeline, scratch=True)
-    try:
-        bootstrap = cluster.start()
-        asyncio.run(apply(bootstrap))
-        yield bootstrap
-    finally:
-        cluster.close()
-        lifeline.close()
-        folder.parent.rmdir()
+    with scratch_cluster() as cluster:
+        yield cluster.bootstrap
 
 
 @pytest.fixture(params=["memory", "kafka"])
