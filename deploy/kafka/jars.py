@@ -24,6 +24,7 @@ SPEC = HERE / "jgo.toml"
 LOCK = HERE / "jgo.lock.toml"
 BUILD = HERE.parents[1] / "build" / "kafka"
 FOLDERS = (".jgo/jars", ".jgo/modules")
+RESOLVED = "resolved"
 DISK_FREE_MIN_MB = 300
 TRIES_MAX = 3
 
@@ -50,9 +51,10 @@ def class_path(say: Say, build: Path = BUILD) -> str:
     """The class path of Kafka, with every jar verified. Resolves them first where they are not there yet."""
     build.mkdir(parents=True, exist_ok=True)
     with _alone(build):
-        copy = build / SPEC.name
-        if not copy.exists() or copy.read_bytes() != SPEC.read_bytes() or not (build / ".jgo").is_dir():
+        resolved = build / RESOLVED
+        if not resolved.exists() or resolved.read_text() != _wanted():
             _resolve(build, say)
+            resolved.write_text(_wanted())
         refuse_unlocked(build)
     return os.pathsep.join(str(build / folder / "*") for folder in FOLDERS)
 
@@ -80,6 +82,14 @@ def refuse_unlocked(build: Path, lock: Path = LOCK) -> None:
         )
 
 
+def _wanted() -> str:
+    """What the resolved jars belong to.
+
+    Written down once they are whole, so that a start that was killed begins again.
+    """
+    return hashlib.sha256(SPEC.read_bytes() + LOCK.read_bytes()).hexdigest()
+
+
 def make_lock(say: Say, build: Path) -> None:
     """Resolve anew into an empty folder and write the lock that is to be committed."""
     shutil.rmtree(build, ignore_errors=True)
@@ -103,17 +113,20 @@ def _resolve(build: Path, say: Say) -> None:
         raise CannotStart(
             f"the disk is full: Kafka's jars need {DISK_FREE_MIN_MB} MB in {build}, {free_mb} MB are free"
         )
-    shutil.rmtree(build / ".jgo", ignore_errors=True)
     shutil.copy(SPEC, build)
     say(f"kafka: resolving {len(locked())} jars, once (46 MB)")
     for left in reversed(range(TRIES_MAX)):
+        shutil.rmtree(build / ".jgo", ignore_errors=True)  # a former try may have left half of it
         try:
             _jgo(build, "sync", say)
+            refuse_unlocked(build)
             return
-        except CannotStart:
-            shutil.rmtree(build / ".jgo", ignore_errors=True)  # half a folder would pass for a whole one
+        except CannotStart as error:
             if not left:
                 raise
+            say(f"kafka: trying again: {error}")
+        if left == 1:  # perhaps a download was cut off and is taken for whole
+            shutil.rmtree(build / ".m2", ignore_errors=True)
 
 
 def _jgo(build: Path, command: str, say: Say) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from deploy.kafka import Cluster, scratch_cluster
-from deploy.kafka.jars import BUILD, FOLDERS, CannotStart, class_path, refuse_unlocked
+from deploy.kafka.jars import BUILD, FOLDERS, RESOLVED, CannotStart, class_path, refuse_unlocked
 from deploy.kafka.node import free_ports
 from services.host.lifeline import Lifeline
 from services.journal import Follower, Record, Topic, Unavailable, Unknown
@@ -228,7 +229,7 @@ def copied_jars(folder: Path) -> Path:
         (folder / each).mkdir(parents=True)
         for jar in (BUILD / each).iterdir():
             (folder / each / jar.name).write_bytes(jar.read_bytes())
-    (folder / "jgo.toml").write_bytes((BUILD / "jgo.toml").read_bytes())
+    (folder / RESOLVED).write_bytes((BUILD / RESOLVED).read_bytes())
     return folder
 
 
@@ -252,6 +253,21 @@ def test_no_jar_runs_that_the_lock_does_not_name(tmp_path: Path) -> None:
     (build / ".jgo/jars/stranger-1.0.jar").write_bytes(b"")
     with pytest.raises(CannotStart, match=r"kafka-clients-.* is missing, stranger-1.0.jar is extra"):
         refuse_unlocked(build)
+
+
+def test_a_resolve_that_was_killed_begins_again(tmp_path: Path) -> None:
+    """Half a folder of jars must not need a person to remove it."""
+    build = copied_jars(tmp_path / "jars")
+    shutil.copytree(BUILD / ".m2", build / ".m2")  # what was downloaded is not downloaded again
+    (build / RESOLVED).unlink()
+    next((build / ".jgo/modules").glob("kafka-clients-*.jar")).unlink()
+    said: list[str] = []
+    class_path(said.append, build)
+    refuse_unlocked(build)
+    assert said[0].startswith("kafka: resolving ")
+    said.clear()
+    class_path(said.append, build)
+    assert said == []
 
 
 def deploy_kafka(*arguments: str) -> subprocess.CompletedProcess[str]:
