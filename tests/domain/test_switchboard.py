@@ -1,0 +1,316 @@
+"""The gateway's switchboard, driven by everything at once: honest and lying PSAPs, good and hasty conductors, time."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from services.domain.attachments import MESSAGES_BURST_MAX, SILENT_AFTER_S, Offence
+from services.domain.deliveries import FINAL, Became, Outcome
+from services.domain.events import Failure
+from services.domain.patching import Cancel, Connect, Effect, Offer, Release, Unlink
+from services.domain.rings import ACKNOWLEDGE_S, CONFIRM_S, TAKE_UP_S
+from services.domain.switchboard import READ_FIRST_S, Switchboard
+
+PSAPS = ("P1", "P2", "P3")
+PAUSES = st.sampled_from((0.0, 0.001, 0.01, 0.1, 0.31, 0.5, 1.1, 2.6))
+
+
+def became(effects: list[Effect]) -> list[tuple[Outcome, Failure | None]]:
+    return [(each.outcome, each.failure) for each in effects if isinstance(each, Became)]
+
+
+class SwitchboardUnderStress(RuleBasedStateMachine):
+    """Whatever is said in whatever order, the promises of the module hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.board = Switchboard()
+        self.now = 0.0
+        self.numbers = 0
+        self.linked: dict[int, str] = {}  # link -> PSAP, while the switchboard has not ended it
+        self.psap_of: dict[str, str] = {}
+        self.steps: dict[str, list[Outcome]] = {}
+        self.answered_at: dict[str, float] = {}
+        self.connect_sent: Counter[str] = Counter()
+        self.released: set[str] = set()
+
+    def took(self, effects: list[Effect], blamed: int | None = None) -> None:
+        """Looks at what the switchboard wants; `blamed` is the only link that may be cut off for an offence."""
+        for effect in effects:
+            match effect:
+                case Offer(link, attempt):
+                    assert self.linked[link] == self.psap_of[attempt], "an offer goes to its own PSAP"
+                case Connect(link, attempt):
+                    self.connect_sent[attempt] += 1
+                    assert self.connect_sent[attempt] == 1, "connect is said once"
+                    assert attempt not in self.released, "connect after release"
+                    assert self.now < self.answered_at[attempt] + CONFIRM_S, "connect after the confirm timer"
+                    assert self.linked[link] == self.psap_of[attempt]
+                case Cancel(link, attempt, _):
+                    assert link in self.linked, "nothing is said on a stream that is gone"
+                    assert Outcome.ANSWERED not in self.steps[attempt], "an answer is released, not cancelled"
+                    self.released.add(attempt)
+                case Release(link, attempt, _):
+                    assert link in self.linked, "nothing is said on a stream that is gone"
+                    self.released.add(attempt)
+                case Unlink(link, offence, _):
+                    if offence is not Offence.REPLACED:
+                        assert link == blamed, "a liar harms nobody but itself"
+                    self.linked.pop(link, None)
+                case Became(attempt, outcome, failure, _):
+                    steps = self.steps[attempt]
+                    assert not steps or steps[-1] not in FINAL, "nothing comes after the end"
+                    assert outcome not in steps, "no step twice: never two connected for one attempt"
+                    assert (failure is not None) == (outcome is Outcome.FAILED)
+                    if outcome is Outcome.ANSWERED:
+                        assert steps == [Outcome.RINGING]
+                        self.answered_at[attempt] = self.now
+                    if outcome is Outcome.CONNECTED:
+                        assert self.connect_sent[attempt] == 1, "never connected without its conductor's word"
+                    steps.append(outcome)
+
+    def some_attempt(self, data: st.DataObject) -> str:
+        """Most often one in hand, sometimes one that is over."""
+        return data.draw(st.sampled_from((self.in_hand()[-4:] * 4 + list(self.steps)[-3:]) or ["call-0/1/0"]))
+
+    def link_of(self, attempt: str) -> int | None:
+        """The stream of the PSAP that an attempt was offered to."""
+        return next((link for link, at in self.linked.items() if at == self.psap_of.get(attempt)), None)
+
+    def some_link(self, data: st.DataObject) -> int:
+        return data.draw(st.sampled_from([*self.linked, self.numbers + 1000]))
+
+    # Conductors.
+
+    @initialize()
+    def all_attach(self) -> None:
+        for psap_id in PSAPS:
+            self.attach(psap_id, [], [])
+
+    @rule(psap_id=st.sampled_from(PSAPS), call=st.integers(1, 3), words=st.integers(0, 4), there=st.integers(0, 5))
+    def offers(self, psap_id: str, call: int, words: int, there: int) -> None:
+        """An attempt, most often at a PSAP that is attached and says the next few words in turn."""
+        if there and psap_id not in self.linked.values():
+            self.attach(psap_id, [], [])
+        self.numbers += 1
+        attempt = f"call-{call}/1/{self.numbers}"
+        self.psap_of[attempt] = psap_id
+        self.steps[attempt] = []
+        self.took(self.board.offer(attempt, f"call-{call}", psap_id, self.now))
+        for _ in range(words):
+            self.speak_in_turn(attempt)
+
+    @rule(data=st.data())
+    def conductor_connects(self, data: st.DataObject) -> None:
+        self.took(self.board.connect(self.some_attempt(data), self.now))
+
+    @rule(data=st.data(), reason=st.sampled_from(("caller_hung_up", "unreachable")))
+    def conductor_releases(self, data: st.DataObject, reason: str) -> None:
+        attempt = self.some_attempt(data)
+        self.took(self.board.release(attempt, reason, self.now))
+        assert attempt not in self.in_hand()
+
+    # PSAPs.
+
+    def attach(self, psap_id: str, ringing: list[str], held: list[str], blamed: bool = False) -> int:
+        self.numbers += 1
+        link = self.numbers
+        self.linked[link] = psap_id
+        self.took(self.board.attach(link, psap_id, ringing, held, self.now), blamed=link if blamed else None)
+        return link
+
+    @rule(psap_id=st.sampled_from(PSAPS), data=st.data())
+    def attaches(self, psap_id: str, data: st.DataObject) -> None:
+        own = [name for name, at in self.psap_of.items() if at == psap_id][-4:]
+        named = data.draw(st.lists(st.sampled_from(own), max_size=3)) if own else []
+        self.attach(psap_id, named[:2], named[2:])
+
+    @rule(liar=st.sampled_from(PSAPS), data=st.data())
+    def attaches_with_a_lie(self, liar: str, data: st.DataObject) -> None:
+        attempt = self.some_attempt(data)
+        if attempt in self.in_hand() and self.psap_of[attempt] != liar:
+            assert self.attach(liar, [attempt], [], blamed=True) not in self.linked
+
+    @rule(data=st.data())
+    def breaks(self, data: st.DataObject) -> None:
+        link = self.some_link(data)
+        hit = [name for name in self.in_hand() if self.link_of(name) == link]
+        self.linked.pop(link, None)
+        self.took(self.board.detach(link, "stream_lost", self.now))
+        assert all(self.steps[name][-1] is Outcome.FAILED for name in hit), "what rang there is given back at once"
+
+    @rule(data=st.data(), word=st.sampled_from(("rings", "answers", "connects", "ended")))
+    def says_anything(self, data: st.DataObject, word: str) -> None:
+        attempt, link = self.some_attempt(data), self.some_link(data)
+        lies = attempt in self.in_hand() and link in self.linked and self.link_of(attempt) != link
+        self.took(getattr(self.board, word)(link, attempt, self.now), blamed=link)
+        assert not lies or link not in self.linked, "who speaks of another's ring is cut off"
+
+    @rule(data=st.data())
+    def speaks_in_turn(self, data: st.DataObject) -> None:
+        self.speak_in_turn(self.some_attempt(data))
+
+    def speak_in_turn(self, attempt: str) -> None:
+        """What an honest PSAP or conductor says next of an attempt; nobody is cut off for it."""
+        link = self.link_of(attempt)
+        if link is None or attempt not in self.in_hand():
+            return
+        steps = self.steps[attempt]
+        if not steps:
+            self.took(self.board.rings(link, attempt, self.now))
+        elif steps[-1] is Outcome.RINGING:
+            self.took(self.board.answers(link, attempt, self.now))
+        elif self.connect_sent[attempt]:
+            self.took(self.board.connects(link, attempt, self.now))
+        else:
+            self.took(self.board.connect(attempt, self.now))
+
+    @rule(data=st.data(), failure=st.sampled_from((Failure.FULL, Failure.REFUSED)))
+    def rejects(self, data: st.DataObject, failure: Failure) -> None:
+        link = self.some_link(data)
+        self.took(self.board.rejects(link, self.some_attempt(data), failure, "", self.now), blamed=link)
+
+    @rule(data=st.data(), call=st.integers(1, 3))
+    def has(self, data: st.DataObject, call: int) -> None:
+        link = self.some_link(data)
+        self.took(self.board.has(link, f"call-{call}", self.some_attempt(data), self.now), blamed=link)
+
+    @rule(data=st.data())
+    def beats(self, data: st.DataObject) -> None:
+        link = self.some_link(data)
+        self.took(self.board.beat(link, self.now), blamed=link)
+
+    # Time.
+
+    @rule(pause_s=PAUSES)
+    def time_passes(self, pause_s: float) -> None:
+        """Punctually: each deadline at its instant."""
+        until = self.now + pause_s
+        while (due := self.board.deadline()) is not None and due <= until:
+            self.now = max(self.now, due)
+            self.took(self.board.pass_time(self.now))
+        self.now = until
+
+    @rule(pause_s=st.sampled_from((0.2, 1.5, 5.0)))
+    def the_process_is_held_up(self, pause_s: float) -> None:
+        """Late: what has waited is read before anybody is accused (L2)."""
+        self.now += pause_s
+        self.took(self.board.pass_time(self.now))
+
+    # What always holds.
+
+    def in_hand(self) -> list[str]:
+        return [name for name, steps in self.steps.items() if not steps or steps[-1] not in FINAL]
+
+    @invariant()
+    def what_is_in_hand_is_what_has_not_ended(self) -> None:
+        assert self.board.in_hand == len(self.in_hand())
+
+    @invariant()
+    def links_are_those_that_were_not_ended(self) -> None:
+        assert self.board.attached == len(self.linked)
+        assert len(set(self.linked.values())) == len(self.linked), "one stream a PSAP"
+
+    @invariant()
+    def rows_say_who_is_attached(self) -> None:
+        rows = {row.psap_id: row for row in self.board.rows(self.now)}
+        for psap_id in PSAPS:
+            if psap_id not in self.linked.values():
+                assert psap_id not in rows or not rows[psap_id].attached
+        assert sum(row.ringing for row in rows.values()) == self.board.in_hand
+
+    @invariant()
+    def whatever_is_in_hand_comes_to_an_end_by_itself_or_rings(self) -> None:
+        for attempt in self.in_hand():
+            if Outcome.RINGING not in self.steps[attempt] or self.steps[attempt][-1] is Outcome.ANSWERED:
+                due = self.board.deadline()
+                assert due is not None
+                assert due <= self.now + max(TAKE_UP_S, CONFIRM_S, ACKNOWLEDGE_S)
+
+
+SwitchboardUnderStress.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestSwitchboardUnderStress = SwitchboardUnderStress.TestCase
+
+
+def attached(psap_id: str = "P1") -> Switchboard:
+    board = Switchboard()
+    board.attach(1, psap_id, [], [], 0.0)
+    return board
+
+
+def test_a_process_that_was_held_up_accuses_nobody_before_it_has_read() -> None:
+    """L2: after a stop of 5 s every PSAP looks silent; their heartbeats wait in the socket and are read first."""
+    board = attached()
+    board.offer("c/1/1", "c", "P1", 0.0)
+    board.rings(1, "c/1/1", 0.1)
+    assert board.pass_time(5.0) == []
+    assert board.deadline() == 5.0 + READ_FIRST_S
+    board.beat(1, 5.05)
+    assert board.pass_time(5.0 + READ_FIRST_S) == []
+    assert board.rows(5.2)[0].attached
+
+
+def test_a_process_that_was_held_up_finds_true_silence_a_little_later() -> None:
+    """L2 is a delay of 100 ms, not a pardon."""
+    board = attached()
+    assert board.pass_time(5.0) == []
+    board.pass_time(5.0 + READ_FIRST_S)
+    assert not board.rows(5.2)[0].attached
+
+
+def test_silence_is_measured_from_the_last_word_of_any_kind() -> None:
+    """2.5 s after the newest word, to the instant (R2)."""
+    board = attached()
+    board.offer("c/1/1", "c", "P1", 0.9)
+    board.rings(1, "c/1/1", 1.0)
+    assert board.pass_time(SILENT_AFTER_S) == []
+    board.pass_time(1.0 + SILENT_AFTER_S - 0.001)
+    assert board.rows(3.4)[0].attached
+    assert became(board.pass_time(1.0 + SILENT_AFTER_S)) == [(Outcome.FAILED, Failure.UNREACHABLE)]
+    assert not board.rows(3.5)[0].attached
+
+
+def test_an_allowance_is_a_burst_and_then_a_rate() -> None:
+    """400 at once, then 200 a second; the 401st in one instant is a flood."""
+    board = attached()
+    for _ in range(int(MESSAGES_BURST_MAX)):
+        assert board.beat(1, 0.0) == []
+    assert board.beat(1, 0.006) == []  # one was earned meanwhile
+    (cut,) = board.beat(1, 0.006)
+    assert isinstance(cut, Unlink)
+    assert cut.offence is Offence.FLOOD
+
+
+def test_a_connected_call_is_not_released_by_a_repeated_answer() -> None:
+    """A PSAP that repeats itself must not lose a caller (R5)."""
+    board = attached()
+    board.offer("c/1/1", "c", "P1", 0.0)
+    board.answers(1, "c/1/1", 0.1)
+    board.connect("c/1/1", 0.2)
+    board.connects(1, "c/1/1", 0.3)
+    assert board.answers(1, "c/1/1", 0.4) == []
+    assert board.connects(1, "c/1/1", 0.5) == []
+
+
+def test_a_connect_at_the_very_second_is_too_late() -> None:
+    """The timer is the authority even where it has not rung yet (P4)."""
+    board = attached()
+    board.offer("c/1/1", "c", "P1", 0.0)
+    board.answers(1, "c/1/1", 0.1)
+    effects = board.connect("c/1/1", 0.1 + CONFIRM_S)
+    assert became(effects) == [(Outcome.FAILED, Failure.EXPIRED)]
+    assert [type(each) for each in effects] == [Release, Became]
+
+
+def test_a_connect_said_twice_is_done_once() -> None:
+    """The second changes nothing: one call, one answer."""
+    board = attached()
+    board.offer("c/1/1", "c", "P1", 0.0)
+    board.answers(1, "c/1/1", 0.1)
+    assert board.connect("c/1/1", 0.2) == [Connect(1, "c/1/1")]
+    assert board.connect("c/1/1", 0.3) == []
+    assert became(board.connects(1, "c/1/1", 0.4)) == [(Outcome.CONNECTED, None)]
