@@ -1,7 +1,7 @@
 """What a process shows the platform that runs it: /metrics, /livez and /readyz over HTTP.
 
 Alive means that the event loop answers. Ready means that nothing troubles the service; otherwise 503 and one line a
-reason. Remarks (Kafka is away, but calls go on) are told with 200: they are no reason to take a process out.
+reason. Remarks (Kafka is away, but calls go on) are told in either case: they are no reason to take a process out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Lines = Callable[[], Sequence[str]]
 class Exposition:
     """A small HTTP server of three pages; it reads the registry and asks for reasons at each request."""
 
-    def __init__(self, registry: CollectorRegistry, troubles: Lines, remarks: Lines = tuple) -> None:
+    def __init__(self, registry: CollectorRegistry, troubles: Lines, remarks: Lines) -> None:
         self._registry = registry
         self._troubles = troubles
         self._remarks = remarks
@@ -54,6 +54,6 @@ class Exposition:
 
     async def _readyz(self, _: web.Request) -> web.Response:
         troubles = self._troubles()
-        if troubles:
-            return web.Response(status=503, text="".join(f"not ready: {each}\n" for each in troubles))
-        return web.Response(text="ready\n" + "".join(f"but: {each}\n" for each in self._remarks()))
+        lines = [f"not ready: {each}" for each in troubles] or ["ready"]
+        lines += [f"but: {each}" for each in self._remarks()]
+        return web.Response(status=503 if troubles else 200, text="\n".join(lines) + "\n")

@@ -21,6 +21,7 @@ from structlog.typing import Processor
 LISTENING: Final = "service.listening"
 """The event that says the addresses of a process; whoever started it reads this line, so no level hides it."""
 
+REPEAT_S: Final = 10.0
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "exception": 40, "critical": 50}
 _PRIVATE_KEYS: Final = frozenset(
     {"caller", "caller_number", "callback", "callback_number", "number", "tel"}
@@ -61,16 +62,28 @@ def bridge_libraries(logger: structlog.stdlib.BoundLogger, level: str = "warning
 
 
 class _Bridge(logging.Handler):
-    """Hands on the records of the standard library's logging."""
+    """Hands on the records of the standard library's logging.
+
+    What one line of a library's code says again within REPEAT_S is counted instead: a client that finds no broker says
+    so several times a second, for as long as there is none.
+    """
 
     def __init__(self, logger: structlog.stdlib.BoundLogger) -> None:
         super().__init__()
         self._logger = logger
+        self._said: dict[tuple[str, int], tuple[float, int]] = {}  # where in the code: when, and how often since
 
     def emit(self, record: logging.LogRecord) -> None:
+        place = (record.pathname, record.lineno)
+        at_s, kept_back = self._said.get(place, (-REPEAT_S, 0))
+        if record.created - at_s < REPEAT_S:
+            self._said[place] = (at_s, kept_back + 1)
+            return
+        self._said[place] = (record.created, 0)
         level = record.levelname.lower() if record.levelname.lower() in _LEVELS else "warning"
+        repeats = {"kept_back": kept_back} if kept_back else {}
         getattr(self._logger, level)(
-            "library.said", library=record.name, said=record.getMessage(), exc_info=record.exc_info
+            "library.said", library=record.name, said=record.getMessage(), exc_info=record.exc_info, **repeats
         )
 
 

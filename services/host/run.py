@@ -13,7 +13,7 @@ import random
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol, TypeVar, runtime_checkable
+from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -57,17 +57,12 @@ class Service(Protocol):
         """Why it should get no work, one line a reason; none: ready."""
         ...
 
-    async def stop(self, grace_s: float) -> None:
-        """Drains within the limit, then closes."""
-        ...
-
-
-@runtime_checkable
-class Remarking(Protocol):
-    """A service that also has something to say while it is ready."""
-
     def remarks(self) -> Sequence[str]:
         """What an operator should know though it works, one line each."""
+        ...
+
+    async def stop(self, grace_s: float) -> None:
+        """Drains within the limit, then closes. Called only where the start has succeeded."""
         ...
 
 
@@ -117,13 +112,14 @@ async def _live(
     watching = asyncio.create_task(metrics.watch_loop())
     try:
         metrics_address = await exposition.start(settings.metrics_listen)
-        if await _start(service, stop):
+        started = await _start(service, stop)
+        if started:
             life.phase = ""
             logger.info(LISTENING, address=service.address, metrics_address=metrics_address, pid=os.getpid())
         asked = await stop.wait()
         life.phase = "stopping"
         logger.info("service.stopping", why=asked.why, grace_s=asked.grace_s)
-        in_time = await _stop(service, network, asked.grace_s)
+        in_time = await _stop(service, network, asked.grace_s) if started else True
     except PortTaken as taken:
         return _refuse(settings, str(taken), EXIT_PORT)
     except (FileTrouble, RegionRefused) as trouble:
@@ -175,7 +171,7 @@ class _Life:
         return [self.phase] if self.phase else self._service.troubles()
 
     def remarks(self) -> Sequence[str]:
-        return self._service.remarks() if isinstance(self._service, Remarking) else ()
+        return () if self.phase else self._service.remarks()
 
 
 def _on_signal(number: signal.Signals, stop: Stop, grace_s: float) -> None:

@@ -42,7 +42,7 @@ callbacks = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="The list of people to ring back.",
+    help="The list of people to ring back. Example: throughline callbacks list",
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -92,17 +93,34 @@ def test_an_exception_is_told_whole_on_one_line() -> None:
     assert "test_logs.py" in line["exception"]
 
 
-def test_what_a_library_says_comes_out_in_the_same_shape(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Warnings and worse of the standard logging, as `library.said`."""
+@pytest.fixture
+def bridged() -> Iterator[io.StringIO]:
+    """What comes out of the bridge; the root logger is as before afterwards."""
     out = io.StringIO()
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    try:
-        bridge_libraries(make_logger("info", out))
-        logging.getLogger("aiokafka").warning("no broker at %s", "127.0.0.1:9")
-        logging.getLogger("aiokafka").info("chatter")
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
-    (line,) = lines(out)
+    bridge_libraries(make_logger("info", out))
+    yield out
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_what_a_library_says_comes_out_in_the_same_shape(bridged: io.StringIO) -> None:
+    """Warnings and worse of the standard logging, as `library.said`."""
+    logging.getLogger("aiokafka").warning("no broker at %s", "127.0.0.1:9")
+    logging.getLogger("aiokafka").info("chatter")
+    (line,) = lines(bridged)
     assert (line["event"], line["library"], line["said"]) == ("library.said", "aiokafka", "no broker at 127.0.0.1:9")
+
+
+def test_what_a_library_says_again_and_again_is_said_once_and_counted(bridged: io.StringIO) -> None:
+    """A client that finds no broker must not drown the lines of the calls."""
+    library = logging.getLogger("aiokafka")
+    for created in (100.0, 101.0, 109.9, 110.1):
+        record = library.makeRecord("aiokafka", logging.ERROR, "client.py", 7, "no broker at %s", (created,), None)
+        record.created = created
+        library.handle(record)
+    assert [(line["said"], line.get("kept_back")) for line in lines(bridged)] == [
+        ("no broker at 100.0", None),
+        ("no broker at 110.1", 2),
+    ]

@@ -94,9 +94,12 @@ async def test_it_tells_its_addresses_shows_its_pages_and_ends_well_when_told() 
 
 async def test_a_trouble_makes_it_unready_with_the_reason() -> None:
     """503, and one line that says why."""
-    async with running(trouble="journal: no broker answers") as process:
+    async with running(trouble="no lines") as process:
         listening = await process.event("service.listening")
-        assert await page(listening["metrics_address"], "/readyz") == (503, "not ready: journal: no broker answers\n")
+        assert await page(listening["metrics_address"], "/readyz") == (
+            503,
+            "not ready: no lines\nbut: nothing is served\n",
+        )
 
 
 async def test_while_it_stops_it_is_alive_and_not_ready() -> None:
