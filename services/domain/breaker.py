@@ -49,6 +49,5 @@ class Breaker:
     def failed(self, now: float) -> None:
         """The neighbour did not answer in its budget, or was not there."""
         self._failures += 1
-        if self._failures >= self._failures_max or self._open_until is not None:
+        if self._failures >= self._failures_max:
             self._open_until = now + self._open_s
-            self._probe_until = None

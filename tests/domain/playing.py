@@ -168,6 +168,16 @@ class Shell:
         self.now = max(self.now, deadline)
         return self.hear(TimePassed())
 
+    def ring_unanswered(self, rings: int) -> None:
+        """So many places ring one after the other, each to its ring time-out, while the older ones ring on."""
+        if rings:
+            self.screened()
+        for _ in range(rings):
+            if self.asked_at is not None:
+                self.routed(P2 if self.routes_asked[-1] else P1)
+            self.rang()
+            self.until_ringing_elsewhere()
+
     def until_ringing_elsewhere(self) -> None:
         """To the ring time-out of what rings now: the next rung is offered."""
         before = len(self.rungs) + len(self.routes_asked)
@@ -184,7 +194,7 @@ class Shell:
 
     def _hear(self, happened: Input) -> list[Effect]:
         before, deadline = self.state, self.call.deadline()
-        standing = self._standing()
+        standing, asked = self._standing(), self.asked_at is not None
         effects = self.call.on(happened, self.now)
         name = type(happened).__name__
         self.edges.add((before, type(happened), self.state))
@@ -197,6 +207,8 @@ class Shell:
         self._note(before, happened)
         self._play(happened, effects)
         self._check_second_answer(before, happened, effects)
+        if isinstance(happened, Routed) and not asked:
+            assert not effects, f"nobody had asked, and {effects} came of it"
         if not standing.intersection(self._subjects(happened)):
             told = [each for each in effects if not isinstance(each, Remember)]
             assert not told, f"{happened} is of no attempt under way, and did {told}"
@@ -270,6 +282,8 @@ class Shell:
                         FactKind.DIVERTING,
                     )
                 ), "a fact names an attempt that was never begun"
+            case SayRinging(name):
+                assert name in self.ringing, "the caller hears of a ring that is none, or no more"
             case SayConnecting(name):
                 assert name in self.open and name in self.answered
                 assert not self._proposal or self._proposal in self.ends, "two proposals at a time"

@@ -43,7 +43,7 @@ def offered_to(destination: Destination | None = P1) -> Shell:
     return shell
 
 
-def ringing_at(destination: Destination = P1) -> Shell:
+def ringing_at(destination: Destination | None = P1) -> Shell:
     shell = offered_to(destination)
     shell.rang()
     return shell
@@ -195,6 +195,51 @@ def test_the_last_rung_gives_up_nothing_that_rings() -> None:
     assert len(shell.ringing) == 3
 
 
+def test_after_the_last_rung_a_new_ring_leaves_two_again() -> None:
+    """The exception is the last rung's alone (R6)."""
+    shell = Shell()
+    shell.ring_unanswered(2)
+    shell.routed(None)
+    shell.rang()
+    shell.until_ringing_elsewhere()
+    shell.routed(P2)
+    assert len(shell.ringing) == 3
+    shell.rang()
+    assert [shell.rungs[name] for name in shell.ringing] == [LAST, RingPsap("P2", "gw-a", "alternate")]
+
+
+def test_a_third_ring_does_not_release_the_place_that_has_answered() -> None:
+    """Who has answered rings no more, and is not counted (R6)."""
+    shell = Shell()
+    shell.ring_unanswered(2)
+    shell.routed(P2)
+    shell.picked_up("c1/1/1")
+    shell.rang("c1/1/3")
+    assert shell.confirmed("c1/1/1") == [Connect("c1/1/1")]
+
+
+def test_a_ring_that_ends_in_a_later_round_has_its_turn_in_that_round() -> None:
+    """Its failure is told of the round in which it was begun, and that is over."""
+    shell = ringing_at(GONE)
+    shell.until_ringing_elsewhere()
+    shell.routed(None)
+    shell.failed(Failure.FULL)
+    shell.until_ringing_elsewhere()
+    shell.failed(Failure.NO_ANSWER, "c1/1/1")
+    shell.routed(GONE)
+    assert shell.places == [("lines", "P1"), ("lines", "region"), ("lines", "P1")]
+
+
+def test_a_pause_is_not_drawn_out_by_what_fails_in_it() -> None:
+    """The caller is told to wait when the last ring is gone, and the next round comes when it would have come."""
+    shell = ringing_at(None)
+    shell.time_passes()
+    resumes_at = shell.call.deadline()
+    shell.now += 1.0
+    assert SayWaiting("every_rung_failed") in shell.failed(Failure.NO_ANSWER)
+    assert shell.call.deadline() == resumes_at
+
+
 def test_the_next_round_does_not_ring_where_the_call_rings_still() -> None:
     """A second offer of a ringing call would only be a duplicate there (R3)."""
     shell = ringing_at()
@@ -267,6 +312,21 @@ def test_a_withdrawn_answer_leaves_the_rung_under_way_its_time() -> None:
     assert shell.state is State.ATTEMPTING
     shell.rang()
     assert shell.ringing == ["c1/1/2"]
+
+
+def test_a_ring_whose_time_ran_out_during_another_answer_has_had_its_turn() -> None:
+    """It rang for its whole time: when that answer comes to nothing the ladder goes on, not back."""
+    shell = Shell()
+    shell.ring_unanswered(1)
+    shell.rang()
+    deadline = shell.call.deadline()
+    assert deadline is not None
+    shell.now = deadline - 1.0
+    shell.picked_up("c1/1/1")
+    assert shell.time_passes() == []
+    assert shell.now == deadline
+    shell.failed(Failure.NO_ANSWER, "c1/1/2")
+    assert FindRoute(("P1",)) in shell.failed(Failure.EXPIRED, "c1/1/1")
 
 
 def test_lines_that_are_walked_are_told_one_by_one_and_a_repeated_word_is_not() -> None:

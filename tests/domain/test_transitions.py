@@ -25,7 +25,7 @@ from services.domain.exchange import (
     TimePassed,
 )
 from services.domain.transitions import FINAL, TABLE, State
-from tests.domain.playing import DESTINATIONS, P1, VERDICTS, Shell
+from tests.domain.playing import DESTINATIONS, VERDICTS, Shell
 
 PAPER: Final = Path(__file__).parents[2] / "docs" / "follow-a-call.md"
 WALKS: Final = 3_000
@@ -65,11 +65,7 @@ def walked() -> tuple[set[tuple[State, type[Input], State]], set[tuple[State, ty
     rows: set[tuple[State, type[Input]]] = set()
     for walk in range(WALKS):
         shell = Shell()
-        if walk % 2:  # further on: one place rings, another is being tried
-            shell.screened()
-            shell.routed(P1)
-            shell.rang()
-            shell.until_ringing_elsewhere()
+        shell.ring_unanswered(walk % 4)
         for _ in range(STEPS_MAX):
             if shell.call.over:
                 break
