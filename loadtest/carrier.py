@@ -24,6 +24,8 @@ from loadtest.diary import Diary
 PLACE_CALL: Final = "/throughline.v1.IngressService/PlaceCall"
 SILENCE_S: Final = 1.0
 AGAIN_AFTER_S: Final = (0.0, 1.0, 2.0, 4.0)
+STOOD_S: Final = 4.0
+"""A leg that stood for this long was well: its end is no repetition."""
 JITTER: Final = 0.25
 END_AFTER_HANGUP_S: Final = 1.0
 _PERMANENT: Final = frozenset({grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNIMPLEMENTED})
@@ -77,6 +79,7 @@ class Carrier:
         while True:
             carried.leg += 1
             address, channel = self._place[(first + carried.leg - 1) % len(self._place)]
+            began = loop.time()
             end = await carried.try_leg(channel, address, about if carried.leg == 1 else {})
             if end is _LegEnd.CONNECTED:
                 return Outcome.CONNECTED
@@ -84,8 +87,8 @@ class Carrier:
                 return Outcome.HUNG_UP
             if end is _LegEnd.REFUSED:
                 return Outcome.REFUSED
-            failures = 0 if carried.leg_accepted else failures + 1
-            pause_s = AGAIN_AFTER_S[min(failures, len(AGAIN_AFTER_S)) - 1] if failures else 0.0
+            failures = 1 if loop.time() - began >= STOOD_S else failures + 1
+            pause_s = AGAIN_AFTER_S[min(failures, len(AGAIN_AFTER_S)) - 1]
             pause_s *= self._random.uniform(1 - JITTER, 1 + JITTER)
             if loop.time() + pause_s >= carried.patience_ends:
                 await asyncio.sleep(max(0.0, carried.patience_ends - loop.time()))

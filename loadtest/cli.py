@@ -6,9 +6,10 @@ import asyncio
 import json
 import signal
 import sys
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,8 +17,14 @@ from rich.console import Console
 from deploy.kafka import CannotStart
 from loadtest.children import ChildEnded
 from loadtest.demo import Demo, Told, Wanted
+from loadtest.diary import wall_ms
+from loadtest.region_tables import RegionTables
+from loadtest.replay import Replay, all_taken
+from loadtest.replay import replay as run_replay
 from loadtest.report import as_json, show
-from loadtest.view import View
+from loadtest.scene import Scene
+from loadtest.view import LINE_EACH_S, View, in_a_line
+from loadtest.workload import PlannedCall
 from services.launch.child import ChildFailed
 from services.readers.reading import NoJournal
 
@@ -74,9 +81,64 @@ async def _demo(wanted: Wanted, console: Console, plain: bool) -> Told:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     view: View | None = None
     story = Demo(wanted, lambda words: view.step(words) if view is not None else None)
-    view = View(story.scene, wanted.seed, len(story.calls), console)
+    view = View(story.scene, wanted.seed, len(story.calls), console, plain=plain)
     try:
-        async with view.shown(plain=plain):
+        async with view.shown():
             return await story.run()
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+
+
+def replay(
+    trace: Annotated[
+        Path, typer.Argument(help="CSV with a column ts_call, such as loadtest/bursts/storm-2016-02-24.csv.")
+    ],
+    ingress: Annotated[list[str], typer.Option(help="Where an ingress listens, host:port; may be repeated.")],
+    speed: Annotated[float, typer.Option(min=0.001, help="Arrivals come this many times as fast.")] = 1.0,
+    human_speed: Annotated[float, typer.Option(min=0.001, help="People are this many times as fast.")] = 1.0,
+    real: Annotated[
+        bool, typer.Option(help="Send urn:service:sos; an installation marked production refuses it.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of places and people's delays.")] = 1,
+    witness: Annotated[Path | None, typer.Option(help="Keep what callers saw in this new file, JSON lines.")] = None,
+) -> None:
+    """Replay a trace of calls against a running installation, as test calls (urn:service:test.sos).
+
+    Exit code 0 if nobody was refused, and everybody was connected or hung up by themselves.
+    Example: throughline replay loadtest/bursts/storm-2016-02-24.csv --ingress 127.0.0.1:5060 --speed 60
+    """
+    console = Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
+    region = RegionTables()
+    wanted = Replay(trace, ingress, speed, human_speed, real, seed, witness)
+    try:
+        calls = wanted.plan(region)
+        scene = Scene(region, [])
+        kind = "REAL calls" if real else "test calls"
+        console.print(f"{len(calls)} {kind} over {calls[-1].at_s:,.0f} s, to {', '.join(ingress)}", highlight=False)
+        lag = asyncio.run(_replay(wanted, scene, calls, console))
+    except KeyboardInterrupt:
+        console.print("interrupted; callers who were on the line have left it")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except (ChildEnded, OSError, ValueError) as error:
+        console.print(f"[red]Nothing was replayed to its end:[/] {error}", highlight=False)
+        raise typer.Exit(EXIT_NOT_TOLD) from None
+    console.print(in_a_line(scene), highlight=False)
+    console.print(
+        f"The callers' process was late by at most {lag['offer_lag_ms_max']:.0f} ms at an offer.", highlight=False
+    )
+    raise typer.Exit(0 if all_taken(scene) else EXIT_NOT_SOUND)
+
+
+async def _replay(wanted: Replay, scene: Scene, calls: Sequence[PlannedCall], console: Console) -> Mapping[str, Any]:
+    """Replays, with a line each few seconds."""
+
+    async def tell() -> None:
+        while True:
+            await asyncio.sleep(LINE_EACH_S)
+            console.print(f"{scene.second(wall_ms()):6.0f} s  {in_a_line(scene)}", highlight=False)
+
+    telling = asyncio.ensure_future(tell())
+    try:
+        return await run_replay(wanted, scene, calls)
+    finally:
+        telling.cancel()

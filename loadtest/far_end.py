@@ -62,6 +62,8 @@ async def run(arguments: argparse.Namespace) -> None:
         ]
         switchboard = Switchboard(points)
         tell("listening", trunk=await trunk.serve(arguments.listen))
+        if arguments.gateway:
+            switchboard.attach(arguments.gateway, read_tokens(arguments.tokens))
         keeping = asyncio.ensure_future(switchboard.keep_alive())
         try:
             async for command in commands():
@@ -79,6 +81,7 @@ def main() -> None:
     parser.add_argument("--region", type=Path, default=SHIPPED_REGION, help="folder of the region's tables")
     parser.add_argument("--tokens", type=Path, required=True, help="folder of token files, one named as each PSAP")
     parser.add_argument("--witness", type=Path, required=True, help="file for what is seen here, JSON lines")
+    parser.add_argument("--gateway", action="append", help="attach to this host:port at once; may be repeated")
     parser.add_argument("--listen", default="127.0.0.1:0", help="where the trunk is served, host:port")
     parser.add_argument("--seed", type=int, default=1, help="of people's delays")
     parser.add_argument("--human-speed", type=float, default=1.0, help="people are this many times faster")

@@ -8,8 +8,8 @@ Callers wait, lose patience and hang up; most who failed dial again, which is a 
 
 It prints `{"event": "ready"}` and begins on `{"do": "start", "ingresses": ["127.0.0.1:1234"]}` from standard input,
 whose end is its own end; when every caller is done it prints `finished`. What it saw goes to the witness's file:
-offered, accepted, ringing, diverting, waiting, confirmed, connected, hung_up, gave_up, leg_broken, turned_away, refused.
-It imports nothing of `services`.
+offered, accepted, ringing, diverting, waiting, confirmed, connected, hung_up, gave_up, leg_broken, turned_away and
+refused. It imports nothing of `services`.
 """
 
 from __future__ import annotations

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtest.demo import Told
-from loadtest.scene import FaultSeen, Felt, Went, each_phase, in_words
-from loadtest.story import ARRIVALS, COMPRESSION, FAULT_TEXTS, HUMANS, Phase
+from loadtest.scene import FaultSeen, Felt, Went, each_phase
+from loadtest.story import ARRIVALS, COMPRESSION, HUMANS, Phase
+from loadtest.tables import failures_table, phases_table
 from loadtest.workload import STORM
 from services.domain.books import Columns
 
@@ -85,8 +86,8 @@ def _failure(told: Told, fault: FaultSeen) -> dict[str, Any]:
     }
 
 
-def _went(went: Any) -> dict[str, int]:
-    return {where.name.lower(): went[where] for where in Went}
+def _went(went: Mapping[Went, int]) -> dict[str, int]:
+    return {where.name.lower(): went.get(where, 0) for where in Went}
 
 
 def _felt(felt: Felt) -> dict[str, int | None]:
@@ -96,8 +97,8 @@ def _felt(felt: Felt) -> dict[str, int | None]:
 def show(told: Told, console: Console) -> None:
     """The tables at the end of a run."""
     console.print(_books_table(told))
-    console.print(_phases_table(told))
-    console.print(_failures_table(told))
+    console.print(phases_table(told.scene))
+    console.print(failures_table(told.scene))
     console.print(f"Compression: {COMPRESSION}.", highlight=False)
     lag = told.generator
     console.print(
@@ -124,54 +125,6 @@ def _books_table(told: Told) -> Table:
     if columns.connected_twice.count:
         table.add_row("[red]connected twice", str(columns.connected_twice.count))
     return table
-
-
-def _phases_table(told: Told) -> Table:
-    table = Table(title="What callers felt, by phase; milliseconds from the first offer", title_justify="left")
-    table.add_column("phase")
-    for heading in ("calls", "own\nPSAP", "other\nPSAP", "admin.\nline", "hung\nup"):
-        table.add_column(heading, justify="right")
-    for heading in ("to ringing:\nmedian", "\nworst", "to answer:\nmedian", "\nworst"):
-        table.add_column(heading, justify="right")
-    for phase in each_phase():
-        if phase is None:
-            table.add_section()
-        went = told.scene.outcomes(phase)
-        lines = went[Went.OWN_LINE] + went[Went.ALTERNATE_LINE] + went[Went.REGION_LINE]
-        counts = (sum(went.values()), went[Went.OWN], went[Went.ALTERNATE], lines, went[Went.LEFT])
-        ringing, answer = told.scene.to_ringing(phase), told.scene.to_answer(phase)
-        delays = (ringing.median_ms, ringing.worst_ms, answer.median_ms, answer.worst_ms)
-        cells = ["-" if delay is None else f"{delay:,}" for delay in delays]
-        table.add_row(phase.name if phase is not None else "all", *map(str, counts), *cells)
-    return table
-
-
-def _failures_table(told: Told) -> Table:
-    table = Table(title="Where the calls of the four PSAPs went", title_justify="left")
-    for heading in (
-        "PSAP",
-        "what failed",
-        "rang there when\nit failed",
-        "called while\nit failed",
-        "called since\nit is back",
-    ):
-        table.add_column(heading)
-    for fault in told.scene.faults.values():
-        stricken, scene = fault.stricken, told.scene
-        struck = "-" if fault.struck_s is None else f"{fault.struck_s:.0f}"
-        healed = "-" if fault.healed_s is None else f"{fault.healed_s:.0f}"
-        table.add_row(
-            f"{stricken.name} ({stricken.psap_id})",
-            f"{FAULT_TEXTS[stricken.fault]}, {struck} to {healed} s",
-            _stacked(scene.went_in_hand(fault)),
-            _stacked(scene.went_while(fault)),
-            _stacked(scene.went_after(fault)),
-        )
-    return table
-
-
-def _stacked(went: Mapping[Went, int]) -> str:
-    return in_words(went).replace(", ", "\n")
 
 
 def _show_verdict(told: Told, console: Console) -> None:

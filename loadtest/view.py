@@ -6,6 +6,7 @@ On a terminal it is redrawn four times a second; elsewhere it is a line each few
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -18,50 +19,56 @@ from rich.table import Table
 from rich.text import Text
 
 from loadtest.diary import wall_ms
-from loadtest.scene import FaultSeen, Scene, Went, each_phase, in_words
-from loadtest.story import COMPRESSION, FAULT_TEXTS, PHASES, RECOVERY, phase_at
+from loadtest.scene import Scene, in_words
+from loadtest.story import COMPRESSION, PHASES, RECOVERY, Phase, phase_at
+from loadtest.tables import failures_table, phases_table
 
-REDRAWS_A_SECOND: Final = 4
+REDRAW_EACH_S: Final = 0.25
 LINE_EACH_S: Final = 5.0
-STEPS_MAX: Final = 3
 
 
 class View:
     """What a person sees while a run goes on."""
 
-    def __init__(self, scene: Scene, seed: int, calls: int, console: Console) -> None:
+    def __init__(self, scene: Scene, seed: int, calls: int, console: Console, *, plain: bool) -> None:
+        self._plain = plain or not console.is_terminal
         self._scene = scene
         self._console = console
         self._heading = f"Throughline, seed {seed}: the storm of 24 February 2016, {calls} callers in Massachusetts"
+        self._began = time.monotonic()
         self._steps: list[str] = []
-        self._live: Live | None = None
 
     def step(self, words: str) -> None:
         """Something else is being started, or done."""
-        self._steps = [*self._steps[-STEPS_MAX + 1 :], words]
-        if self._live is None:
+        words = f"set-up {time.monotonic() - self._began:4.1f} s  {words}"
+        self._steps.append(words)
+        if self._plain:
             self._console.print(words, highlight=False)
 
     @asynccontextmanager
-    async def shown(self, *, plain: bool) -> AsyncIterator[None]:
+    async def shown(self) -> AsyncIterator[None]:
         """Shows the run while the block runs."""
         self._console.print(self._heading, highlight=False)
         self._console.print(f"Compression: {COMPRESSION}.", highlight=False)
-        if plain or not self._console.is_terminal:
+        if self._plain:
             telling = asyncio.ensure_future(self._tell())
             try:
                 yield
             finally:
                 telling.cancel()
             return
-        with Live(
-            get_renderable=self._drawn, console=self._console, refresh_per_second=REDRAWS_A_SECOND, transient=True
-        ) as live:
-            self._live = live
+        # Redrawn by a task, not by rich's own thread: the scene changes in this thread alone.
+        with Live(self._drawn(), console=self._console, auto_refresh=False, transient=True) as live:
+            drawing = asyncio.ensure_future(self._draw(live))
             try:
                 yield
             finally:
-                self._live = None
+                drawing.cancel()
+
+    async def _draw(self, live: Live) -> None:
+        while True:
+            live.update(self._drawn(), refresh=True)
+            await asyncio.sleep(REDRAW_EACH_S)
 
     async def _tell(self) -> None:
         """Plain lines: what happens, and each few seconds how it stands."""
@@ -76,16 +83,10 @@ class View:
             at_s = self._second()
             if at_s is not None and at_s - told >= LINE_EACH_S:
                 told = at_s
-                self._console.print(f"{at_s:5.1f} s  {self._in_a_line()}", highlight=False)
+                self._console.print(f"{at_s:5.1f} s  {phase_at(at_s).name}: {in_a_line(self._scene)}", highlight=False)
 
     def _second(self) -> float | None:
         return self._scene.second(wall_ms()) if self._scene.began_ms else None
-
-    def _in_a_line(self) -> str:
-        at_s = self._second() or 0.0
-        felt = self._scene.to_ringing()
-        delay = "-" if felt.median_ms is None else f"{felt.median_ms:,} ms median, {felt.worst_ms:,} worst"
-        return f"{phase_at(at_s).name}: {in_words(self._scene.outcomes())}; to ringing {delay}"
 
     # On a terminal.
 
@@ -93,7 +94,12 @@ class View:
         at_s = self._second()
         if at_s is None:
             return Panel(Text("\n".join(self._steps)), title=self._heading, title_align="left")
-        parts = (self._phases(at_s), self._calls(), self._faults(), Text("\n".join(self._scene.latest), style="dim"))
+        parts = (
+            self._phases(at_s),
+            phases_table(self._scene),
+            failures_table(self._scene),
+            Text("\n".join(self._scene.latest), style="dim"),
+        )
         return Panel(
             Group(*parts), title=self._heading, title_align="left", subtitle=COMPRESSION, subtitle_align="left"
         )
@@ -110,40 +116,9 @@ class View:
             table.add_row(Text(phase.name, style=style), bar, Text(text, style=style))
         return table
 
-    def _calls(self) -> Table:
-        table = Table(box=None, pad_edge=False)
-        table.add_column("")
-        for where in Went:
-            table.add_column(str(where), justify="right")
-        for heading in ("to ringing: median", "worst", "to an answer: median", "worst"):
-            table.add_column(heading, justify="right")
-        for phase in each_phase():
-            went = self._scene.outcomes(phase)
-            ringing, answer = self._scene.to_ringing(phase), self._scene.to_answer(phase)
-            delays = (ringing.median_ms, ringing.worst_ms, answer.median_ms, answer.worst_ms)
-            table.add_row(
-                phase.name if phase is not None else "all",
-                *(str(went[where] or "-") for where in Went),
-                *("-" if delay is None else f"{delay:,} ms" for delay in delays),
-            )
-        return table
 
-    def _faults(self) -> Table:
-        table = Table(box=None, pad_edge=False)
-        for heading in ("PSAP", "state", "rang there", "while it fails", "since it is back"):
-            table.add_column(heading)
-        for fault in self._scene.faults.values():
-            table.add_row(
-                fault.stricken.name,
-                _state(fault),
-                in_words(self._scene.went_in_hand(fault)),
-                in_words(self._scene.went_while(fault)),
-                in_words(self._scene.went_after(fault)),
-            )
-        return table
-
-
-def _state(fault: FaultSeen) -> Text:
-    if fault.struck_s is not None and fault.healed_s is None:
-        return Text(FAULT_TEXTS[fault.stricken.fault], style="bold red")
-    return Text(fault.state, style="green" if fault.healed_s is not None else "")
+def in_a_line(scene: Scene, phase: Phase | None = None) -> str:
+    """Calls by outcome, and the delay that callers feel."""
+    felt = scene.to_ringing(phase)
+    delay = "-" if felt.median_ms is None else f"{felt.median_ms:,} ms in the middle, {felt.worst_ms:,} ms at worst"
+    return f"{in_words(scene.outcomes(phase))}; to ringing {delay}"

@@ -140,6 +140,19 @@ async def test_a_draining_ingress_is_left_at_once(ingress: Callable[..., Any], t
     assert seen[2]["after_ms"] < 500
 
 
+async def test_an_ingress_that_accepts_and_breaks_is_not_hammered(ingress: Callable[..., Any], tmp_path: Path) -> None:
+    """P2: the pauses grow while legs break, accepted or not."""
+
+    async def accept_and_break(heard: Any) -> None:
+        await heard.expect("offer")
+        await heard.say(Say(accepted=call_pb2.Accepted(durability=call_pb2.DURABILITY_DURABLE)))
+
+    async with ingress(accept_and_break) as one, ingress(accept_and_break) as other:
+        outcome, seen = await carry(tmp_path, [one, other], patience_s=2.0)
+    assert outcome is Outcome.GAVE_UP
+    assert events(seen).count("offered") == 3, "at once, at once, after a second"
+
+
 async def test_a_caller_without_patience_says_that_he_hangs_up(ingress: Callable[..., Any], tmp_path: Path) -> None:
     """P6: a hang-up is said, so that it is never taken for a broken stream."""
     said: list[str] = []

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtest.diary import Diary
@@ -164,6 +164,7 @@ def accounts_of(stories: list[Any]) -> Accounts:
     return accounts
 
 
+@settings(deadline=None)
 @given(runs)
 def test_three_sound_accounts_agree(stories: list[Any]) -> None:
     """Whatever becomes of calls, three witnesses who saw the same do not disagree."""
@@ -173,6 +174,7 @@ def test_three_sound_accounts_agree(stories: list[Any]) -> None:
     assert verdict.calls == verdict.accepted == len(stories)
 
 
+@settings(deadline=None)
 @given(runs, st.data())
 def test_the_order_of_entries_does_not_matter(stories: list[Any], data: st.DataObject) -> None:
     """The journal's facts come in any order (J2), and files may be joined from several processes."""
@@ -181,6 +183,7 @@ def test_the_order_of_entries_does_not_matter(stories: list[Any], data: st.DataO
     assert compare(*shuffled).disagreements == ()
 
 
+@settings(deadline=None)
 @given(runs, st.data())
 def test_a_record_that_is_left_out_is_missed(stories: list[Any], data: st.DataObject) -> None:
     """Dropping any one record that matters, of any witness, is a disagreement about that very call."""
@@ -198,6 +201,7 @@ def test_a_connected_call_must_have_been_accepted(story: Any) -> None:
     assert compare(accounts.caller, accounts.far_end, accounts.journal).disagreements
 
 
+@settings(deadline=None)
 @given(runs, st.sampled_from(WITNESSES))
 def test_a_second_connection_is_told_by_whoever_saw_it(stories: list[Any], witness: str) -> None:
     """One call, one answer: two connections are a disagreement, however many agree on them."""
@@ -241,6 +245,7 @@ def test_a_call_never_accepted_owes_nothing() -> None:
     assert (verdict.accepted, verdict.never_accepted) == (0, 1)
 
 
+@settings(deadline=None)
 @given(runs, st.sampled_from(WITNESSES), st.integers(0, 1000))
 def test_every_lie_is_found_out(stories: list[Any], witness: str, seed: int) -> None:
     """What `--lie` leaves out, whatever the seed, is missed by the comparison."""

@@ -28,7 +28,7 @@ def test_the_storm_keeps_its_true_seconds() -> None:
     assert 21_000 < TRACE[-1] <= 21_600
 
 
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32))
 def test_every_call_is_placed_inside_its_town(seed: int) -> None:
     """A point inside the outline, with a radius as wireless and wireline callers have."""
@@ -41,7 +41,7 @@ def test_every_call_is_placed_inside_its_town(seed: int) -> None:
         assert call.radius_m == 10.0 or 50.0 <= call.radius_m <= 300.0
 
 
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32))
 def test_numbers_are_nobodys_and_callers_distinct(seed: int) -> None:
     """555-01XX alone; never an administrative line's; no number twice while there are others."""
