@@ -8,6 +8,7 @@ second time. Each but the last two says in one line what was expected, what came
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import signal
@@ -114,6 +115,8 @@ async def _live(
         metrics_address = await exposition.start(settings.metrics_listen)
         started = await _start(service, stop)
         if started:
+            gc.collect()
+            gc.freeze()  # what the start made lives as long as the process: no collection walks it while calls wait
             life.phase = ""
             logger.info(LISTENING, address=service.address, metrics_address=metrics_address, pid=os.getpid())
         asked = await stop.wait()
