@@ -62,7 +62,8 @@ class Budgets:
     ring_s: float = 15.0
     confirm_s: float = 1.5
     """The gateway's own second is the authority (P4); this is for a gateway that is gone."""
-    connect_s: float = 1.0
+    connect_s: float = 2.5
+    """Longer than a gateway or a hunt waits for the acknowledgement: theirs is the authority here too."""
     pause_s: float = 2.0
 
 

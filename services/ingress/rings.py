@@ -20,6 +20,9 @@ from services.ingress.neighbours import Neighbours
 from services.wire.methods import DELIVER, DIVERT
 
 RELEASE_WITHIN_S: Final = 1.0
+RINGS_ON: Final = 2
+"""A place may ring for this many times the ring time-out: at the first the next rung is rung too, and it rings on (R6).
+The conductor releases it; this is for a conductor that is gone."""
 _FAILURE: Final = {
     delivery_pb2.REJECTION_FULL: Failure.FULL,
     delivery_pb2.REJECTION_REFUSED: Failure.REFUSED,
@@ -59,7 +62,7 @@ class RingLine:
             place=place,
             service_urn=offer.service_urn,
             reason=rung.reason,
-            ring_ms=int(ring_s * 1000),
+            ring_ms=int(ring_s * 1000 * RINGS_ON),
             suspicion=suspicion,
         )
         if isinstance(rung, RingPsap):
@@ -112,6 +115,8 @@ class RingLine:
         """Until the neighbour has brought the attempt to its end; raises Broken where it is gone before that."""
         self._stream = stream
         try:
+            if self._released:
+                return
             await stream.write(self._request(offer=offer))
             while (message := await stream.read()) is not None:
                 if self._said(message):

@@ -13,12 +13,12 @@ from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
-from services.failover.service import Failover
-from services.failover.settings import FailoverSettings
 from throughline.v1 import delivery_pb2, place_pb2, trunk_pb2
 
 from services.domain.books import Books, Stories, books
 from services.domain.events import Fact
+from services.failover.service import Failover
+from services.failover.settings import FailoverSettings
 from services.firewall.service import Firewall
 from services.firewall.settings import FirewallSettings
 from services.host.blocking import at_once
