@@ -1,11 +1,13 @@
 """Many deadlines, of which only the next matters: a heap that a pure machine owns.
 
-Nothing is ever taken out early: the owner looks at what is due and drops what no longer means anything.
+What no longer means anything is dropped when it comes to the head, so that most deadlines of a busy process, which are
+there for what hardly ever happens, wake nobody.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Kind = TypeVar("Kind")
@@ -23,9 +25,14 @@ class Deadlines(Generic[Kind]):
         self._set += 1
         heapq.heappush(self._heap, (due, self._set, kind, name, excused))
 
-    def next(self) -> float | None:
-        """The earliest instant; None when there is none."""
-        return self._heap[0][0] if self._heap else None
+    def next(self, means_something: Callable[[float, Kind, str], bool]) -> float | None:
+        """The earliest instant that still means something, which the owner says of its due, kind and name."""
+        while self._heap:
+            due, _, kind, name, _ = self._heap[0]
+            if means_something(due, kind, name):
+                return due
+            heapq.heappop(self._heap)
+        return None
 
     def take(self, now: float) -> tuple[float, Kind, str, bool] | None:
         """The earliest that is due, taken out; None when none is."""

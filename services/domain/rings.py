@@ -25,6 +25,26 @@ class Stage(StrEnum):
     CONNECTING = auto()
 
 
+class Due(StrEnum):
+    """What a deadline of a switchboard is for."""
+
+    TAKE_UP = auto()
+    CONFIRM = auto()
+    ACKNOWLEDGE = auto()
+    SILENCE = auto()
+    PROBE = auto()
+
+
+ACCUSES: Final = frozenset({Due.TAKE_UP, Due.SILENCE, Due.ACKNOWLEDGE})
+"""At these a PSAP is found wanting."""
+LIMIT_S: Final = {
+    Due.TAKE_UP: (Stage.OFFERED, TAKE_UP_S),
+    Due.CONFIRM: (Stage.ANSWERED, CONFIRM_S),
+    Due.ACKNOWLEDGE: (Stage.CONNECTING, ACKNOWLEDGE_S),
+}
+"""How long an attempt may stand at which stage, in seconds."""
+
+
 class Ring:
     """One attempt: where it stands, and since when."""
 

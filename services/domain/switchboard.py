@@ -11,7 +11,6 @@ comes late to a deadline that would accuse a PSAP, it first lets what has waited
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum, auto
 from typing import Final
 
 from services.domain.attachments import SILENT_AFTER_S, Attachment, Offence, Row
@@ -19,28 +18,12 @@ from services.domain.deadlines import Deadlines
 from services.domain.deliveries import Became, Outcome
 from services.domain.events import Failure
 from services.domain.patching import Connect, Effect, Offer, Release, Unlink
-from services.domain.rings import ACKNOWLEDGE_S, CONFIRM_S, TAKE_UP_S, Ring, Rings, Stage
+from services.domain.rings import ACCUSES, ACKNOWLEDGE_S, CONFIRM_S, LIMIT_S, TAKE_UP_S, Due, Ring, Rings, Stage
 
 ACCUSE_AFTER_S: Final = 0.200
 """A conductor that gives up on a PSAP as unreachable is believed once our own clock shows this much silence."""
 LATE_S: Final = 0.050
 READ_FIRST_S: Final = 0.100
-
-
-class _Due(StrEnum):
-    TAKE_UP = auto()
-    CONFIRM = auto()
-    ACKNOWLEDGE = auto()
-    SILENCE = auto()
-    PROBE = auto()
-
-
-_ACCUSES: Final = frozenset({_Due.TAKE_UP, _Due.SILENCE, _Due.ACKNOWLEDGE})
-_LIMIT_S: Final = {
-    _Due.TAKE_UP: (Stage.OFFERED, TAKE_UP_S),
-    _Due.CONFIRM: (Stage.ANSWERED, CONFIRM_S),
-    _Due.ACKNOWLEDGE: (Stage.CONNECTING, ACKNOWLEDGE_S),
-}
 
 
 class Switchboard:
@@ -52,7 +35,7 @@ class Switchboard:
         self._psaps: dict[str, Attachment] = {}
         self._links: dict[int, Attachment] = {}
         self._rings = Rings()
-        self._dues: Deadlines[_Due] = Deadlines()
+        self._dues: Deadlines[Due] = Deadlines()
 
     @property
     def in_hand(self) -> int:
@@ -82,7 +65,7 @@ class Switchboard:
             self._suspect(psap, now)  # this offer is the probe: the next waits its turn
         self._rings.begin(attempt, call_id, psap, now)
         psap.allowance.earn()
-        self._dues.set(now + TAKE_UP_S, _Due.TAKE_UP, attempt)
+        self._dues.set(now + TAKE_UP_S, Due.TAKE_UP, attempt)
         return [Offer(psap.link, attempt)]
 
     def connect(self, attempt: str, now: float) -> list[Effect]:
@@ -97,7 +80,7 @@ class Switchboard:
         else:
             assert one.psap.link is not None, "a PSAP that detaches takes its attempts with it"
             one.enter(Stage.CONNECTING, now)
-            self._dues.set(now + ACKNOWLEDGE_S, _Due.ACKNOWLEDGE, attempt)
+            self._dues.set(now + ACKNOWLEDGE_S, Due.ACKNOWLEDGE, attempt)
             self._rings.effects.append(Connect(one.psap.link, attempt))
         return self._flush()
 
@@ -174,7 +157,7 @@ class Switchboard:
             self._taken_up(one, now)
         if one.stage is Stage.RINGING:
             one.enter(Stage.ANSWERED, now)
-            self._dues.set(now + CONFIRM_S, _Due.CONFIRM, attempt)
+            self._dues.set(now + CONFIRM_S, Due.CONFIRM, attempt)
             self._rings.became(one, Outcome.ANSWERED)
         return self._flush()
 
@@ -236,23 +219,29 @@ class Switchboard:
 
     def deadline(self) -> float | None:
         """When `pass_time` is wanted; None for never."""
-        return self._dues.next()
+        return self._dues.next(self._means_something)
 
     def pass_time(self, now: float) -> list[Effect]:
         """Does what is due."""
         while (taken := self._dues.take(now)) is not None:
             due, kind, name, excused = taken
-            if kind in _ACCUSES and not excused and now - due > LATE_S:
+            if kind in ACCUSES and not excused and now - due > LATE_S:
                 self._dues.set(now + READ_FIRST_S, kind, name, excused=True)
-            elif kind is _Due.SILENCE:
+            elif kind is Due.SILENCE:
                 self._judge_silence(self._psaps[name], now)
-            elif kind is _Due.PROBE:
+            elif kind is Due.PROBE:
                 self.rows_changed = True
-            elif (one := self._rings.get(name)) is not None:
-                stage, limit_s = _LIMIT_S[kind]
-                if one.stage is stage and one.since + limit_s <= now:
-                    self._judge_attempt(one, now)
+            elif self._means_something(now, kind, name) and (one := self._rings.get(name)) is not None:
+                self._judge_attempt(one, now)
         return self._flush()
+
+    def _means_something(self, due: float, kind: Due, name: str) -> bool:
+        """Whether an attempt still stands where its deadline was set, and has stood there long enough by `due`."""
+        if kind not in LIMIT_S:
+            return True
+        stage, limit_s = LIMIT_S[kind]
+        one = self._rings.get(name)
+        return one is not None and one.stage is stage and one.since + limit_s <= due
 
     def _judge_attempt(self, one: Ring, now: float) -> None:
         match one.stage:
@@ -269,7 +258,7 @@ class Switchboard:
         """Sets the next look at its silence, unless one is set."""
         if not psap.watched:
             psap.watched = True
-            self._dues.set(psap.heard_at + SILENT_AFTER_S, _Due.SILENCE, psap.psap_id)
+            self._dues.set(psap.heard_at + SILENT_AFTER_S, Due.SILENCE, psap.psap_id)
 
     def _judge_silence(self, psap: Attachment, now: float) -> None:
         psap.watched = False
@@ -332,7 +321,7 @@ class Switchboard:
     def _suspect(self, psap: Attachment, now: float) -> None:
         psap.suspect(now)
         assert psap.probe_at is not None
-        self._dues.set(psap.probe_at, _Due.PROBE, psap.psap_id)
+        self._dues.set(psap.probe_at, Due.PROBE, psap.psap_id)
         self.rows_changed = True
 
     def _cut(self, link: int, offence: Offence, reason: str) -> None:

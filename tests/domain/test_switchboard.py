@@ -314,3 +314,12 @@ def test_a_connect_said_twice_is_done_once() -> None:
     assert board.connect("c/1/1", 0.2) == [Connect(1, "c/1/1")]
     assert board.connect("c/1/1", 0.3) == []
     assert became(board.connects(1, "c/1/1", 0.4)) == [(Outcome.CONNECTED, None)]
+
+
+def test_a_deadline_that_means_nothing_any_more_wakes_nobody() -> None:
+    """A call that was taken up leaves no timer behind but its PSAP's silence."""
+    board = attached()
+    board.offer("c/1/1", "c", "P1", 0.0)
+    assert board.deadline() == TAKE_UP_S
+    board.rings(1, "c/1/1", 0.001)
+    assert board.deadline() == SILENT_AFTER_S
