@@ -243,9 +243,10 @@ class Conductor:
             self._loop.call_soon(self.hear, StreamBroke("caller_does_not_read"))
 
     def _set_timer(self) -> None:
+        """A timer that is set too early stays, and is set again when it comes: most deadlines move on before that."""
         deadline = self.machine.deadline()
         if self._timer is not None:
-            if deadline is not None and self._timer.when() == deadline:
+            if deadline is not None and self._timer.when() <= deadline:
                 return
             self._timer.cancel()
             self._timer = None
@@ -254,12 +255,17 @@ class Conductor:
 
     def _time_passed(self) -> None:
         self._timer = None
-        self.hear(TimePassed())
+        deadline = self.machine.deadline()
+        if deadline is not None and deadline > self._loop.time():
+            self._set_timer()
+        else:
+            self.hear(TimePassed())
 
     def _close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._rings.clear()  # they hold this conductor: without it a call would wait for the collector
         self._something_to_say.set()
         self._desk.over(self)
 
