@@ -33,17 +33,18 @@ class Outsider:
     @classmethod
     async def start(
         cls,
-        module: str,
+        name: str,
         *arguments: str | Path,
         log: Path,
         on_entry: Callable[[Mapping[str, Any]], None] = lambda _: None,
     ) -> Outsider:
-        """Starts `python -m MODULE`; `on_entry` gets every line it prints, `log` what it says on standard error."""
+        """Starts `python -m loadtest NAME`; `on_entry` gets every line that it prints, `log` its standard error."""
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                module,
+                "loadtest",
+                name,
                 *map(str, arguments),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -51,7 +52,7 @@ class Outsider:
                 limit=LINE_BYTES_MAX,
                 start_new_session=True,
             )
-        child = cls(module, process, log)
+        child = cls(name, process, log)
         child._reading = asyncio.ensure_future(child._read(on_entry))
         return child
 

@@ -47,7 +47,7 @@ ATTACHED_WITHIN_S: Final = 20.0
 DRAINS_WITHIN_S: Final = 20.0
 STOPS_WITHIN_S: Final = 8.0
 FOLDER_WITHIN_S: Final = 5.0
-MODULES: Final = {"caller": "loadtest.originating", "far-end": "loadtest.far_end"}
+PROCESSES: Final = {"caller": "originating", "far-end": "far_end"}
 
 Say = Callable[[str], None]
 OnEntry = Callable[[Mapping[str, Any]], None]
@@ -169,7 +169,7 @@ class Demo:
         self, stack: AsyncExitStack, folder: Path, witness: str, on_entry: OnEntry, *arguments: str | Path
     ) -> Outsider:
         outsider = await Outsider.start(
-            MODULES[witness],
+            PROCESSES[witness],
             *("--witness", folder / f"{witness}.jsonl", "--seed", str(self._wanted.seed)),
             *("--human-speed", str(HUMANS), *arguments),
             log=folder / f"{witness}.log",

@@ -1,6 +1,6 @@
 """The far end as its own process: every PSAP of the region, and the trunk to their administrative lines.
 
-    python -m loadtest.far_end --tokens FOLDER --witness FILE [--region FOLDER] [--seed N] [--human-speed X]
+    python -m loadtest far_end --tokens FOLDER --witness FILE [--region FOLDER] [--seed N] [--human-speed X]
 
 It prints JSON lines: first `{"event": "listening", "trunk": "host:port"}`, later `attached`, `fault_struck` and
 `fault_healed`. It obeys JSON lines on standard input, whose end is its own:
@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from loadtest.answering_point import AnsweringPoint, Fault
 from loadtest.attachment import Switchboard
-from loadtest.control import commands
+from loadtest.control import Leader
 from loadtest.diary import Diary, tell
 from loadtest.humans import Humans
 from loadtest.region_tables import SHIPPED_REGION, RegionTables
@@ -51,7 +52,7 @@ def obey(switchboard: Switchboard, tokens: Path, command: dict[str, Any]) -> Non
             raise ValueError(f"expected attach, fault or stop as the module's first lines say; got {command}")
 
 
-async def run(arguments: argparse.Namespace) -> None:
+async def run(arguments: argparse.Namespace, leader: Leader) -> None:
     """Serves and obeys until told to stop, or until standard input ends."""
     region = RegionTables(arguments.region)
     humans = Humans(arguments.seed, arguments.human_speed)
@@ -66,7 +67,7 @@ async def run(arguments: argparse.Namespace) -> None:
             switchboard.attach(arguments.gateway, read_tokens(arguments.tokens))
         keeping = asyncio.ensure_future(switchboard.keep_alive())
         try:
-            async for command in commands():
+            async for command in leader.commands():
                 obey(switchboard, arguments.tokens, command)
         finally:
             keeping.cancel()
@@ -74,9 +75,10 @@ async def run(arguments: argparse.Namespace) -> None:
             await trunk.stop()
 
 
-def main() -> None:
+def main(words: Sequence[str], leader: Leader) -> None:
+    """Reads its words, and runs until the leader ends."""
     parser = argparse.ArgumentParser(
-        prog="python -m loadtest.far_end", description="Every PSAP of the region, and the trunk."
+        prog="python -m loadtest far_end", description="Every PSAP of the region, and the trunk."
     )
     parser.add_argument("--region", type=Path, default=SHIPPED_REGION, help="folder of the region's tables")
     parser.add_argument("--tokens", type=Path, required=True, help="folder of token files, one named as each PSAP")
@@ -86,8 +88,4 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of people's delays")
     parser.add_argument("--human-speed", type=float, default=1.0, help="people are this many times faster")
     parser.add_argument("--tell", action="store_true", help="print the witness's lines too")
-    asyncio.run(run(parser.parse_args()))
-
-
-if __name__ == "__main__":
-    main()
+    asyncio.run(run(parser.parse_args(words), leader))

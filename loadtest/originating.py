@@ -1,6 +1,6 @@
 """An originating network and its callers as their own process.
 
-    python -m loadtest.originating --plan FILE --witness FILE [--seed N] [--human-speed X]
+    python -m loadtest originating --plan FILE --witness FILE [--seed N] [--human-speed X]
 
 The plan (workload.py) says when each caller first dials, and from where. The load is open: a caller dials at the
 planned instant whatever has become of the others, and by how much this process itself was late is measured and told.
@@ -26,7 +26,7 @@ from typing import Any, Final
 from throughline.v1 import place_pb2
 
 from loadtest.carrier import Call, Carrier, Outcome
-from loadtest.control import commands
+from loadtest.control import Leader
 from loadtest.diary import Diary, tell
 from loadtest.humans import BEFORE_REDIAL, TRIES_MAX, Humans
 
@@ -110,7 +110,7 @@ class Callers:
             about = {"redial_of": who, "town": planned.town}
 
 
-async def run(arguments: argparse.Namespace) -> None:
+async def run(arguments: argparse.Namespace, leader: Leader) -> None:
     """Obeys until told to stop, or until standard input ends."""
     plan = [Planned.from_json(line) for line in arguments.plan.read_text().splitlines()]
     lateness = Lateness()
@@ -120,7 +120,7 @@ async def run(arguments: argparse.Namespace) -> None:
         running: asyncio.Task[None] | None = None
         tell("ready", callers=len(plan))
         try:
-            async for command in commands():
+            async for command in leader.commands():
                 if command.get("do") != "start" or not command.get("ingresses") or running is not None:
                     raise ValueError(f"expected one start with ingresses, and then stop; got {command}")
                 carrier = Carrier(command["ingresses"], diary, random.Random(arguments.seed))
@@ -148,17 +148,14 @@ def _told_finished(done: asyncio.Future[None], lateness: Lateness) -> None:
     )
 
 
-def main() -> None:
+def main(words: Sequence[str], leader: Leader) -> None:
+    """Reads its words, and runs until the leader ends."""
     parser = argparse.ArgumentParser(
-        prog="python -m loadtest.originating", description="An originating network's callers."
+        prog="python -m loadtest originating", description="An originating network's callers."
     )
     parser.add_argument("--plan", type=Path, required=True, help="who dials when, JSON lines (see workload.py)")
     parser.add_argument("--witness", type=Path, required=True, help="file for what is seen here, JSON lines")
     parser.add_argument("--seed", type=int, default=1, help="of people's delays")
     parser.add_argument("--human-speed", type=float, default=1.0, help="people are this many times faster")
     parser.add_argument("--tell", action="store_true", help="print the witness's lines too")
-    asyncio.run(run(parser.parse_args()))
-
-
-if __name__ == "__main__":
-    main()
+    asyncio.run(run(parser.parse_args(words), leader))

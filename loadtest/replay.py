@@ -61,7 +61,7 @@ async def replay(wanted: Replay, scene: Scene, calls: Sequence[PlannedCall]) -> 
         witness = wanted.witness or folder / "caller.jsonl"
         witness.open("x").close()
         callers = await Outsider.start(
-            "loadtest.originating",
+            "originating",
             *("--plan", folder / "plan.jsonl", "--witness", witness.resolve(), "--seed", str(wanted.seed)),
             *("--human-speed", str(wanted.human_speed), "--tell"),
             log=folder / "caller.log",

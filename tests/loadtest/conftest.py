@@ -118,14 +118,15 @@ class Child:
 
 @pytest.fixture
 async def child() -> AsyncIterator[Callable[..., Awaitable[Child]]]:
-    """Starts `python -m MODULE ...`; ends what still runs."""
+    """Starts `python -m loadtest NAME ...`; ends what still runs."""
     children: list[Child] = []
 
-    async def start(module: str, *arguments: str | Path) -> Child:
+    async def start(name: str, *arguments: str | Path) -> Child:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            module,
+            "loadtest",
+            name,
             *map(str, arguments),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

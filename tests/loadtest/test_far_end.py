@@ -344,7 +344,7 @@ async def test_every_psap_of_the_region_attaches_to_two_gateways(
             await heard.say(Down(heartbeat=delivery_pb2.PsapHeartbeat()))
 
     async with gateway(welcome) as one, gateway(welcome) as two:
-        process = await child("loadtest.far_end", "--tokens", tokens, "--witness", tmp_path / "w.jsonl")
+        process = await child("far_end", "--tokens", tokens, "--witness", tmp_path / "w.jsonl")
         assert (await process.told("listening"))["trunk"].startswith("127.0.0.1:")
         process.do(do="attach", gateways=[one, two])
         assert (await process.told("attached", streams=2 * len(psaps)))["of"] == 2 * len(psaps)

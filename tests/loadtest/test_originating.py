@@ -213,7 +213,7 @@ async def test_the_process_runs_a_plan_and_tells_how_late_it_was(
     (tmp_path / "plan.jsonl").write_text("".join(json.dumps(each) + "\n" for each in plan))
     async with ingress(answer) as address:
         network = await child(
-            "loadtest.originating",
+            "originating",
             "--plan",
             tmp_path / "plan.jsonl",
             "--witness",
@@ -228,14 +228,14 @@ async def test_the_process_runs_a_plan_and_tells_how_late_it_was(
     assert sum(entry["event"] == "connected" for entry in seen) == 10
 
 
-@pytest.mark.parametrize("module", ["loadtest.originating", "loadtest.far_end"])
-async def test_a_process_ends_with_its_leader(child: Callable[..., Any], tmp_path: Path, module: str) -> None:
+@pytest.mark.parametrize("name", ["originating", "far_end"])
+async def test_a_process_ends_with_its_leader(child: Callable[..., Any], tmp_path: Path, name: str) -> None:
     """The end of standard input is the end of the process, with exit code 0."""
     (tmp_path / "plan.jsonl").write_text("")
     options: dict[str, list[str | Path]] = {
-        "loadtest.originating": ["--plan", tmp_path / "plan.jsonl"],
-        "loadtest.far_end": ["--tokens", tmp_path],
+        "originating": ["--plan", tmp_path / "plan.jsonl"],
+        "far_end": ["--tokens", tmp_path],
     }
-    process = await child(module, "--witness", tmp_path / "w.jsonl", *options[module])
-    await process.told("ready" if module.endswith("originating") else "listening")
+    process = await child(name, "--witness", tmp_path / "w.jsonl", *options[name])
+    await process.told("ready" if name == "originating" else "listening")
     assert await process.end() == 0

@@ -1,0 +1,100 @@
+"""The demonstration as a newcomer runs it: real processes, a real Kafka, the whole storm, twice at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtest.diary import read_diary
+from loadtest.witness import compare, without_one
+
+ENDS_WITHIN_S = 280.0
+DEMO = (sys.executable, "-m", "services.cli", "demo")
+WITNESSES = {"caller": "caller.jsonl", "far-end": "far-end.jsonl", "journal": "journal.jsonl"}
+
+
+async def demo(folder: Path, *options: str | Path) -> tuple[int, str]:
+    """Runs it from a folder of its own; gives exit code and output."""
+    scratch = folder / "scratch"
+    scratch.mkdir(parents=True)
+    process = await asyncio.create_subprocess_exec(
+        *DEMO,
+        *map(str, options),
+        cwd=folder,
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), ENDS_WITHIN_S)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    assert list(scratch.iterdir()) == [], "the demonstration left something in its temporary folder"
+    return process.returncode, output.decode()
+
+
+@pytest.mark.timeout(ENDS_WITHIN_S + 20)
+async def test_the_story_is_told_and_a_lie_is_found_out(tmp_path: Path) -> None:
+    """J3: books balance, three witnesses agree, exit code 0; beside it a copy that is told to lie ends with 1."""
+    kept, report = tmp_path / "kept", tmp_path / "report.json"
+    (code, output), (code_of_the_lie, output_of_the_lie) = await asyncio.gather(
+        demo(tmp_path / "one", "--seed", "1", "--report", report, "--folder", kept),
+        demo(tmp_path / "two", "--seed", "2", "--lie", "journal"),
+    )
+    assert code == 0, output
+    assert code_of_the_lie == 1, output_of_the_lie
+    assert "Disagreement" in output_of_the_lie
+    told = json.loads(report.read_text())
+    check_books(told)
+    check_failures(told)
+    check_lies(kept)
+
+
+def check_books(told: dict[str, Any]) -> None:
+    """Every call of the storm is there, and in one column."""
+    books = told["books"]["calls"]
+    assert books["balanced"] and books["offered"] >= 386
+    assert books["in_progress"] == books["connected_twice"] == books["never_offered"] == 0
+    assert told["witnesses"]["accepted"] == books["offered"]
+    assert told["witnesses"]["connected"] == books["answered"] + books["diverted"]
+    calm, failures, recovery, whole = told["phases"]
+    assert calm["went"]["own"] > 100, "calm: calls are answered by the PSAP of their town"
+    assert calm["went"]["own"] > 9 * (calm["went"]["own_line"] + calm["went"]["alternate"])
+    assert recovery["went"]["own"] > 9 * (recovery["went"]["own_line"] + recovery["went"]["alternate"])
+    for phase in (calm, failures, recovery, whole):
+        assert phase["to_ringing_ms"]["median"] <= phase["to_ringing_ms"]["worst"]
+        assert phase["to_ringing_ms"]["calls"] >= phase["to_answer_ms"]["calls"] > 0
+
+
+def check_failures(told: dict[str, Any]) -> None:
+    """Each kind of failure by itself: what rang there and what came later reached a line or an alternate."""
+    assert {failure["fault"] for failure in told["failures"]} == {"cut", "silent", "reject", "full"}
+    for failure in told["failures"]:
+        assert sum(failure["in_hand"].values()) >= 1, "it struck while a call rang there"
+        assert sum(failure["while_failing"].values()) >= 1
+        for when in ("in_hand", "while_failing"):
+            went = failure[when]
+            assert went["own"] == went["in_hand"] == went["refused"] == 0, failure
+        stand_in = "own_line" if failure["fault"] in ("cut", "silent") else "alternate"
+        assert failure["in_hand"][stand_in] + failure["while_failing"][stand_in] >= 1, failure
+        assert failure["since_back"]["in_hand"] == 0
+
+
+def check_lies(kept: Path) -> None:
+    """From the files as they were kept: they agree, and no witness can leave a record out, whatever the seed."""
+    accounts = {witness: read_diary(kept / name) for witness, name in WITNESSES.items()}
+    assert compare(*accounts.values()).disagreements == ()
+    for witness, entries in accounts.items():
+        for seed in range(10):
+            left, missing = without_one(witness, entries, seed)
+            disagreements = compare(*({**accounts, witness: left}).values()).disagreements
+            assert missing["call_id"] in {each.call_id for each in disagreements}, missing

@@ -1,0 +1,98 @@
+"""However the demonstration ends, it leaves nothing behind: no process, no file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+MOMENTS = 20
+AT_ONCE = 4
+KILLED_WITHIN_S = 16.0
+GONE_WITHIN_S = 2.0
+INTERRUPTED_WITHIN_S = 20.0
+MARK = "THROUGHLINE_TEST_MARK"
+
+
+def marked(mark: str) -> list[str]:
+    """Every process, by its command, whose environment holds the mark: a parent hands it to its children."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdecimal():
+            continue
+        try:
+            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:120])
+        except OSError:
+            continue  # it has ended meanwhile, or is not ours
+    return found
+
+
+class Copy:
+    """One demonstration, with a mark and a temporary folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.scratch = folder
+        self.said = folder.with_suffix(".txt")
+        self.mark = uuid.uuid4().hex
+
+    async def start(self) -> asyncio.subprocess.Process:
+        self.scratch.mkdir()
+        self.said.touch()
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "services.cli",
+            "demo",
+            env={**os.environ, "TMPDIR": str(self.scratch), MARK: self.mark},
+            stdout=self.said.open("wb"),
+            stderr=asyncio.subprocess.STDOUT,
+        )
+
+    async def left_after(self, within_s: float) -> list[str]:
+        """What is still there; looked at until nothing is, or the time is over."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + within_s
+        while True:
+            left = [*marked(self.mark), *(path.name for path in self.scratch.iterdir())]
+            if not left or loop.time() >= until:
+                return left
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.timeout(300)
+async def test_a_killed_demonstration_leaves_nothing_within_two_seconds(tmp_path: Path) -> None:
+    """At 20 seeded moments, `kill -9`: each child holds a pipe to the parent and ends with it."""
+    moments = random.Random(2016).sample(range(int(KILLED_WITHIN_S * 1000)), MOMENTS)
+    some_at_once = asyncio.Semaphore(AT_ONCE)
+
+    async def kill_after(moment_ms: int) -> tuple[int, list[str]]:
+        async with some_at_once:
+            copy = Copy(tmp_path / f"at-{moment_ms}")
+            process = await copy.start()
+            await asyncio.sleep(moment_ms / 1000)
+            assert process.returncode is None, copy.said.read_text()
+            process.kill()
+            await process.wait()
+            return moment_ms, await copy.left_after(GONE_WITHIN_S)
+
+    killed = await asyncio.gather(*map(kill_after, moments))
+    assert {moment_ms: left for moment_ms, left in killed if left} == {}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+async def test_an_interrupted_demonstration_cleans_up_and_says_so(tmp_path: Path, asked: signal.Signals) -> None:
+    """Ctrl-C: exit code 130, and nothing is left when it has ended."""
+    copy = Copy(tmp_path / "scratch")
+    process = await copy.start()
+    await asyncio.sleep(random.Random(asked).uniform(4.0, 10.0))
+    process.send_signal(asked)
+    assert await asyncio.wait_for(process.wait(), INTERRUPTED_WITHIN_S) == 130, copy.said.read_text()
+    assert await copy.left_after(0.0) == []
