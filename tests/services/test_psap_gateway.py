@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from throughline.v1 import delivery_pb2
 
 from services.domain.deliveries import Outcome
 from services.domain.events import Failure
-from services.host.network import Broken, Status
+from services.host.network import Broken, Converses, Served, Server, Status
 from services.host.network.grpc import GrpcNetwork
+from services.host.network.memory import MemoryNetwork
+from services.wire.methods import ATTACH
 from tests.services.gateway_stage import Attempt, GatewayStage, Psap
 from tests.simulation.virtual_loop import run_virtual, virtual_wall_ms
 
@@ -611,6 +615,101 @@ def test_the_same_attempt_twice_is_refused_and_the_first_rings_on() -> None:
         assert broken.value.status is Status.ALREADY_EXISTS
         await psap.answer(first.name)
         await first.next("answer")
+
+    play(scene)
+
+
+class DeafNetwork(MemoryNetwork):
+    """One on which what is written to PSAPs waits while `deaf` is set."""
+
+    def __init__(self) -> None:
+        super().__init__(latency_s=0.001)
+        self.flows = asyncio.Event()
+        self.flows.set()
+
+    async def serve(self, address: str, served: Sequence[Served]) -> Server:
+        wrapped = [
+            Converses(each.conversation, self._slow(each.handler))
+            if isinstance(each, Converses) and each.conversation is ATTACH
+            else each
+            for each in served
+        ]
+        return await super().serve(address, wrapped)
+
+    def _slow(self, handler: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+        network = self
+
+        class Slow:
+            def __init__(self, stream: Any) -> None:
+                self.peer = stream.peer
+                self.read = stream.read
+                self._write = stream.write
+
+            async def write(self, message: Any) -> None:
+                await network.flows.wait()
+                await self._write(message)
+
+        return lambda stream: handler(Slow(stream))
+
+
+def test_a_psap_that_does_not_read_is_cut_off() -> None:
+    """What waits for it is bounded; what rings there goes elsewhere long before that (R2)."""
+
+    async def staged() -> None:
+        network = DeafNetwork()
+        async with GatewayStage(virtual_wall_ms, network) as stage:
+            psap = await stage.psap()
+            network.flows.clear()
+            unheard = await stage.ring()
+            assert await unheard.rejected() == ("unreachable", "no_word_on_an_offer")
+            await asyncio.sleep(1_100)  # a heartbeat each second fills what may wait
+            assert stage.count("streams_ended_total", offence="deaf") == 1
+            assert stage.standing() == (False, "cut_off_deaf")
+            assert await psap.status() is Status.RESOURCE_EXHAUSTED
+
+    run_virtual(staged(), limit_s=1_200)
+
+
+WORDS = st.sampled_from(("call-1/1/1", "call-2/1/1", "", "x" * 300))
+PSAP_SAYS = st.one_of(
+    WORDS.map(lambda a: delivery_pb2.AttachRequest(ringing=delivery_pb2.Rung(attempt=a))),
+    WORDS.map(lambda a: delivery_pb2.AttachRequest(answer=delivery_pb2.Answer(attempt=a))),
+    WORDS.map(lambda a: delivery_pb2.AttachRequest(connected=delivery_pb2.ConnectDone(attempt=a))),
+    st.builds(lambda a, r: delivery_pb2.Rejected(attempt=a, rejection=r), WORDS, st.integers(-(2**31), 2**31 - 1)).map(
+        lambda rejected: delivery_pb2.AttachRequest(reject=rejected)
+    ),
+    WORDS.map(lambda a: delivery_pb2.AttachRequest(have=delivery_pb2.Have(call_id="call-1", attempt=a))),
+    WORDS.map(lambda a: delivery_pb2.AttachRequest(ended=delivery_pb2.Ended(attempt=a))),
+    WORDS.map(lambda a: delivery_pb2.AttachRequest(state=delivery_pb2.PsapState(service_state=a))),
+    st.just(delivery_pb2.AttachRequest(hello=delivery_pb2.Hello())),
+    st.just(delivery_pb2.AttachRequest()),
+)  # fmt: skip
+CONDUCTOR_SAYS = st.one_of(
+    WORDS.map(lambda a: delivery_pb2.DeliverRequest(connect=delivery_pb2.Connect(attempt=a))),
+    WORDS.map(lambda a: delivery_pb2.DeliverRequest(release=delivery_pb2.Release(attempt=a, reason=a))),
+    st.just(delivery_pb2.DeliverRequest()),
+    st.just(delivery_pb2.DeliverRequest(offer=delivery_pb2.RingOffer(attempt="call-1/1/1"))),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.one_of(PSAP_SAYS, CONDUCTOR_SAYS), max_size=8))
+def test_whatever_is_said_the_gateway_stands_and_the_other_call_is_connected(said: list[Any]) -> None:
+    """No word of a PSAP or a conductor is a mistake of ours, and none of them reaches another's call."""
+
+    async def scene(stage: GatewayStage) -> None:
+        good, odd = await stage.psap("P1"), await stage.psap("P2")
+        held = await answered(stage, good, call_id="call-2")
+        attempt = await stage.ring("P2", call_id="call-1")
+        for message in said:
+            stream: Any = odd.stream if isinstance(message, delivery_pb2.AttachRequest) else attempt.stream
+            with suppress(Broken):
+                await stream.write(message)
+        await asyncio.sleep(0.01)
+        await held.connect()
+        await good.next("connect")
+        await good.connected(held.name)
+        await held.next("connected")
 
     play(scene)
 
