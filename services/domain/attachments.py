@@ -1,8 +1,8 @@
 """One PSAP as one gateway knows it: whether it is there, whether an offer may be tried, and whether it behaves.
 
 Two doubts are kept apart. *Silent*: nothing at all was heard for 2.5 s; any word ends it. *Suspect*: an offer found no
-taker, although the stream lives; a heartbeat proves nothing about that, so only an offer that is taken up, or a new
-attachment, ends it. A suspect is not stuck: each 2 s the row turns hopeful again, and one offer is let through as a
+taker, although the stream lives; a heartbeat proves nothing about that, so only an offer that is taken up (late is good
+enough), or a new attachment, ends it. A suspect is not stuck: each 2 s the row turns hopeful again, and one offer is let through as a
 probe, while the others are answered at once (protocol.md R4, R8).
 """
 

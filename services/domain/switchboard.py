@@ -298,7 +298,9 @@ class Switchboard:
             return one
         if one is not None:
             self._cut(link, Offence.ANOTHERS_ID, f"speaks of {attempt}, which rings at another PSAP")
-        elif attempt not in psap.over and attempt not in psap.held:
+        elif attempt in psap.over:
+            self._trust(psap)  # too late for that call, but it does take up offers: slow is not gone
+        elif attempt not in psap.held:
             self._cut(link, Offence.OUT_OF_TURN, f"speaks of {attempt}, which was not offered to it")
         return None
 

@@ -323,3 +323,14 @@ def test_a_deadline_that_means_nothing_any_more_wakes_nobody() -> None:
     assert board.deadline() == TAKE_UP_S
     board.rings(1, "c/1/1", 0.001)
     assert board.deadline() == SILENT_AFTER_S
+
+
+def test_a_psap_that_rings_too_late_is_slow_and_not_gone() -> None:
+    """Its late word ends the suspicion, though not for that call; in an overload nobody is shut out for being slow."""
+    board = attached()
+    board.offer("c/1/1", "c", "P1", 0.0)
+    assert became(board.pass_time(TAKE_UP_S)) == [(Outcome.FAILED, Failure.UNREACHABLE)]
+    assert not board.rows(0.31)[0].attached
+    assert board.rings(1, "c/1/1", 0.35) == []
+    assert board.rows(0.36)[0].attached
+    assert [type(each) for each in board.offer("d/1/1", "d", "P1", 0.4)] == [Offer]
