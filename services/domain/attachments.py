@@ -2,8 +2,8 @@
 
 Two doubts are kept apart. *Silent*: nothing at all was heard for 2.5 s; any word ends it. *Suspect*: an offer found no
 taker, although the stream lives; a heartbeat proves nothing about that, so only an offer that is taken up (late is good
-enough), or a new attachment, ends it. A suspect is not stuck: each 2 s the row turns hopeful again, and one offer is let through as a
-probe, while the others are answered at once (protocol.md R4, R8).
+enough), or a new attachment, ends it. A suspect is not stuck: each 2 s the row turns hopeful again, and one offer is
+let through as a probe, while the others are answered at once (protocol.md R4, R8).
 """
 
 from __future__ import annotations
