@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from throughline.v1 import delivery_pb2, place_pb2
 
+from loadtest.call_takers import CallTakers
 from loadtest.diary import Diary
 from loadtest.humans import PICK_UP, TALK, Humans
 from loadtest.ring import Line, Ring, Stage, call_of, order_of
@@ -58,8 +59,7 @@ class AnsweringPoint:
         self.well.set()
         self.lines: list[Line] = []
         self._where = place_pb2.Where(psap_id=psap_id)
-        self._takers_free = positions
-        self._queue_max = positions
+        self._takers = CallTakers(positions, lambda ring: humans.waits(PICK_UP, ring.call_id, psap_id), self._answer)
         self._humans = humans
         self._diary = diary
         self._tell = tell
@@ -132,8 +132,7 @@ class AnsweringPoint:
             return delivery_pb2.REJECTION_REFUSED, "this centre takes no calls"
         if self.fault is Fault.FULL:
             return delivery_pb2.REJECTION_FULL, "every position is taken"
-        waiting = sum(1 for ring in self._rings.values() if not ring.taken)
-        if self._takers_free == 0 and waiting >= self._queue_max:
+        if self._takers.full:
             return delivery_pb2.REJECTION_FULL, "every position is taken, and as many calls wait"
         return None
 
@@ -141,7 +140,7 @@ class AnsweringPoint:
         self._rings[ring.call_id] = ring
         self._repeat(ring)
         ring.start("ring", (ring_ms or 60_000) / 1000 + RING_SLACK_S, self._unanswered, ring)
-        self._give_takers()
+        self._takers.ring(ring)
         if self._armed is not Fault.NONE:
             fault, self._armed = self._armed, Fault.NONE
             asyncio.get_running_loop().call_later(STRIKES_AFTER_S, self.strike, fault)
@@ -192,17 +191,6 @@ class AnsweringPoint:
 
     # What its people do.
 
-    def _give_takers(self) -> None:
-        """The call that has rung longest gets the next free call-taker."""
-        for ring in self._rings.values():
-            if self._takers_free == 0:
-                return
-            if not ring.taken:
-                ring.taken = True
-                self._takers_free -= 1
-                delay_s = self._humans.waits(PICK_UP, ring.call_id, self.psap_id)
-                ring.start("pick_up", delay_s, self._answer, ring)
-
     def _answer(self, ring: Ring) -> None:
         if self.fault is Fault.SILENT:
             return
@@ -232,9 +220,7 @@ class AnsweringPoint:
     def _forget(self, ring: Ring) -> None:
         ring.stop_all()
         self._rings.pop(ring.call_id, None)
-        if ring.taken:
-            self._takers_free += 1
-            self._give_takers()
+        self._takers.leave(ring)
 
     # What can be wrong with it.
 

@@ -27,7 +27,7 @@ AGAIN_AFTER_S: Final = (0.0, 1.0, 2.0, 4.0)
 STOOD_S: Final = 4.0
 """A leg that stood for this long was well: its end is no repetition."""
 JITTER: Final = 0.25
-END_AFTER_HANGUP_S: Final = 1.0
+ENDS_WITHIN_S: Final = 1.0
 _PERMANENT: Final = frozenset({grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNIMPLEMENTED})
 Say = call_pb2.PlaceCallRequest
 
@@ -149,6 +149,8 @@ class _Carried:
                 return await self._ended(stream)
             heard = loop.time()
             if self._hear(raw, speaker):
+                speaker.finish()
+                await _await_end(stream, asyncio.ensure_future(stream.read()))
                 return _LegEnd.CONNECTED
 
     def _hear(self, raw: bytes, speaker: Speaker) -> bool:
@@ -185,16 +187,8 @@ class _Carried:
         self.write("hung_up")
         speaker.say(Say(hangup=call_pb2.Hangup()).SerializeToString())
         speaker.finish()
-        loop = asyncio.get_running_loop()
-        until = loop.time() + END_AFTER_HANGUP_S
-        while True:
-            done, _ = await asyncio.wait({reading}, timeout=until - loop.time())
-            if not done:
-                await _abandon(stream, reading)
-                return _LegEnd.HUNG_UP
-            if reading.cancelled() or reading.exception() is not None or reading.result() is EOF:
-                return _LegEnd.HUNG_UP
-            reading = asyncio.ensure_future(stream.read())
+        await _await_end(stream, reading)
+        return _LegEnd.HUNG_UP
 
     async def _ended(self, stream: Any) -> _LegEnd:
         code = await stream.code()
@@ -233,6 +227,20 @@ class _Carried:
     def write(self, event: str, **seen: Any) -> None:
         after_ms = round((asyncio.get_running_loop().time() - self._began) * 1000, 1)
         self._diary.write(event, call_id=self._call.call_id, leg=self.leg, after_ms=after_ms, **seen)
+
+
+async def _await_end(stream: Any, reading: asyncio.Future[Any]) -> None:
+    """Lets the ingress end the stream in its own time, within a bound; what still comes means nothing any more."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + ENDS_WITHIN_S
+    while True:
+        done, _ = await asyncio.wait({reading}, timeout=until - loop.time())
+        if not done:
+            await _abandon(stream, reading)
+            return
+        if reading.cancelled() or reading.exception() is not None or reading.result() is EOF:
+            return
+        reading = asyncio.ensure_future(stream.read())
 
 
 async def _abandon(stream: Any, reading: asyncio.Future[Any]) -> None:

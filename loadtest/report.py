@@ -111,7 +111,7 @@ def show(told: Told, console: Console) -> None:
 
 def _books_table(told: Told) -> Table:
     columns = told.kept.books.real
-    table = Table(title="The books, from the journal in Kafka", title_justify="left")
+    table = Table(title="The books, read from Kafka", title_justify="left")
     table.add_column("calls")
     table.add_column("", justify="right")
     for outcome, count in columns.outcomes.items():

@@ -33,7 +33,7 @@ class Stage(StrEnum):
 class Ring:
     """One call at this PSAP. `order` is (leg, n) of its newest attempt; `line` is None while its stream is lost."""
 
-    __slots__ = ("_timers", "attempt", "call_id", "line", "order", "stage", "taken")
+    __slots__ = ("_timers", "attempt", "call_id", "line", "order", "stage")
 
     def __init__(self, call_id: str, attempt: str, line: Line | None) -> None:
         self.call_id = call_id
@@ -41,7 +41,6 @@ class Ring:
         self.order = order_of(attempt)
         self.line = line
         self.stage = Stage.RINGING
-        self.taken = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def start(self, timer: str, delay_s: float, then: Callable[..., None], *what: Any) -> None:

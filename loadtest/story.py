@@ -18,8 +18,7 @@ ARRIVALS: Final = 240.0
 HUMANS: Final = 10.0
 RING_TIMEOUT_MS: Final = int(15_000 / HUMANS)
 COMPRESSION: Final = (
-    f"arrivals {ARRIVALS:.0f}:1, human times (ringing and its time-out, patience, talk) {HUMANS:.0f}:1, "
-    "protocol budgets never"
+    f"arrivals {ARRIVALS:.0f}:1, human times (ring time-out, patience, talk) {HUMANS:.0f}:1, protocol budgets never"
 )
 
 

@@ -228,10 +228,15 @@ def _together(call: _Call) -> Iterator[str]:
 
 
 def _crossed(call: _Call, seen: set[Connection], kept: set[Connection]) -> bool:
-    """The caller hung up in the instant of being connected: confirmed, and gone before hearing of it."""
+    """The caller hung up in the instant of being connected: confirmed, and gone before hearing of it.
+
+    The journal may have it as connected, or the caller's word may have come first: then the caller is on the list.
+    """
     left = call.heard("hung_up", "gave_up")
     confirmed = {entry["attempt"] for entry in call.heard("confirmed")}
-    return bool(left) and len(seen) == 1 and seen == kept and next(iter(seen)).attempt in confirmed
+    if not left or len(seen) != 1 or next(iter(seen)).attempt not in confirmed:
+        return False
+    return seen == kept or (not kept and bool(call.kept(*JOURNAL_LISTS)))
 
 
 def _standing(call: _Call) -> list[Connection]:

@@ -153,7 +153,19 @@ def crossed(told: Told) -> None:
     told.outcome("answered")
 
 
-STORIES = (answered, diverted, rang_twice, hung_up, second_leg, gave_up, crossed)
+def crossed_and_listed(told: Told) -> None:
+    """The same, but the conductor heard the hang-up first."""
+    told.begin_leg()
+    attempt = told.ring(1, PSAP)
+    told.far("answered", attempt, PSAP, must=False)
+    told.caller("confirmed", attempt=attempt)
+    told.caller("hung_up")
+    told.far("connected", attempt, PSAP, must=False)
+    told.fact("abandoned")
+    told.outcome("callback_open")
+
+
+STORIES = (answered, diverted, rang_twice, hung_up, second_leg, gave_up, crossed, crossed_and_listed)
 runs = st.lists(st.sampled_from(STORIES), min_size=1, max_size=6)
 
 
