@@ -20,7 +20,10 @@ def main(words: list[str]) -> int:
     leader = Leader()
     if not {"-h", "--help"} & set(words):
         leader.listen()
-    import_module(f"loadtest.{words[0]}").main(words[1:], leader)
+    try:
+        import_module(f"loadtest.{words[0]}").main(words[1:], leader)
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
