@@ -48,8 +48,9 @@ class Felt:
     why: str = ""
     """How the last of those failed."""
     seconds: float = 0.0
-    """How long was counted, and in a closed loop how many were connected in it."""
+    """How long was counted."""
     counted: int = 0
+    """Calls connected within that time; the others were connected later, or not at all."""
 
 
 class Callers:
@@ -86,7 +87,8 @@ class Callers:
             self.felt.lag_ms.append((self._loop.time() - due) * 1000)
             calls.append(asyncio.create_task(self._call(began)))
         await asyncio.gather(*calls)
-        self.felt.counted = len(self.felt.connected_ms)
+        ends = zip(self.felt.connected_at_s, self.felt.connected_ms, strict=True)
+        self.felt.counted = sum(at_s + ms / 1000 <= seconds for at_s, ms in ends)
 
     async def closed_loop(self, in_hand: int, seconds: float) -> None:
         """`in_hand` calls at every moment; counts those that end after the warm-up and before `seconds`."""

@@ -19,7 +19,6 @@ from bench.child import run, say
 
 EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 ATTACH = "/throughline.v1.GatewayService/Attach"
-BEAT_S = 0.5
 WELCOME_WITHIN_S = 20
 Up = delivery_pb2.AttachRequest
 
@@ -33,6 +32,7 @@ class AnsweringPoint:
         self._stream = stream
         self._sending = asyncio.Lock()  # grpc.aio wants one write at a time
         self.attached = asyncio.Event()
+        self._beat_s = 0.0
 
     async def serve(self) -> None:
         """Attaches, and takes every call, until the gateway ends the stream."""
@@ -42,6 +42,7 @@ class AnsweringPoint:
             while (heard := await self._stream.read()) is not EOF:
                 match heard.WhichOneof("said"):
                     case "welcome":
+                        self._beat_s = heard.welcome.heartbeat_ms / 1000
                         self.attached.set()
                     case "offer":
                         attempt = heard.offer.attempt
@@ -58,8 +59,9 @@ class AnsweringPoint:
         return {"psap_id": self._psap_id}
 
     async def _beat(self) -> None:
+        await self.attached.wait()
         while True:
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(self._beat_s)
             await self._say(Up(heartbeat=delivery_pb2.PsapHeartbeat()))
 
     async def _say(self, message: delivery_pb2.AttachRequest) -> None:

@@ -52,7 +52,7 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--seconds", type=float, default=6.0, help="how long each measurement loads (default 6)")
     parser.add_argument("--rates", type=_rates, default=(20, 100, 300), help="open loops, calls a second (20,100,300)")
     parser.add_argument(
-        "--in-hand", type=int, default=32, help="calls at once in the closed loop, 0: none (default 32)"
+        "--in-hand", type=int, default=16, help="calls at once in the closed loop, 0: none (default 16)"
     )
     parser.add_argument("--quick", action="store_true", help="two rounds of two seconds, no chain")
     parser.add_argument("--no-chain", action="store_true", help="leave out the consumer groups and the killed process")

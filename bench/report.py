@@ -13,6 +13,8 @@ RATIO_RATE = "100/s"
 REQUIRED = {"throughput": 0.6, "p50": 1.6, "p99": 2.0}
 """At least, at most, at most (issue: calls travel end to end)."""
 NOISY_CORES = 0.3
+OVERLOADED_P50_MS = 250
+"""Open loop: from here on calls queue faster than they are carried, and delays say how long it went on."""
 Rounds = Sequence[Mapping[str, Any]]
 
 
@@ -24,6 +26,8 @@ def line(measured: Mapping[str, Any]) -> str:
         for what, count in (("FAILED", measured["failed"]), ("not by the first attempt", measured["not_first_attempt"]))
         if count
     ]
+    if measured["load"] != "saturation" and measured["connected_ms"].get("p50", math.inf) > OVERLOADED_P50_MS:
+        trouble.append("overloaded")
     if measured["others_cores"] > NOISY_CORES:
         trouble.append(f"others used {measured['others_cores']:.1f} cores")
     if measured["failed"]:

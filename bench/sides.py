@@ -20,7 +20,7 @@ from services.host.lifeline import Lifeline
 from services.launch.installation import Installation
 from services.places.region import REGION_FILES, Region
 
-PSAPS = 8
+TOWNS = 8
 TOPICS = ("calls", "screenings", "routings", "deliveries")
 """What is counted on both sides; the floor's have a prefix."""
 
@@ -45,17 +45,21 @@ class Scene:
 
 
 def scene(region_dir: Path) -> Scene:
-    """A point in each of some towns with a PSAP of their own; read by the project's own router, so that it agrees."""
+    """A point in each of some neighbouring towns, and all PSAPs that may be asked to answer for them: their own and
+    the alternates of those. Read by the project's own atlas, so that the router agrees."""
     texts = {name: (region_dir / name).read_text("utf-8") for name in REGION_FILES}
     region = Region.from_texts(texts)
-    found: dict[str, tuple[float, float]] = {}
+    points: dict[str, tuple[float, float]] = {}
     for feature in json.loads(texts["towns.geojson"])["features"]:
         point = shapely.from_geojson(json.dumps(feature["geometry"])).representative_point()
-        psap_id = region.locate(Circle(point.y, point.x, 25.0)).candidates[0]
-        found.setdefault(psap_id, (round(point.y, 5), round(point.x, 5)))
-        if len(found) == PSAPS:
-            break
-    return Scene(list(found.values()), list(found))
+        located = region.locate(Circle(point.y, point.x, 25.0))
+        points.setdefault(located.candidates[0], (round(point.y, 5), round(point.x, 5)))
+    towns = [next(iter(points))]
+    for psap_id in towns:  # grows while it is walked: alternates of alternates
+        near = [each for each in region.directory.candidates_from(psap_id) if each in points and each not in towns]
+        towns += near[: TOWNS - len(towns)]
+    psaps = dict.fromkeys(each for psap_id in towns for each in region.directory.candidates_from(psap_id))
+    return Scene([points[psap_id] for psap_id in towns], list(psaps))
 
 
 async def start_floor(crew: Crew, kafka: str, psaps: list[str]) -> Side:

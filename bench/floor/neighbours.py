@@ -78,7 +78,7 @@ class Gateway:
         """A PSAP's stream: every word of an attempt goes to whoever serves it."""
         psap_id = (await stream.read()).hello.psap_id
         self._lines[psap_id] = line = Line(stream)
-        welcome = delivery_pb2.Welcome(gateway="gateway", heartbeat_ms=500)
+        welcome = delivery_pb2.Welcome(gateway="gateway", heartbeat_ms=1000)
         await line.say(delivery_pb2.AttachResponse(welcome=welcome))
         while True:
             heard = await stream.read()

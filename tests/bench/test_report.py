@@ -83,6 +83,13 @@ def test_calls_that_failed_are_said_in_the_line_of_their_measurement(rounds: lis
     assert "FAILED" not in report.line(rounds[0])
 
 
+def test_a_load_that_is_more_than_a_side_can_carry_is_said(rounds: list[dict[str, Any]]) -> None:
+    """Delays then grow for as long as the load lasts, and mean nothing else; at saturation that is meant."""
+    slow = {"p50": 900.0, "p99": 1900.0}
+    assert "[overloaded]" in report.line({**rounds[0], "connected_ms": slow})
+    assert "overloaded" not in report.line({**rounds[0], "connected_ms": slow, "load": "saturation"})
+
+
 def test_a_noisy_neighbour_is_said(rounds: list[dict[str, Any]]) -> None:
     """Processor time of processes that are none of the benchmark's."""
     assert "others used 0.8 cores" in report.line({**rounds[0], "others_cores": 0.8})
