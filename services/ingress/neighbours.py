@@ -15,7 +15,7 @@ from throughline.v1 import call_pb2, place_pb2, routing_pb2, screening_pb2
 
 from services.domain.breaker import Breaker
 from services.domain.exchange import Routed, Screened
-from services.domain.ladder import Destination
+from services.domain.ladder import GATEWAYS_TRIED_MAX, Destination
 from services.domain.offer import Offer
 from services.domain.routing import StatusView, choose
 from services.host.network import Broken, Network, Status
@@ -24,6 +24,7 @@ from services.ingress.settings import IngressSettings
 from services.places.region import Region
 from services.wire import verdicts
 from services.wire.methods import ROUTE, SCREEN, Question
+from services.wire.offers import TEXT_CHARS_MAX
 
 In = TypeVar("In", bound=Message)
 Out = TypeVar("Out", bound=Message)
@@ -98,7 +99,8 @@ class Neighbours:
             screened = Screened(None, f"unscreened_{broken.status.lower()}")
         else:
             verdict = verdicts.to_domain(answer.verdict)
-            screened = Screened(verdict, answer.verdict.policy if verdict is not None else "unscreened_unknown_verdict")
+            policy = answer.verdict.policy[:TEXT_CHARS_MAX]
+            screened = Screened(verdict, policy if verdict is not None else "unscreened_unknown_verdict")
         verdict = screened.verdict
         self._metrics.screened.labels("unscreened" if verdict is None else type(verdict).__name__.lower()).inc()
         return screened
@@ -114,11 +116,13 @@ class Neighbours:
             self._metrics.routed.labels("own_atlas").inc()
             return self._own_route(offer, excluded)
         self._metrics.routed.labels("router").inc()
+        reason = answer.reason[:TEXT_CHARS_MAX]
         if not answer.psap_id:
-            return Routed(None, answer.reason)
-        gateways = tuple(answer.gateways) or self._gateways  # a router that has heard of none yet
-        found = Destination(answer.psap_id, gateways, answer.reachable, answer.reason)
-        return Routed(found, answer.reason)
+            return Routed(None, reason)
+        if len(answer.psap_id) > TEXT_CHARS_MAX:
+            return self._own_route(offer, excluded)
+        gateways = tuple(answer.gateways[:GATEWAYS_TRIED_MAX]) or self._gateways  # a router may know of none yet
+        return Routed(Destination(answer.psap_id, gateways, answer.reachable, reason), reason)
 
     def _own_route(self, offer: Offer, excluded: tuple[str, ...]) -> Routed:
         located = self._region.locate(offer.place)

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from throughline.v1 import delivery_pb2
+from throughline.v1 import delivery_pb2, place_pb2
 
 from services.domain.events import Failure, Where
 from services.domain.exchange import AttemptFailed, Input, PersonAnswered, PersonConnected, Rang, Ring
@@ -18,6 +18,7 @@ from services.domain.offer import Offer
 from services.host.network import Broken, OpenedStream
 from services.ingress.neighbours import Neighbours
 from services.wire.methods import DELIVER, DIVERT
+from services.wire.offers import TEXT_CHARS_MAX
 
 RELEASE_WITHIN_S: Final = 1.0
 RINGS_ON: Final = 2
@@ -130,20 +131,22 @@ class RingLine:
         match message.WhichOneof("said"):
             case "ringing":
                 self._rang = True
-                where = message.ringing.where
-                self._hear(Rang(self.attempt, Where(where.psap_id, where.line)))
+                self._hear(Rang(self.attempt, _where(message.ringing.where)))
             case "answer":
                 self._hear(PersonAnswered(self.attempt))
             case "connected":
-                where = message.connected.where
-                self._hear(PersonConnected(self.attempt, Where(where.psap_id, where.line)))
+                self._hear(PersonConnected(self.attempt, _where(message.connected.where)))
                 return True
             case "rejected":
                 rejected = message.rejected
-                self._fail(_FAILURE.get(rejected.rejection, Failure.REFUSED), rejected.reason)
+                self._fail(_FAILURE.get(rejected.rejection, Failure.REFUSED), rejected.reason[:TEXT_CHARS_MAX])
                 return True
         return False
 
     def _fail(self, failure: Failure, reason: str) -> None:
         if not self._released:
             self._hear(AttemptFailed(self.attempt, failure, reason))
+
+
+def _where(message: place_pb2.Where) -> Where:
+    return Where(message.psap_id[:TEXT_CHARS_MAX], message.line[:TEXT_CHARS_MAX])

@@ -7,22 +7,27 @@ from typing import Final
 from throughline.v1 import screening_pb2
 
 from services.domain.policy import Divert, Flag, Pass, Verdict
+from services.wire.offers import TEXT_CHARS_MAX
 
 SCORE_MAX: Final = 100
+
+
+def _cut(text: str) -> str:
+    return text[:TEXT_CHARS_MAX]
 
 
 def to_domain(message: screening_pb2.Verdict) -> Verdict | None:
     """The verdict; None where it says nothing that this version knows, which a conductor takes as unscreened.
 
-    A suspicion past 100 counts as 100 (i3 CallSuspicion).
+    A suspicion past 100 counts as 100 (i3 CallSuspicion); texts are cut, since they travel with every fact.
     """
     said = message.WhichOneof("said")
     if said == "pass":
         return Pass()
     if said == "flag":
-        return Flag(min(message.flag.score, SCORE_MAX), message.flag.rule, message.flag.reason)
+        return Flag(min(message.flag.score, SCORE_MAX), _cut(message.flag.rule), _cut(message.flag.reason))
     if said == "divert":
-        return Divert(message.divert.desk, message.divert.rule, message.divert.reason)
+        return Divert(_cut(message.divert.desk), _cut(message.divert.rule), _cut(message.divert.reason))
     return None
 
 

@@ -424,6 +424,23 @@ def test_a_verdict_to_divert_goes_to_the_named_desk() -> None:
     play(scene(lines_fail=True))
 
 
+def test_neighbours_who_talk_without_end_are_cut_short() -> None:
+    """What a firewall, a router or a gateway says travels with every fact: it is bounded, and the call goes on."""
+
+    async def scene() -> None:
+        async with Stage() as stage:
+            endless = "x" * 1_000_000
+            stage.verdict = screening_pb2.Verdict(
+                divert=screening_pb2.Divert(desk=endless, rule=endless, reason=endless), policy=endless
+            )
+            stage.lines = rejects(delivery_pb2.REJECTION_FULL)
+            assert (await stage.place().call())[-1] == "connected"
+            await asyncio.sleep(1)
+            assert max(len(record.value) for record in stage.broker.records(Topic.CALLS)) < 4_096
+
+    play(scene())
+
+
 def test_a_load_test_with_the_real_service_is_refused_in_production() -> None:
     """`--real` against an installation marked production: refused before anything is accepted; test calls pass."""
 
