@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 from dataclasses import dataclass
 from typing import Final
 
 import typer
 
-from services.host.lifeline import GRACE_S, hold
+from services.host.lifeline import EXIT_ORPHANED, GRACE_S, hold
 from services.host.stop import Stop
 from services.launch.catalogue import SERVICES
 
@@ -77,7 +78,13 @@ def run(name: str = typer.Argument(help=f"One of: {', '.join(SERVICES)}.")) -> N
         typer.echo(f"throughline run: expected one of {', '.join(SERVICES)}; got {name!r}", err=True)
         raise typer.Exit(64)
     stop = Stop()
-    hold(lambda: stop.ask("parent_gone", GRACE_S / 2))
+
+    def orphaned() -> None:
+        if not stop.awaited:
+            os._exit(EXIT_ORPHANED)  # nothing is served yet, so nothing is drained
+        stop.ask("parent_gone", GRACE_S / 2)
+
+    hold(orphaned)
 
     from services.host.run import run as run_service
     from services.host.settings import ServiceSettings

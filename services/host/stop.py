@@ -30,6 +30,11 @@ class Stop:
             loop.call_soon_threadsafe(event.set)
         return True
 
+    @property
+    def awaited(self) -> bool:
+        """Whether anybody would hear of it: not before the loop runs."""
+        return bool(self._waiting)
+
     async def wait(self) -> Asked:
         """Waits until it is asked."""
         event = asyncio.Event()

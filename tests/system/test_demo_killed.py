@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 MOMENTS = 20
-AT_ONCE = 4
+AT_ONCE = 3
 KILLED_WITHIN_S = 16.0
 GONE_WITHIN_S = 2.0
 INTERRUPTED_WITHIN_S = 20.0
