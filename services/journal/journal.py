@@ -6,6 +6,9 @@ back-fill task appends the queue again, in the order of each key, when the log i
 unknown append that is acknowledged after all leaves the queue, so most of them make no duplicate; readers drop the
 rest by event id.
 
+Records that nobody waits for leave together, each GATHER_S or with the next one that somebody waits for: one request
+to the log instead of five for a call, and none of that work between a call's steps (docs/decisions/0019).
+
 When the queue is full, the oldest facts stay and the new one is counted and dropped. The oldest facts open debts and
 the newer ones mostly settle them: to lose an opening is to forget a caller, to lose a settlement is to ring somebody
 back for nothing.
@@ -22,7 +25,10 @@ from types import MappingProxyType
 
 from services.journal import Durability, Follower, Log, Rejected, Topic
 from services.journal.backlog import Append, Backlog
+from services.journal.topics import TOPICS
 
+GATHER_S = 0.020
+GATHERED_MAX = 256
 BACKFILL_PAUSE_FIRST_S = 0.05
 BACKFILL_PAUSE_MAX_S = 1.0
 BACKFILL_WINDOW_MAX = 256
@@ -68,12 +74,16 @@ class Journal:
         budget_s: float = 0.050,
         queue_facts_max: int = 10_000,
         queue_bytes_max: int = 64 * 1024 * 1024,
+        gather_s: float = GATHER_S,
         on_event: Callable[[JournalEvent], None] = _drop_event,
     ) -> None:
         self._log = log
         self._restamp = restamp
         self._budget_s = budget_s
+        self._gather_s = gather_s
         self._on_event = on_event
+        self._gathered: list[tuple[Topic, str, bytes]] = []  # that nobody waits for, not yet handed to the log
+        self._gather_timer: asyncio.TimerHandle | None = None
         self._under_way = 0  # appends within their budget
         self._budgets: deque[Append] = deque()  # in order of `begun`, and so of their budgets' ends
         self._budget_timer: asyncio.TimerHandle | None = None
@@ -97,6 +107,7 @@ class Journal:
 
         Never raises. The record goes its way even if the caller is cancelled meanwhile.
         """
+        self._hand_over()
         append = self._begin(topic, key, value)
         if not append.within_budget:
             return Durability.NOT_DURABLE
@@ -104,8 +115,14 @@ class Journal:
         return await append.caller
 
     def append_soon(self, topic: Topic, key: str, value: bytes) -> None:
-        """Append in the same way, with nobody waiting. `close` waits for it."""
-        self._begin(topic, key, value)
+        """Append in the same way, with nobody waiting: after GATHER_S at most, and at once where followers build a view
+        of it (compacted topics). `close` waits for it."""
+        self._gathered.append((topic, key, value))
+        if self._closed or TOPICS[topic].compacted or len(self._gathered) == GATHERED_MAX:
+            self._hand_over()
+        elif self._gather_timer is None:
+            self._idle.clear()
+            self._gather_timer = asyncio.get_running_loop().call_later(self._gather_s, self._hand_over)
 
     def follow(
         self, topic: Topic, since_ms: int | None = None, *, offsets: Mapping[int, int] | None = None
@@ -125,6 +142,7 @@ class Journal:
 
         Returns how many records were lost.
         """
+        self._hand_over()
         try:
             async with asyncio.timeout(limit_s):
                 await self._idle.wait()
@@ -134,11 +152,21 @@ class Journal:
         if self._backfill is not None:
             self._backfill.cancel()
             await asyncio.wait({self._backfill})
-        lost = len(self._backlog) + self._under_way
+        lost = len(self._backlog) + self._under_way + len(self._gathered)
+        self._hand_over()
         for append in list(self._backlog):
             self._leave_queue(append, Happening.OVERFLOWED)
         await self._log.close()
         return lost
+
+    def _hand_over(self) -> None:
+        """Begin what was gathered, in its order."""
+        if self._gather_timer is not None:
+            self._gather_timer.cancel()
+            self._gather_timer = None
+        gathered, self._gathered = self._gathered, []
+        for topic, key, value in gathered:
+            self._begin(topic, key, value)
 
     def _begin(self, topic: Topic, key: str, value: bytes) -> Append:
         """Hand a record to the log, or straight to the queue."""
@@ -250,7 +278,7 @@ class Journal:
         return append.acked
 
     def _note_idle(self) -> None:
-        if not self._under_way and not self._backlog:
+        if not self._under_way and not self._backlog and not self._gathered:
             self._idle.set()
 
     def _tell(self, happening: Happening, append: Append) -> None:
