@@ -25,6 +25,7 @@ from loadtest.report import as_json, show
 from loadtest.scene import Scene
 from loadtest.view import LINE_EACH_S, View, in_a_line
 from loadtest.workload import PlannedCall
+from services.host.addresses import checked
 from services.launch.child import ChildFailed
 from services.readers.reading import NoJournal
 
@@ -93,7 +94,9 @@ def replay(
     trace: Annotated[
         Path, typer.Argument(help="CSV with a column ts_call, such as loadtest/bursts/storm-2016-02-24.csv.")
     ],
-    ingress: Annotated[list[str], typer.Option(help="Where an ingress listens, host:port; may be repeated.")],
+    ingress: Annotated[
+        list[str], typer.Option(callback=checked, help="Where an ingress listens, host:port; may be repeated.")
+    ],
     speed: Annotated[float, typer.Option(min=0.001, help="Arrivals come this many times as fast.")] = 1.0,
     human_speed: Annotated[float, typer.Option(min=0.001, help="People are this many times as fast.")] = 1.0,
     real: Annotated[

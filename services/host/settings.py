@@ -17,18 +17,12 @@ from typing import Annotated, Any, ClassVar, Final, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from services.host.addresses import host_port
+
 PREFIX: Final = "THROUGHLINE_"
 ROOT: Final = Path(__file__).resolve().parents[2]
 # What Kubernetes puts into every pod's environment for a Service named like ours; not ours to read, nor to warn of.
 _SERVICE_LINK: Final = re.compile(r".*_(SERVICE_(HOST|PORT)(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_.*)?)?)")
-
-
-def host_port(text: str) -> str:
-    """Returns `text` if it is `host:port` with a port of 0 to 65535; raises ValueError otherwise."""
-    host, colon, port = text.rpartition(":")
-    if not host or not colon or not port.isdecimal() or int(port) > 65535:
-        raise ValueError(f"expected host:port, such as 127.0.0.1:9092; got {text!r}")
-    return text
 
 
 def _split(value: object) -> object:

@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from services.host.addresses import checked
 from services.host.stop import Stop
 
 EXIT_WRONG: Final = 1
@@ -26,7 +27,13 @@ EXIT_CHILD: Final = 70
 _KAFKA: Final = "127.0.0.1:9092"
 
 Kafka = Annotated[
-    str, typer.Option(envvar="THROUGHLINE_KAFKA", metavar="HOST:PORT", help="Bootstrap servers, separated by commas.")
+    str,
+    typer.Option(
+        envvar="THROUGHLINE_KAFKA",
+        metavar="HOST:PORT",
+        callback=checked,
+        help="Bootstrap servers, separated by commas.",
+    ),
 ]
 
 
@@ -42,11 +49,13 @@ def say(line: str) -> None:
 
 def up(
     kafka: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Use this Kafka; otherwise one is started here.")
+        str | None,
+        typer.Option(metavar="HOST:PORT", callback=checked, help="Use this Kafka; otherwise one is started here."),
     ] = None,
     brokers: Annotated[int, typer.Option(help="Brokers of the Kafka that is started here: 1 or 3.")] = 1,
     trunk: Annotated[
-        list[str] | None, typer.Option(metavar="HOST:PORT", help="A trunk that dials lines; give it again for more.")
+        list[str] | None,
+        typer.Option(metavar="HOST:PORT", callback=checked, help="A trunk that dials lines; give it again for more."),
     ] = None,
     folder: Annotated[
         Path | None, typer.Option(help="Where logs, tokens, ledger and Kafka's data stay; without it nothing stays.")

@@ -18,6 +18,7 @@ from typing import Annotated, Final, TypeVar
 import typer
 from rich.console import Console
 
+from services.host.addresses import checked
 from services.host.clock import wall_ms
 from services.journal import Log, Topic
 from services.readers import balance as books_read
@@ -34,7 +35,13 @@ _TOPICS: Final = ", ".join(Topic)
 
 T = TypeVar("T")
 Kafka = Annotated[
-    str, typer.Option(envvar="THROUGHLINE_KAFKA", metavar="HOST:PORT", help="Bootstrap servers, separated by commas.")
+    str,
+    typer.Option(
+        envvar="THROUGHLINE_KAFKA",
+        metavar="HOST:PORT",
+        callback=checked,
+        help="Bootstrap servers, separated by commas.",
+    ),
 ]
 Since = Annotated[
     str | None,

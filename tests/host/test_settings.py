@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
-from services.host.settings import Addresses, Bad, ServiceSettings, host_port, load, unknown
+from services.host.addresses import host_port
+from services.host.settings import Addresses, Bad, ServiceSettings, load, unknown
 
 
 class BellSettings(ServiceSettings):
