@@ -7,8 +7,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,12 @@ from bench.records import Tally, create_topics
 from bench.rounds import Load, Stand
 from bench.sides import TOPICS, Side, installation, scene, start_far_end, start_floor, start_throughline
 from deploy.kafka import CannotStart, Cluster
-from services.host.lifeline import Lifeline
+from services.host.lifeline import Lifeline, wrapped
 from services.journal import kafka_topics
 from services.launch.child import ChildFailed
+
+KEEPER_S = 15.0
+"""Seconds in which the folder is removed."""
 
 
 async def measured(options: Options, lifeline: Lifeline) -> dict[str, Any]:
@@ -29,7 +32,7 @@ async def measured(options: Options, lifeline: Lifeline) -> dict[str, Any]:
     found: dict[str, Any] = {"machine": meter.machine(), "options": _plain(options)}
     print(f"bench: {json.dumps(found['machine'])}", flush=True)
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="throughline-bench-")))
+        folder = stack.enter_context(_scratch_folder(lifeline))
         kafka, kafka_pids = await _kafka(options, lifeline, stack, folder)
         crew = await stack.enter_async_context(Crew(lifeline))
         stage = scene(options.region_dir)
@@ -38,7 +41,7 @@ async def measured(options: Options, lifeline: Lifeline) -> dict[str, Any]:
         await create_topics(kafka, [f"floor-{name}" for name in TOPICS], log_append_time=["floor-calls"])
         if options.only != "throughline":
             floor = await start_floor(crew, kafka, stage.psaps)
-            generators.append(await start_far_end(crew, floor, dict.fromkeys(stage.psaps, "")))
+            generators.append(await start_far_end(crew, floor, stage.psaps, None))
             sides.append(floor)
         if options.only != "floor":
             installed = installation(
@@ -46,8 +49,7 @@ async def measured(options: Options, lifeline: Lifeline) -> dict[str, Any]:
             )
             stack.push_async_callback(installed.stop, 3.0)
             ours = await start_throughline(installed)
-            tokens = {psap_id: (installed.tokens / psap_id).read_text("utf-8") for psap_id in stage.psaps}
-            generators.append(await start_far_end(crew, ours, tokens))
+            generators.append(await start_far_end(crew, ours, stage.psaps, installed.tokens))
             stack.push_async_callback(generators[-1].kill)  # before the services that it holds streams to
             sides.append(ours)
         found["yardstick_calls_per_second"] = await yardstick.measure(crew, kafka, 64, options.seconds)
@@ -84,6 +86,18 @@ async def _kafka(options: Options, lifeline: Lifeline, stack: AsyncExitStack, fo
     return kafka, pids
 
 
+@contextmanager
+def _scratch_folder(lifeline: Lifeline) -> Iterator[Path]:
+    """A folder that goes with this process, whatever ends it."""
+    folder = Path(tempfile.mkdtemp(prefix="throughline-bench-"))
+    keeper = lifeline.spawn(wrapped([], remove=folder))
+    try:
+        yield folder
+    finally:
+        keeper.terminate()
+        keeper.wait(KEEPER_S)
+
+
 def _plain(options: Options) -> dict[str, Any]:
     plain = {name: getattr(options, name) for name in options.__slots__}
     return {name: str(value) if isinstance(value, Path) else value for name, value in plain.items()}
@@ -94,7 +108,7 @@ def _tell(measured_round: dict[str, Any]) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 when all was measured, 1 when something failed meanwhile."""
+    """0 when all was measured, 1 when something failed meanwhile, 130 after Ctrl-C."""
     options = parse(arguments)
     lifeline = Lifeline()
     try:
@@ -102,6 +116,9 @@ def main(arguments: Sequence[str]) -> int:
     except (ProgramFailed, ChildFailed, CannotStart) as failure:
         print(f"bench: {failure}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("bench: stopped; nothing was written", file=sys.stderr)
+        return 130
     finally:
         lifeline.close()
     loads = [load.name for load in _loads(options)]

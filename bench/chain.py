@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import random
 import sys
 import time
@@ -129,5 +130,6 @@ async def callers(kafka: str) -> None:
 
 
 if __name__ == "__main__":
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it tells of the member that is killed on purpose
     known = json.loads(sys.argv[2])
     run(stage(**known) if sys.argv[1] == "stage" else callers(**known))

@@ -2,7 +2,7 @@
 
 One program for both sides. It answers without a person's delay, so that what callers feel is the backbone alone,
 and conversations are over as soon as they begin, so that none are held.
-Argument: `{"gateways": ["host:port", ...], "psaps": {"id": "token", ...}}`; each PSAP attaches to each gateway.
+Argument: `{"gateway": "host:port", "psaps": [id, ...], "tokens": "folder"}`; no folder, no credentials.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -69,17 +70,15 @@ class AnsweringPoint:
             await self._stream.write(message)
 
 
-async def main(gateways: list[str], psaps: dict[str, str]) -> None:
+async def main(gateway: str, psaps: dict[str, str]) -> None:
     """Attaches all, says so, and serves until the streams end."""
-    points = []
-    for address in gateways:
-        channel = grpc.aio.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
-        attach: Any = channel.stream_stream(
-            ATTACH,
-            request_serializer=Up.SerializeToString,
-            response_deserializer=delivery_pb2.AttachResponse.FromString,
-        )
-        points += [AnsweringPoint(psap_id, token, attach()) for psap_id, token in psaps.items()]
+    channel = grpc.aio.insecure_channel(gateway, options=[("grpc.use_local_subchannel_pool", 1)])
+    attach: Any = channel.stream_stream(
+        ATTACH,
+        request_serializer=Up.SerializeToString,
+        response_deserializer=delivery_pb2.AttachResponse.FromString,
+    )
+    points = [AnsweringPoint(psap_id, token, attach()) for psap_id, token in psaps.items()]
     serving = [asyncio.create_task(point.serve()) for point in points]
     async with asyncio.timeout(WELCOME_WITHIN_S):
         for point in points:
@@ -89,5 +88,10 @@ async def main(gateways: list[str], psaps: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    given = json.loads(sys.argv[1])
-    run(main(given["gateways"], given["psaps"]))
+    known = json.loads(sys.argv[1])
+    folder = known["tokens"]
+    run(
+        main(
+            known["gateway"], {each: Path(folder, each).read_text("utf-8") if folder else "" for each in known["psaps"]}
+        )
+    )

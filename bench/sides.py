@@ -95,7 +95,7 @@ def installation(lifeline: Lifeline, kafka: str, region_dir: Path, folder: Path,
     return Installation(folder, lifeline, kafka=kafka, region_dir=region_dir, counts=counts)
 
 
-async def start_far_end(crew: Crew, side: Side, tokens: Mapping[str, str]) -> Program:
+async def start_far_end(crew: Crew, side: Side, psaps: list[str], tokens: Path | None) -> Program:
     """Every PSAP of the scene, attached to one side's gateway."""
-    given = json.dumps({"gateways": [side.gateway], "psaps": dict(tokens)})
+    given = json.dumps({"gateway": side.gateway, "psaps": psaps, "tokens": str(tokens or "")})
     return await crew.start(f"{side.name}'s far end", "bench.far", given)
