@@ -23,7 +23,7 @@ from services.firewall.service import Firewall
 from services.firewall.settings import FirewallSettings
 from services.host.blocking import at_once
 from services.host.files import MemoryFiles
-from services.host.network import Broken, Converses, Stream
+from services.host.network import Broken, Converses, Network, Stream
 from services.host.network.memory import MemoryNetwork
 from services.host.world import World
 from services.ingress.service import Ingress
@@ -60,8 +60,11 @@ def _credentials() -> str:
 class Psap:
     """A PSAP attached to each gateway: rings, answers after a while, connects. `mute` makes it silent at once."""
 
-    def __init__(self, network: MemoryNetwork, psap_id: str, answers_after_s: float = 2.0) -> None:
+    def __init__(
+        self, network: Network, psap_id: str, answers_after_s: float = 2.0, *, token: str | None = None
+    ) -> None:
         self.psap_id = psap_id
+        self._token = token_of(psap_id) if token is None else token
         self.mute = False
         self.connected: list[str] = []
         self._network = network
@@ -70,7 +73,7 @@ class Psap:
     async def attach(self, gateway: str) -> None:
         """Holds one stream, until cancelled."""
         stream = self._network.open(gateway, ATTACH)
-        hello = delivery_pb2.Hello(psap_id=self.psap_id, credential=token_of(self.psap_id))
+        hello = delivery_pb2.Hello(psap_id=self.psap_id, credential=self._token)
         await stream.write(delivery_pb2.AttachRequest(hello=hello))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._beat(stream))
@@ -99,7 +102,7 @@ class Psap:
                 await stream.write(delivery_pb2.AttachRequest(heartbeat=delivery_pb2.PsapHeartbeat()))
 
 
-async def _trunk(stream: Stream[trunk_pb2.DialRequest, trunk_pb2.DialResponse]) -> None:
+async def trunk(stream: Stream[trunk_pb2.DialRequest, trunk_pb2.DialResponse]) -> None:
     """Somebody answers every line after a second."""
     first = await stream.read()
     assert first is not None
@@ -162,7 +165,7 @@ class Backbone:
         )
 
     async def __aenter__(self) -> Backbone:
-        await self.network.serve("trunk:1", [Converses(DIAL, _trunk)])
+        await self.network.serve("trunk:1", [Converses(DIAL, trunk)])
         for service in self.services:
             await service.start()
         for psap in self.psaps.values():
