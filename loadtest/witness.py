@@ -240,9 +240,12 @@ def _crossed(call: _Call, seen: set[Connection], kept: set[Connection]) -> bool:
 
 
 def _standing(call: _Call) -> list[Connection]:
-    """Connections at the far end that were not taken back at once by the backbone."""
-    taken_back = {entry["attempt"] for entry in call.seen("cancelled")}
-    return [Connection.of(entry) for entry in call.seen("connected") if entry["attempt"] not in taken_back]
+    """Connections at the far end that were not taken back at once by the backbone.
+
+    By place, not by attempt alone: one attempt may ring several lines, one after the other.
+    """
+    taken_back = {Connection.of(entry) for entry in call.seen("cancelled")}
+    return [each for each in map(Connection.of, call.seen("connected")) if each not in taken_back]
 
 
 def _told(connections: set[Connection]) -> str:

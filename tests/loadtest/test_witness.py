@@ -93,6 +93,7 @@ class Told:
 
 PSAP = {"psap_id": "3175"}
 LINE = {"psap_id": "3175", "line": "+16175550100"}
+SECOND_LINE = {"psap_id": "3175", "line": "+16175550101"}
 
 
 def answered(told: Told) -> None:
@@ -115,6 +116,15 @@ def rang_twice(told: Told) -> None:
     line = told.ring(2, LINE)
     told.connect(line, LINE)
     told.far("cancelled", given_up, PSAP, reason="answered_elsewhere")
+
+
+def hunted(told: Told) -> None:
+    """One attempt of failover's: the first line does not ring in time and is given back, the second is answered."""
+    told.begin_leg()
+    attempt = f"{told.call_id}/1/1"
+    told.far("offered", attempt, LINE, must=False)
+    told.far("cancelled", attempt, LINE, must=False, reason="no_ringing_in_time")
+    told.connect(told.ring(1, SECOND_LINE), SECOND_LINE)
 
 
 def hung_up(told: Told) -> None:
@@ -165,7 +175,7 @@ def crossed_and_listed(told: Told) -> None:
     told.outcome("callback_open")
 
 
-STORIES = (answered, diverted, rang_twice, hung_up, second_leg, gave_up, crossed, crossed_and_listed)
+STORIES = (answered, diverted, rang_twice, hunted, hung_up, second_leg, gave_up, crossed, crossed_and_listed)
 runs = st.lists(st.sampled_from(STORIES), min_size=1, max_size=6)
 
 
