@@ -65,7 +65,9 @@ def check_books(told: dict[str, Any]) -> None:
     assert books["balanced"] and books["offered"] >= 386
     assert books["in_progress"] == books["connected_twice"] == books["never_offered"] == 0
     assert told["witnesses"]["accepted"] == books["offered"]
-    assert told["witnesses"]["connected"] == books["answered"] + books["diverted"]
+    # A hang-up may cross the connection: the journal has it connected, the caller had gone (docs/report.md).
+    crossed = books["answered"] + books["diverted"] - told["witnesses"]["connected"]
+    assert 0 <= crossed <= told["witnesses"]["left_unanswered"]
     calm, failures, recovery, whole = told["phases"]
     assert calm["went"]["own"] > 100, "calm: calls are answered by the PSAP of their town"
     assert calm["went"]["own"] > 9 * (calm["went"]["own_line"] + calm["went"]["alternate"])
