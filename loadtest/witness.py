@@ -159,9 +159,9 @@ def _caller_alone(call: _Call) -> Iterator[str]:
 
 
 def _far_end_alone(call: _Call) -> Iterator[str]:
-    came: dict[str, set[str]] = {}
+    came: dict[Connection, set[str]] = {}
     for entry in call.far_end:
-        came.setdefault(entry["attempt"], set()).add(entry["event"])
+        came.setdefault(Connection.of(entry), set()).add(entry["event"])
     for attempt, events in came.items():
         for event, before in (("ringing", "offered"), ("answered", "ringing"), ("connected", "answered")):
             if event in events and before not in events:
