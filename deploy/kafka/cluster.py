@@ -12,6 +12,7 @@ import errno
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -66,6 +67,8 @@ class Cluster:
         self._class_path = ""
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._keeper: subprocess.Popen[bytes] | None = None
+        self._closed = False
+        self._lock = threading.Lock()  # a thread that still starts brokers, and another that closes the cluster
         self.nodes: list[Node] = []
 
     @property
@@ -76,18 +79,19 @@ class Cluster:
     def start(self) -> str:
         """Start every broker and wait until all of them serve.
 
-        Returns the bootstrap addresses; raises `CannotStart`.
+        Returns the bootstrap addresses; raises `CannotStart`, also when it is closed meanwhile.
         """
         self._class_path = jars.class_path(self._say)
         if self._scratch:
-            self._keeper = self._lifeline.spawn(wrapped([], remove=self._folder))
+            with self._not_closed():
+                self._keeper = self._lifeline.spawn(wrapped([], remove=self._folder))
         for left in reversed(range(TRIES_MAX)):
             self.nodes = layout(self._folder, self._brokers, self._port)
             try:
                 prepare(self.nodes, self._class_path, self._lifeline)
                 for node in self.nodes:
                     self._spawn(node)
-                await_ready(self.nodes, self._running)
+                await_ready(self.nodes, dict(self._running))
                 return self.bootstrap
             except PortTaken:  # somebody was quicker; a port that was asked for is not exchanged for another
                 self._end_brokers()
@@ -114,10 +118,12 @@ class Cluster:
     def start_again(self, number: int) -> None:
         """Start a killed or stopped broker on its old ports and data, and wait until it serves."""
         self._spawn(self.nodes[number - 1])
-        await_ready(self.nodes, self._running)
+        await_ready(self.nodes, dict(self._running))
 
     def close(self) -> None:
-        """End every broker. Can be called twice."""
+        """End every broker. Can be called twice, and while another thread still starts them."""
+        with self._lock:
+            self._closed = True
         self._end_brokers()
         if self._keeper is not None:
             self._keeper.send_signal(signal.SIGTERM)
@@ -125,14 +131,23 @@ class Cluster:
             self._keeper = None
 
     def _end_brokers(self) -> None:
-        for wrapper in self._running.values():
+        with self._lock:
+            wrappers = list(self._running.values())
+            self._running.clear()
+        for wrapper in wrappers:
             wrapper.send_signal(signal.SIGKILL if self._scratch else signal.SIGTERM)  # nothing to save: no farewells
-        for wrapper in self._running.values():
+        for wrapper in wrappers:
             end(wrapper)
-        self._running.clear()
+
+    @contextmanager
+    def _not_closed(self) -> Iterator[None]:
+        with self._lock:
+            if self._closed:
+                raise CannotStart("the brokers were told to end while they started")
+            yield
 
     def _spawn(self, node: Node) -> None:
-        with node.log.open("ab") as log:
+        with self._not_closed(), node.log.open("ab") as log:
             command = wrapped(node.run_command(self._class_path))
             self._running[node.number] = self._lifeline.spawn(command, stdout=log, stderr=log)
 
@@ -207,8 +222,9 @@ def why_it_ended(node: Node, exit_code: int) -> CannotStart:
         )
     if "Address already in use" in text:
         return PortTaken(f"port {node.port} or {node.controller_port} is taken by another program; choose others")
-    told = [line.strip() for line in text.splitlines() if any(word in line for word in ("ERROR", "FATAL", "Exception"))]
-    reason = told[0][:200] if told else "it said nothing"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    told = [line for line in lines if any(word in line for word in ("ERROR", "FATAL", "Exception"))]
+    reason = (told or lines[-1:] or ["it said nothing"])[0][:200]
     return CannotStart(f"broker {node.number} ended with exit code {exit_code}: {reason} (all of it: {node.log})")
 
 

@@ -74,8 +74,10 @@ def _java(class_path: str) -> list[str]:
 
 
 def new_cluster_id() -> str:
-    """A random id in Kafka's spelling."""
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    """A random id in Kafka's spelling: none begins with a dash, which its tools would read as an option."""
+    while (spelled := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return spelled
 
 
 def free_ports(count: int) -> list[int]:

@@ -101,6 +101,9 @@ async def test_the_ledgers_tables_and_the_journal_give_the_same_books(
     await second.start()
     await agree(second, log, database, before.total() + 21)
     assert second.troubles() == []
+    async with asyncio.timeout(5):  # counted after they were written, which is what `agree` saw
+        while registry.get_sample_value("throughline_ledger_facts_total") == 0:
+            await asyncio.sleep(0.01)
     assert registry.get_sample_value("throughline_ledger_facts_total") == 3
     await second.stop(5)
 

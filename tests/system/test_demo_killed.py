@@ -76,14 +76,18 @@ async def test_a_killed_demonstration_leaves_nothing_within_two_seconds(tmp_path
         async with some_at_once:
             copy = Copy(tmp_path / f"at-{moment_ms}")
             process = await copy.start()
-            await asyncio.sleep(moment_ms / 1000)
-            assert process.returncode is None, copy.said.read_text()
-            process.kill()
+            try:
+                await asyncio.sleep(moment_ms / 1000)
+                assert process.returncode is None, copy.said.read_text()
+            finally:
+                if process.returncode is None:
+                    process.kill()
             await process.wait()
             return moment_ms, await copy.left_after(GONE_WITHIN_S)
 
-    killed = await asyncio.gather(*map(kill_after, moments))
-    assert {moment_ms: left for moment_ms, left in killed if left} == {}
+    async with asyncio.TaskGroup() as group:  # one that fails ends the others with their processes
+        killed = [group.create_task(kill_after(moment_ms)) for moment_ms in moments]
+    assert {moment_ms: left for moment_ms, left in (task.result() for task in killed) if left} == {}
 
 
 @pytest.mark.timeout(120)

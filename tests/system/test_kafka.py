@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from deploy.kafka import Cluster, scratch_cluster
 from deploy.kafka.jars import BUILD, FOLDERS, RESOLVED, CannotStart, class_path, refuse_unlocked
-from deploy.kafka.node import free_ports
+from deploy.kafka.node import free_ports, new_cluster_id
 from services.host.lifeline import Lifeline
 from services.journal import Follower, Record, Topic, Unavailable, Unknown
 from services.journal.kafka import KafkaLog
@@ -220,6 +221,35 @@ async def test_topics_are_created_once_and_differences_are_told(kafka: str) -> N
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, "calls", TOPICS[Topic.CALLS].config)])
         await admin.close()
     assert (await apply(kafka)).differences == ()
+
+
+def test_no_cluster_id_reads_like_an_option() -> None:
+    """Once in 64 starts, the tool that formats a broker's data took the id for an option and refused."""
+    assert not [spelled for spelled in (new_cluster_id() for _ in range(5_000)) if spelled.startswith("-")]
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.3, 1.5])
+def test_a_cluster_that_is_closed_while_it_starts_leaves_no_broker(tmp_path: Path, after_s: float) -> None:
+    """Ctrl-C while Kafka starts: the thread that starts it goes on for a moment, and must start nothing more."""
+    lifeline = Lifeline()
+    cluster = Cluster(tmp_path / "kafka", lifeline=lifeline, scratch=True)
+    refused: list[CannotStart] = []
+
+    def start() -> None:
+        try:
+            cluster.start()
+        except CannotStart as error:
+            refused.append(error)
+
+    starting = threading.Thread(target=start)
+    starting.start()
+    time.sleep(after_s)
+    cluster.close()
+    starting.join(LIMIT_S)
+    assert not starting.is_alive()
+    assert len(refused) == 1
+    lifeline.close()
+    assert not (tmp_path / "kafka").exists()
 
 
 def copied_jars(folder: Path) -> Path:
