@@ -37,9 +37,12 @@ from services.domain.exchange import (
     StreamBroke,
     TimePassed,
 )
+from services.domain.ladder import DialLines
 from services.domain.offer import Offer
 from services.domain.policy import suspicion
+from services.domain.transitions import State
 from services.host.network import Broken, Stream
+from services.ingress.admission import Admission
 from services.ingress.metrics import IngressMetrics
 from services.ingress.neighbours import Neighbours
 from services.ingress.rings import RingLine
@@ -50,6 +53,7 @@ from services.wire.facts import where_to_wire
 
 OUTBOX_WORDS_MAX: Final = 64
 """A caller's side that has not read this many words is gone."""
+_SETTING_UP: Final = frozenset({State.SCREENING, State.ROUTING, State.ATTEMPTING})
 Down = call_pb2.PlaceCallResponse
 HEARTBEAT: Final = Down(heartbeat=call_pb2.Heartbeat())
 _DURABILITY: Final = {
@@ -70,6 +74,7 @@ class Desk:
     journal: Journal
     metrics: IngressMetrics
     budgets: Budgets
+    admission: Admission
     wall_ms: Callable[[], int]
     caller_hash: Callable[[str], str]
     start: Callable[[Coroutine[Any, Any, None]], object]
@@ -96,6 +101,7 @@ class Conductor:
         self.began = self.last_said = self._loop.time()
         self._seq = 0
         self._suspicion = 0
+        self._admitted = False  # holds a place of `desk.admission`
         self._rings: dict[str, RingLine] = {}
         self._outbox: deque[Down] = deque()
         self._something_to_say = asyncio.Event()
@@ -110,6 +116,8 @@ class Conductor:
         if self.machine.over:
             return
         self._do(self.machine.on(happened, self._loop.time()))
+        if self.machine.state not in _SETTING_UP:
+            self._leave()
         if self.machine.over:
             self._close()
         else:
@@ -220,6 +228,11 @@ class Conductor:
             self._say(Down(accepted=accepted))
 
     async def _screen(self) -> None:
+        await self._desk.admission.enter()
+        self._admitted = True
+        if self.machine.state not in _SETTING_UP:  # the caller has gone meanwhile
+            self._leave()
+            return
         screened = await self._desk.neighbours.screen(self._wire_offer)
         if screened.verdict is not None:
             self.verdict_word = type(screened.verdict).__name__.lower()
@@ -229,8 +242,15 @@ class Conductor:
     async def _route(self, excluded: tuple[str, ...]) -> None:
         self.hear(await self._desk.neighbours.route(self.offer, self._wire_offer.place, excluded))
 
+    def _leave(self) -> None:
+        if self._admitted:
+            self._admitted = False
+            self._desk.admission.leave()
+
     def _ring(self, effect: Ring) -> None:
         self.attempts += 1
+        if isinstance(effect.rung, DialLines):
+            self._leave()  # from here on it waits for others more than for us
         ring = RingLine(effect, self._desk.neighbours, self.hear)
         self._rings[effect.attempt] = ring
         place = self._wire_offer.place if self._wire_offer.HasField("place") else None

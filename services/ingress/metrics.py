@@ -26,6 +26,11 @@ class IngressMetrics:
 
         self.offered = counter("calls_offered", "Calls offered: legs, redials and test calls included.")
         self.in_hand = Gauge("throughline_ingress_calls_in_hand", "Calls conducted at this moment.", registry=registry)
+        self.waiting = Gauge(
+            "throughline_ingress_calls_waiting",
+            "Accepted calls that wait for their turn to be set up (L1).",
+            registry=registry,
+        )
         accepted = counter("calls_accepted", "Calls accepted, by how well their first fact was kept.", "durability")
         self.accepted = {each: accepted.labels(each) for each in Durability}
         ended = counter("calls_ended", "Calls whose leg ended here, by the state it ended in.", "state")

@@ -23,6 +23,7 @@ from services.domain.place import flaw
 from services.host.network import Answers, Broken, Converses, Refuse, Server, Status, Stream
 from services.host.region import load_region
 from services.host.world import World
+from services.ingress.admission import Admission
 from services.ingress.conductor import Conductor, Desk
 from services.ingress.metrics import IngressMetrics
 from services.ingress.neighbours import Neighbours
@@ -84,6 +85,7 @@ class Ingress:
             budgets=Budgets(
                 reach_s=self._settings.reach_budget_ms / 1000, ring_s=self._settings.ring_timeout_ms / 1000
             ),
+            admission=Admission(self._settings.setups_max, self._metrics.waiting),
             wall_ms=self._world.wall_ms,
             caller_hash=self._caller_hash,
             start=self._start,

@@ -20,6 +20,12 @@ class IngressSettings(ServiceSettings):
     gateways: Addresses = Field(
         (), description="PSAP gateways for the own atlas, when no router answers; host:port separated by commas."
     )
+    setups_max: int = Field(
+        16,
+        ge=1,
+        le=10_000,
+        description="Calls set up at once, up to their first ringing; the next wait their turn (L1).",
+    )
     screen_budget_ms: int = Field(
         150, ge=1, le=5_000, description="Milliseconds to wait for a verdict; then the call goes on unscreened."
     )

@@ -102,7 +102,7 @@ async def test_the_ledgers_tables_and_the_journal_give_the_same_books(
     await agree(second, log, database, before.total() + 21)
     assert second.troubles() == []
     async with asyncio.timeout(5):  # counted after they were written, which is what `agree` saw
-        while registry.get_sample_value("throughline_ledger_facts_total") == 0:
+        while registry.get_sample_value("throughline_ledger_facts_total") == 0:  # noqa: ASYNC110 - prometheus has no event
             await asyncio.sleep(0.01)
     assert registry.get_sample_value("throughline_ledger_facts_total") == 3
     await second.stop(5)
