@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from time import perf_counter
 from typing import Any
 
 import grpc
@@ -57,7 +58,6 @@ class Callers:
     """Places calls at one ingress."""
 
     def __init__(self, address: str, places: list[tuple[float, float]], seed: int) -> None:
-        self._loop = asyncio.get_running_loop()
         self._channel = grpc.aio.insecure_channel(
             address, options=[("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
         )
@@ -80,11 +80,11 @@ class Callers:
         """`rate` calls a second for `seconds`, then waits for the last."""
         await self._call()  # the connection is there before the clock starts
         self.felt = Felt(seconds=seconds)
-        began = due = self._loop.time()
+        began = due = perf_counter()
         calls = []
         while (due := due + self._random.expovariate(rate)) < began + seconds:
-            await asyncio.sleep(due - self._loop.time())
-            self.felt.lag_ms.append((self._loop.time() - due) * 1000)
+            await asyncio.sleep(due - perf_counter())
+            self.felt.lag_ms.append((perf_counter() - due) * 1000)
             calls.append(asyncio.create_task(self._call(began)))
         await asyncio.gather(*calls)
         ends = zip(self.felt.connected_at_s, self.felt.connected_ms, strict=True)
@@ -94,19 +94,19 @@ class Callers:
         """`in_hand` calls at every moment; counts those that end after the warm-up and before `seconds`."""
         await self._call()
         self.felt = Felt(seconds=seconds * (1 - WARM_SHARE))
-        began = self._loop.time()
+        began = perf_counter()
         counted_from, ends = began + seconds * WARM_SHARE, began + seconds
 
         async def one_after_another() -> None:
-            while self._loop.time() < ends:
-                if await self._call(began) and counted_from <= self._loop.time() < ends:
+            while perf_counter() < ends:
+                if await self._call(began) and counted_from <= perf_counter() < ends:
                     self.felt.counted += 1
 
         await asyncio.gather(*(one_after_another() for _ in range(in_hand)))
 
     async def _call(self, round_began: float = 0.0) -> bool:
         offer = self._offer()
-        began = self._loop.time()
+        began = perf_counter()
         try:
             async with asyncio.timeout(CALL_S_MAX):
                 rang, attempt = await self._converse(offer, began)
@@ -115,7 +115,7 @@ class Callers:
             self.felt.why = repr(error)[:300]
             return False
         self.felt.ringing_ms.append(rang * 1000)
-        self.felt.connected_ms.append((self._loop.time() - began) * 1000)
+        self.felt.connected_ms.append((perf_counter() - began) * 1000)
         self.felt.connected_at_s.append(began - round_began)
         if attempt != f"{offer.call_id}/1/1":
             self.felt.not_first += 1
@@ -129,7 +129,7 @@ class Callers:
         while (heard := await stream.read()) is not EOF:
             said = heard.WhichOneof("said")
             if said == "ringing" and rang is None:
-                rang = self._loop.time() - began
+                rang = perf_counter() - began
             elif said == "connecting":
                 confirm = call_pb2.Confirm(attempt=heard.connecting.attempt)
                 await stream.write(call_pb2.PlaceCallRequest(confirm=confirm))

@@ -13,6 +13,8 @@ import sys
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
+import uvloop
+
 from services.host.lifeline import hold
 
 LINE_BYTES_MAX = 64 * 1024 * 1024
@@ -36,4 +38,4 @@ async def commands() -> AsyncIterator[dict[str, Any]]:
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Runs a child's main; the process is gone as soon as its parent is."""
     hold(lambda: os._exit(0))
-    asyncio.run(main)
+    uvloop.run(main)

@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from loadtest.answering_point import AnsweringPoint, Fault
 from loadtest.attachment import Switchboard
 from loadtest.control import Leader
@@ -88,4 +90,4 @@ def main(words: Sequence[str], leader: Leader) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of people's delays")
     parser.add_argument("--human-speed", type=float, default=1.0, help="people are this many times faster")
     parser.add_argument("--tell", action="store_true", help="print the witness's lines too")
-    asyncio.run(run(parser.parse_args(words), leader))
+    uvloop.run(run(parser.parse_args(words), leader))

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import uvloop
 from throughline.v1 import place_pb2
 
 from loadtest.carrier import Call, Carrier, Outcome
@@ -158,4 +159,4 @@ def main(words: Sequence[str], leader: Leader) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of people's delays")
     parser.add_argument("--human-speed", type=float, default=1.0, help="people are this many times faster")
     parser.add_argument("--tell", action="store_true", help="print the witness's lines too")
-    asyncio.run(run(parser.parse_args(words), leader))
+    uvloop.run(run(parser.parse_args(words), leader))

@@ -13,6 +13,7 @@ from services.domain.events import Where
 from services.domain.hunt import ConnectLine, Dial, Effect, HangUp, Hunt
 from services.domain.lines import Choice, DialPlan, Owned, Trunks, keep_free
 from services.failover.metrics import FailoverMetrics
+from services.host.alarm import Alarm
 from services.host.attempt import REASON_CHARS_MAX, Attempt
 from services.host.network import Broken, Network, OpenedStream
 from services.places.directory import REGION_DESK, Directory
@@ -81,7 +82,7 @@ class Hunting:
         self._owner = exchange.owner_of(attempt.offer.psap_id)
         self._hunt = Hunt(attempt.name, exchange.plan(self._owner, loop.time()), exchange.trunks)
         self._dial: tuple[DialStream, asyncio.Task[None]] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self._time_passed)
 
     def begin(self) -> None:
         self._act(self._hunt.begin(self._loop.time()))
@@ -111,15 +112,7 @@ class Hunting:
                     if effect.outcome is Outcome.RINGING and self._hunt.choice is not None:
                         self._attempt.where = Where(self._owner, self._hunt.choice.line)
                     self._became(effect)
-        self._set_timer()
-
-    def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        deadline = self._hunt.deadline()
-        if deadline is not None:
-            self._timer = self._loop.call_at(deadline, self._time_passed)
+        self._alarm.no_later_than(self._hunt.deadline())
 
     def _time_passed(self) -> None:
         self._act(self._hunt.pass_time(self._loop.time()))

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 import structlog
+import uvloop
 from prometheus_client import CollectorRegistry
 
 from services.host.clock import mint_incarnation, wall_ms
@@ -77,7 +78,7 @@ def run(
         for line in bad.lines:
             print(f"throughline {kind.service}: {line}", file=sys.stderr)
         return EXIT_SETTINGS
-    return asyncio.run(_live(settings, build, build_log, stop))
+    return uvloop.run(_live(settings, build, build_log, stop))
 
 
 async def _live(

@@ -41,6 +41,7 @@ from services.domain.ladder import DialLines
 from services.domain.offer import Offer
 from services.domain.policy import suspicion
 from services.domain.transitions import State
+from services.host.alarm import Alarm
 from services.host.network import Broken, Stream
 from services.ingress.admission import Admission
 from services.ingress.metrics import IngressMetrics
@@ -105,7 +106,7 @@ class Conductor:
         self._rings: dict[str, RingLine] = {}
         self._outbox: deque[Down] = deque()
         self._something_to_say = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self._time_passed)
 
     def begin(self) -> None:
         """Opens the debt and asks the first question."""
@@ -121,7 +122,7 @@ class Conductor:
         if self.machine.over:
             self._close()
         else:
-            self._set_timer()
+            self._alarm.no_later_than(self.machine.deadline())
 
     def said(self, message: call_pb2.PlaceCallRequest) -> bool:
         """A word of the caller's side after the offer; False for one that has no place here."""
@@ -262,29 +263,15 @@ class Conductor:
         if len(self._outbox) > OUTBOX_WORDS_MAX:
             self._loop.call_soon(self.hear, StreamBroke("caller_does_not_read"))
 
-    def _set_timer(self) -> None:
-        """A timer that is set too early stays, and is set again when it comes: most deadlines move on before that."""
-        deadline = self.machine.deadline()
-        if self._timer is not None:
-            if deadline is not None and self._timer.when() <= deadline:
-                return
-            self._timer.cancel()
-            self._timer = None
-        if deadline is not None:
-            self._timer = self._loop.call_at(deadline, self._time_passed)
-
     def _time_passed(self) -> None:
-        self._timer = None
         deadline = self.machine.deadline()
-        if deadline is not None and deadline > self._loop.time():
-            self._set_timer()
+        if deadline is None or deadline > self._loop.time():
+            self._alarm.no_later_than(deadline)
         else:
             self.hear(TimePassed())
 
     def _close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._alarm.clear()
         self._rings.clear()  # they hold this conductor: without it a call would wait for the collector
         self._something_to_say.set()
         self._desk.over(self)

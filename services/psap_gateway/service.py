@@ -15,6 +15,7 @@ from services.domain.attachments import Offence, Row
 from services.domain.deliveries import Became, Outcome
 from services.domain.patching import Cancel, Connect, Effect, Offer, Release, Unlink
 from services.domain.switchboard import Switchboard
+from services.host.alarm import Alarm
 from services.host.attempt import Attempt, Misspoken, offered
 from services.host.network import Broken, Converses, Refuse, Server, Status, Stream
 from services.host.region import load_directory
@@ -39,7 +40,7 @@ class PsapGateway:
         self._attempts: dict[str, Attempt] = {}
         self._lines: Lines | None = None
         self._server: Server | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self._time_passed)
         self._draining = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -83,8 +84,7 @@ class PsapGateway:
             attempt.end(refusal)
         self._lines.end_all(refusal)
         await self._server.stop(0.2)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.clear()
         await self._witness.journal.close()
 
     # One attempt.
@@ -146,7 +146,7 @@ class PsapGateway:
         if self._board.rows_changed:
             self._board.rows_changed = False
             self._witness.status_changed()
-        self._set_timer()
+        self._alarm.no_later_than(self._board.deadline())
 
     def _became(self, step: Became) -> None:
         """One step of an attempt: to the conductor, and on record."""
@@ -159,17 +159,7 @@ class PsapGateway:
         if step.failure is not None:
             self._metrics.failed[step.failure].inc()
 
-    def _set_timer(self) -> None:
-        """Wakes at the switchboard's next deadline. A timer that comes too early is harmless."""
-        deadline = self._board.deadline()
-        if deadline is None or (self._timer is not None and self._timer.when() <= deadline):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_at(deadline, self._time_passed)
-
     def _time_passed(self) -> None:
-        self._timer = None
         self._act(self._board.pass_time(asyncio.get_running_loop().time()))
 
     def _rows(self) -> list[Row]:

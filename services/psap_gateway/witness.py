@@ -12,6 +12,7 @@ from typing import Final
 
 from services.domain.attachments import Row
 from services.domain.deliveries import Delivery
+from services.host.alarm import Alarm
 from services.host.world import World
 from services.journal import Topic
 from services.journal.journal import Journal, JournalEvent
@@ -34,7 +35,7 @@ class Witness:
         self._rows = rows
         self._address = ""
         self._seq = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self.publish_status)
 
     def begin(self, address: str) -> None:
         """From now on conductors reach the gateway at `address`."""
@@ -46,16 +47,13 @@ class Witness:
 
     def status_changed(self) -> None:
         """A snapshot goes out within COALESCE_S."""
-        loop = asyncio.get_running_loop()
-        if self._timer is not None and self._timer.when() > loop.time() + COALESCE_S:
-            self._timer.cancel()
-            self._timer = loop.call_later(COALESCE_S, self.publish_status)
+        if self._alarm.is_set:
+            self._alarm.no_later_than(asyncio.get_running_loop().time() + COALESCE_S)
 
     def publish_status(self) -> None:
         """Publishes a snapshot now, and sets the next."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(self._status_every_s, self.publish_status)
+        self._alarm.clear()
+        self._alarm.no_later_than(asyncio.get_running_loop().time() + self._status_every_s)
         name = self._world.name
         at_ms = self._world.wall_ms()
         value = psap_status.encode(name, self._address, self._world.incarnation, self._seq, at_ms, self._rows())
@@ -65,9 +63,7 @@ class Witness:
 
     def end(self) -> None:
         """No more snapshots by themselves."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._alarm.clear()
 
     def _journal_event(self, event: JournalEvent) -> None:
         self._metrics.journal[event.happening].inc()
