@@ -1,5 +1,5 @@
-"""What holds for every test: production's event loop, unless it brings virtual time along; and Hypothesis judges by what is
-true, never by how long a busy machine took over it.
+"""What holds for every test: it runs on production's event loop, unless it brings virtual time along; and Hypothesis
+judges by what is true, never by how long a busy machine took over it.
 """
 
 from __future__ import annotations
