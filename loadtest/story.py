@@ -40,10 +40,10 @@ STRIKES_BY_S: Final = 55.0
 """A PSAP that nobody has rung by then fails all the same."""
 FAULTS: Final = (Fault.CUT, Fault.SILENT, Fault.REJECT, Fault.FULL)
 FAULT_TEXTS: Final = {
-    Fault.CUT: "its connections break",
-    Fault.SILENT: "connected, but says nothing",
-    Fault.REJECT: "rejects every call",
-    Fault.FULL: "says that it is full",
+    Fault.CUT: "connections break",
+    Fault.SILENT: "attached, silent",
+    Fault.REJECT: "rejects all",
+    Fault.FULL: "says it is full",
 }
 
 

@@ -1,24 +1,30 @@
-"""The two tables of a run, the same while it goes on and at its end: calls by phase, and the PSAPs that fail."""
+"""The two tables of a run, the same while it goes on and at its end: calls by phase, and the PSAPs that fail.
+
+Both fit a terminal of 80 columns with every heading and figure whole; names of PSAPs may be cut there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from loadtest.scene import FaultSeen, Scene, Went, each_phase, in_words
 from loadtest.story import FAULT_TEXTS
 
+PSAP_COLUMNS = 17
+
 
 def phases_table(scene: Scene) -> Table:
     """Calls by outcome and the delay that callers felt, a row a phase and one for all."""
-    table = Table(title="What callers felt, by phase; milliseconds from the first offer", title_justify="left")
-    table.add_column("phase")
-    for heading in ("calls", "own\nPSAP", "other\nPSAP", "admin.\nline", "hung\nup", "in\nhand"):
-        table.add_column(heading, justify="right")
-    for heading in ("to ringing:\nmedian", "\nworst", "to answer:\nmedian", "\nworst"):
-        table.add_column(heading, justify="right")
+    table = _table("What callers felt, by phase; milliseconds from the first offer", between=0)
+    table.add_column("phase", no_wrap=True)
+    for heading in ("\ncalls", "own\nPSAP", "other\nPSAP", "admin\nline", "hung\nup", "in\nhand"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("ringing\nmedian", "\nworst", "answer\nmedian", "\nworst"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for phase in each_phase():
         if phase is None:
             table.add_section()
@@ -35,18 +41,14 @@ def phases_table(scene: Scene) -> Table:
 
 def failures_table(scene: Scene) -> Table:
     """Where the calls of the PSAPs that fail went."""
-    table = Table(title="Where the calls of the four PSAPs went", title_justify="left")
-    for heading in (
-        "PSAP",
-        "what fails",
-        "rang there when\nit failed",
-        "called while\nit failed",
-        "called since\nit is back",
-    ):
-        table.add_column(heading)
+    table = _table("Where the calls of the four PSAPs went", between=1)
+    table.add_column("PSAP", no_wrap=True, max_width=PSAP_COLUMNS)
+    table.add_column("what fails", no_wrap=True)
+    for heading in ("rang when\nit failed", "new, while\nit failed", "new, since\nit is back"):
+        table.add_column(heading, no_wrap=True)
     for fault in scene.faults.values():
         table.add_row(
-            f"{fault.stricken.name} ({fault.stricken.psap_id})",
+            f"{fault.stricken.psap_id} {fault.stricken.name}",
             _state(fault),
             _stacked(scene.went_in_hand(fault)),
             _stacked(scene.went_while(fault)),
@@ -55,13 +57,25 @@ def failures_table(scene: Scene) -> Table:
     return table
 
 
+def _table(title: str, *, between: int) -> Table:
+    """`between`: blanks more than one between two columns."""
+    return Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, between, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+    )
+
+
 def _state(fault: FaultSeen) -> Text:
     text = FAULT_TEXTS[fault.stricken.fault]
     if fault.struck_s is None:
         return Text(fault.state)
     if fault.healed_s is None:
-        return Text(f"{text}, since {fault.struck_s:.0f} s", style="bold red")
-    return Text(f"{text}, {fault.struck_s:.0f} to {fault.healed_s:.0f} s")
+        return Text(f"{text}\nsince {fault.struck_s:.0f} s", style="bold red")
+    return Text(f"{text}\n{fault.struck_s:.0f} to {fault.healed_s:.0f} s")
 
 
 def _stacked(went: Mapping[Went, int]) -> str:

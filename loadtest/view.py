@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -25,6 +25,8 @@ from loadtest.tables import failures_table, phases_table
 
 REDRAW_EACH_S: Final = 0.25
 LINE_EACH_S: Final = 5.0
+TALL_ROWS: Final = 36
+WIDE_COLUMNS: Final = 100
 
 
 class View:
@@ -34,7 +36,7 @@ class View:
         self._plain = plain or not console.is_terminal
         self._scene = scene
         self._console = console
-        self._heading = f"Throughline, seed {seed}: the storm of 24 February 2016, {calls} callers in Massachusetts"
+        self._heading = f"Throughline, seed {seed}: {calls} callers in the storm of 24 February 2016"
         self._began = time.monotonic()
         self._steps: list[str] = []
 
@@ -94,22 +96,18 @@ class View:
         at_s = self._second()
         if at_s is None:
             return Panel(Text("\n".join(self._steps)), title=self._heading, title_align="left")
-        parts = (
-            self._phases(at_s),
-            phases_table(self._scene),
-            failures_table(self._scene),
-            Text("\n".join(self._scene.latest), style="dim"),
-        )
-        return Panel(
-            Group(*parts), title=self._heading, title_align="left", subtitle=COMPRESSION, subtitle_align="left"
-        )
+        parts: list[RenderableType] = [self._phases(at_s), phases_table(self._scene), failures_table(self._scene)]
+        if self._console.height >= TALL_ROWS:
+            parts.append(Text("\n".join(self._scene.latest), style="dim"))
+        return Panel(Group(*parts), title=self._heading, title_align="left")
 
     def _phases(self, at_s: float) -> Table:
         table = Table.grid(padding=(0, 2))
         now = phase_at(at_s)
+        width = 24 if self._console.width >= WIDE_COLUMNS else 12
         for phase in PHASES:
             done = min(max(at_s - phase.from_s, 0.0), phase.to_s - phase.from_s)
-            bar = ProgressBar(total=phase.to_s - phase.from_s, completed=done, width=24)
+            bar = ProgressBar(total=phase.to_s - phase.from_s, completed=done, width=width)
             over = phase is RECOVERY and at_s > RECOVERY.to_s
             text = "the last callers are waited for" if over else phase.text
             style = "bold" if phase is now else "dim"
