@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from services.domain.books import Books, Stories, books
-from services.domain.events import Fact
+from services.domain.events import Fact, Tick
 from services.domain.fold import CallStory, Outcome
 from services.journal import Log, Record, Topic
 from services.readers.reading import read_to_end
@@ -52,9 +52,11 @@ async def _read_once(log: Log) -> Kept:
         nonlocal unreadable
         for record in records:
             try:
-                fact = facts.decode(record.value)
+                fact = facts.read(record.value)
             except Unreadable:
                 unreadable += 1
+                continue
+            if isinstance(fact, Tick):
                 continue
             stories.add(fact)
             found.setdefault(fact.identity, fact)

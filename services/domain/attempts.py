@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from services.domain.events import Where
 from services.domain.ladder import Rung
+from services.domain.where import Where
 
 RINGS_MAX: Final = 2
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from services.domain.attempts import Attempts
-from services.domain.events import FactKind, Failure, Where
+from services.domain.events import FactKind, Failure
 from services.domain.exchange import (
     AttemptFailed,
     CallerConfirmed,
@@ -43,6 +43,7 @@ from services.domain.exchange import (
 from services.domain.ladder import AskRoute, DialLines, Ladder, Pause, RingPsap, Rung
 from services.domain.policy import Divert
 from services.domain.transitions import FINAL, TABLE, State
+from services.domain.where import Where
 
 _ANSWERED: Final = frozenset({State.PROPOSED, State.CONNECTING})
 HOLD_S: Final = 2.0

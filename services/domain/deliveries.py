@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.domain.events import Failure, Where
+from services.domain.events import Failure
+from services.domain.where import Where
 
 
 class Outcome(StrEnum):

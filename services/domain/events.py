@@ -12,6 +12,7 @@ from typing import Final
 
 from services.domain.offer import Offer
 from services.domain.policy import Verdict
+from services.domain.where import Where
 
 
 class FactKind(StrEnum):
@@ -57,18 +58,6 @@ class Failure(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
-    """Somewhere a person answers: a PSAP's call-takers, or one of an owner's administrative lines."""
-
-    psap_id: str
-    line: str = ""
-
-    @property
-    def is_line(self) -> bool:
-        return bool(self.line)
-
-
-@dataclass(frozen=True, slots=True)
 class Conductor:
     """The process that conducts a call."""
 
@@ -101,7 +90,20 @@ class Fact:
     attempt: str = ""
     where: Where | None = None
     verdict: Verdict | None = None
+    urgent: bool = False
+    """On CallbackDue: a person should ring back now, since nobody conducts the call any more (T3)."""
 
     @property
     def identity(self) -> tuple[str, int, int, str]:
         return (self.call_id, self.leg, self.seq, self.writer)
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A process's own word on one partition of `calls`: it lives, and the log takes what it says (T1). Of no call."""
+
+    writer: str
+    service: str
+    conductor: Conductor
+    """Where it is watched; a process that conducts no calls names its own address all the same."""
+    at_ms: int

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.domain.events import FactKind, Failure, Where
+from services.domain.events import FactKind, Failure
 from services.domain.ladder import Destination, Rung
 from services.domain.policy import Verdict
+from services.domain.where import Where
 
 # Inputs: what the shell saw.
 

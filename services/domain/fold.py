@@ -14,7 +14,8 @@ from enum import StrEnum
 from functools import reduce
 from typing import Final, TypeVar
 
-from services.domain.events import CLOSED, CONNECTED, Fact, FactKind, Where
+from services.domain.events import CLOSED, CONNECTED, Fact, FactKind
+from services.domain.where import Where
 
 
 class Outcome(StrEnum):

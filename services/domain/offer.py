@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from services.domain.place import Place
+from services.domain.where import Where
 
 TEST_URN: Final = "urn:service:test.sos"
 SOS_URN: Final = "urn:service:sos"
@@ -38,6 +39,8 @@ class Offer:
     confirmed_attempt: str = ""
     i3_call_id: str = ""
     i3_incident_id: str = ""
+    confirmed_where: Where | None = None
+    """Where `confirmed_attempt` rang: whom to ask whether it is connected (P5)."""
     unreadable: bool = False
     """The bytes could not be read; what stands here was salvaged or minted."""
 

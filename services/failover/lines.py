@@ -9,9 +9,9 @@ from typing import Final
 from throughline.v1 import delivery_pb2, place_pb2, trunk_pb2
 
 from services.domain.deliveries import Became, Outcome
-from services.domain.events import Where
 from services.domain.hunt import ConnectLine, Dial, Effect, HangUp, Hunt
 from services.domain.lines import Choice, DialPlan, Owned, Trunks, keep_free
+from services.domain.where import Where
 from services.failover.metrics import FailoverMetrics
 from services.host.alarm import Alarm
 from services.host.attempt import REASON_CHARS_MAX, Attempt

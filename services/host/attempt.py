@@ -14,7 +14,8 @@ from google.protobuf.message import Message
 from throughline.v1 import delivery_pb2, place_pb2
 
 from services.domain.deliveries import FINAL, Became, Delivery, Outcome
-from services.domain.events import Failure, Where
+from services.domain.events import Failure
+from services.domain.where import Where
 from services.host.dialogue import Dialogue
 from services.host.network import Refuse, Status, Stream
 from services.wire.deliveries import rejection_of

@@ -17,7 +17,7 @@ from throughline.v1 import call_pb2
 
 from services.domain.call import Budgets, Call
 from services.domain.events import Conductor as ConductorId
-from services.domain.events import Fact, FactKind, Where
+from services.domain.events import Fact, FactKind
 from services.domain.exchange import (
     CallerConfirmed,
     CallerHungUp,
@@ -41,6 +41,7 @@ from services.domain.ladder import DialLines
 from services.domain.offer import Offer
 from services.domain.policy import suspicion
 from services.domain.transitions import State
+from services.domain.where import Where
 from services.host.alarm import Alarm
 from services.host.network import Broken, Stream
 from services.ingress.admission import Admission
@@ -50,7 +51,7 @@ from services.ingress.rings import RingLine
 from services.journal import Durability, Topic
 from services.journal.journal import Journal
 from services.wire import facts, offers
-from services.wire.facts import where_to_wire
+from services.wire.holding import where_to_wire
 
 OUTBOX_WORDS_MAX: Final = 64
 """A caller's side that has not read this many words is gone."""

@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from throughline.v1 import delivery_pb2, place_pb2
 
-from services.domain.events import Failure, Where
+from services.domain.events import Failure
 from services.domain.exchange import AttemptFailed, Input, PersonAnswered, PersonConnected, Rang, Ring
 from services.domain.ladder import RingPsap
 from services.domain.offer import Offer
+from services.domain.where import Where
 from services.host.network import Broken, OpenedStream
 from services.ingress.neighbours import Neighbours
 from services.wire.methods import DELIVER, DIVERT

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from services.domain.events import Fact
+from services.domain.events import Fact, Tick
 from services.domain.fold import CallStory, Outcome
 from services.journal import Record
 from services.wire import facts
@@ -37,9 +37,12 @@ def read(records: Sequence[Record]) -> Batch:
     for record in records:
         next_offsets[record.partition] = record.offset + 1
         try:
-            read_facts.append((record, facts.decode(record.value)))
+            fact = facts.read(record.value)
         except Unreadable as unreadable:
             set_aside.append((record, unreadable.why))
+            continue
+        if not isinstance(fact, Tick):
+            read_facts.append((record, fact))
     return Batch(tuple(read_facts), tuple(set_aside), next_offsets)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.domain.books import Books, Columns, Delays, Finding, Stories, books, books_by, overdue
-from services.domain.events import Fact
+from services.domain.events import Fact, Tick
 from services.domain.fold import CallStory
 from services.journal import Log, Record, Topic
 from services.readers.reading import ANSWERS_WITHIN_S, read_to_end
@@ -30,9 +30,11 @@ class Read:
             self.records += 1
             self._first_offsets.setdefault(record.partition, record.offset)
             try:
-                fact = facts.decode(record.value)
+                fact = facts.read(record.value)
             except Unreadable:
                 self.unreadable += 1
+                continue
+            if isinstance(fact, Tick):
                 continue
             self._partition_of.setdefault(fact.call_id, record.partition)
             self.stories.add(fact)
@@ -88,8 +90,10 @@ async def facts_of(
             if record.key != call_id:
                 continue
             try:
-                fact = facts.decode(record.value)
+                fact = facts.read(record.value)
             except Unreadable:
+                continue
+            if isinstance(fact, Tick):
                 continue
             found.setdefault(fact.identity, fact)
 

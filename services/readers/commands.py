@@ -96,6 +96,9 @@ def tail(
     ] = None,
     since: Since = None,
     show_numbers: ShowNumbers = False,
+    ticks: Annotated[
+        bool, typer.Option("--ticks", help="Also ticks, by which processes say that they live.")
+    ] = False,
 ) -> None:
     """Show records as they land, one line each, until Ctrl-C.
 
@@ -105,7 +108,10 @@ def tail(
     since_ms = _instant(since, now_ms) or now_ms
     topics = list(dict.fromkeys(topic or [Topic.CALLS]))
     try:
-        _with_journal(kafka, lambda log: tail_records(log, topics, since_ms, typer.echo, show_numbers=show_numbers))
+        _with_journal(
+            kafka,
+            lambda log: tail_records(log, topics, since_ms, typer.echo, show_numbers=show_numbers, ticks=ticks),
+        )
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
     except BrokenPipeError:  # whoever read our lines has enough

@@ -10,11 +10,12 @@ from typing import Final
 
 from throughline.v1 import delivery_pb2, psap_status_pb2, routing_pb2, screening_pb2
 
-from services.domain.events import Fact, Where
+from services.domain.events import Fact, Tick
 from services.domain.place import Circle, Place
 from services.domain.policy import Divert, Flag, Verdict
+from services.domain.where import Where
 from services.journal import Record, Topic
-from services.wire import facts, verdicts
+from services.wire import facts, holding, verdicts
 from services.wire.methods import TRANSPORT_BYTES_MAX, Unreadable, parse
 from services.wire.salvage import salvage
 
@@ -69,9 +70,19 @@ def told(fact: Fact, show: bool = False) -> str:
         parts.append(f"waited {duration(fact.age_ms)} for Kafka")
     if fact.due_in_ms:
         parts.append(f"[next within {duration(fact.due_in_ms)}]")
+    if fact.urgent:
+        parts.append("[urgent]")
     if fact.settled:
         parts.append("[settled]")
     return " ".join(parts)
+
+
+def is_tick(record: Record) -> bool:
+    """Whether it is of no call: its writer says that it lives, twice a second on each partition (T1)."""
+    try:
+        return record.topic is Topic.CALLS and isinstance(facts.read(record.value), Tick)
+    except Unreadable:
+        return False
 
 
 def line(record: Record, show: bool = False) -> str:
@@ -84,7 +95,9 @@ def line(record: Record, show: bool = False) -> str:
 
 
 def _fact(record: Record, show: bool) -> str:
-    fact = facts.decode(record.value)
+    fact = facts.read(record.value)
+    if isinstance(fact, Tick):
+        return f"tick of {plain(fact.writer)} at {plain(fact.conductor.address)}"
     return f"leg {fact.leg} {told(fact, show)}{' test' if fact.test else ''}"
 
 
@@ -106,7 +119,7 @@ def _delivery(record: Record, show: bool) -> str:
     delivery = parse(delivery_pb2.Delivery, record.value)
     outcome = delivery_pb2.DeliveryOutcome.Name(delivery.outcome).removeprefix("DELIVERY_OUTCOME_").lower()
     reason = f" ({_reason(delivery.reason, show)})" if delivery.reason else ""
-    where = _where(facts.where_to_domain(delivery.where))
+    where = _where(holding.where_to_domain(delivery.where))
     return f"leg {delivery.leg} {outcome} {where} attempt {plain(delivery.attempt).rpartition('/')[2]}{reason}"
 
 

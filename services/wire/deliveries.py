@@ -7,7 +7,8 @@ from typing import Final
 from throughline.v1 import delivery_pb2, place_pb2
 
 from services.domain.deliveries import Delivery, Outcome
-from services.domain.events import Failure, Where
+from services.domain.events import Failure
+from services.domain.where import Where
 from services.wire.methods import Unreadable, parse
 
 _OUTCOME: Final = {

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Final
 
 from google.protobuf.message import DecodeError
-from throughline.v1 import fact_pb2, place_pb2
+from throughline.v1 import fact_pb2
 
-from services.domain.events import Conductor, Fact, FactKind, Where
-from services.wire import offers, verdicts
+from services.domain.events import Conductor, Fact, FactKind, Tick
+from services.wire import holding, offers, verdicts
 from services.wire.methods import Unreadable, parse
 
 FACT_BYTES_MAX: Final = 1024 * 1024
@@ -61,6 +61,7 @@ def encode(fact: Fact) -> bytes:
         i3_incident_id=fact.i3_incident_id,
         test=fact.test,
         attempt=fact.attempt,
+        urgent=fact.urgent,
     )
     if fact.conductor is not None:
         message.conductor.address = fact.conductor.address
@@ -69,15 +70,38 @@ def encode(fact: Fact) -> bytes:
     if fact.offer is not None:
         message.offer.CopyFrom(offers.to_wire(fact.offer))
     if fact.where is not None:
-        message.where.CopyFrom(where_to_wire(fact.where))
+        message.where.CopyFrom(holding.where_to_wire(fact.where))
     if fact.verdict is not None:
         message.verdict.CopyFrom(verdicts.to_wire(fact.verdict))
     return message.SerializeToString()
 
 
+def encode_tick(tick: Tick) -> bytes:
+    """The record's value. It has the envelope of a fact and names no call."""
+    return fact_pb2.Fact(
+        writer=tick.writer,
+        kind=fact_pb2.FACT_KIND_TICK,
+        at_ms=tick.at_ms,
+        conductor=fact_pb2.Conductor(address=tick.conductor.address, incarnation=tick.conductor.incarnation),
+        service=tick.service,
+    ).SerializeToString()
+
+
+def read(raw: bytes) -> Fact | Tick:
+    """What a record of `calls` says; raises Unreadable where the bytes are neither."""
+    message = parse(fact_pb2.Fact, raw, FACT_BYTES_MAX)
+    if message.kind == fact_pb2.FACT_KIND_TICK:
+        conductor = Conductor(message.conductor.address, message.conductor.incarnation)
+        return Tick(message.writer, message.service, conductor, message.at_ms)
+    return _fact(message, raw)
+
+
 def decode(raw: bytes) -> Fact:
     """The fact of a record; raises Unreadable where the bytes are no fact, or one without a call."""
-    message = parse(fact_pb2.Fact, raw, FACT_BYTES_MAX)
+    return _fact(parse(fact_pb2.Fact, raw, FACT_BYTES_MAX), raw)
+
+
+def _fact(message: fact_pb2.Fact, raw: bytes) -> Fact:
     if not offers.call_id_or_none(message.call_id):
         raise Unreadable("a fact that names no call by an id that could be one", raw)
     conductor = message.conductor if message.HasField("conductor") else None
@@ -99,8 +123,9 @@ def decode(raw: bytes) -> Fact:
         message.test,
         offers.to_domain(message.offer) if message.HasField("offer") else None,
         message.attempt,
-        where_to_domain(message.where) if message.HasField("where") else None,
+        holding.where_to_domain(message.where) if message.HasField("where") else None,
         verdicts.to_domain(message.verdict) if message.HasField("verdict") else None,
+        message.urgent,
     )
 
 
@@ -114,13 +139,3 @@ def restamp(raw: bytes, age_ms: int) -> bytes:
         return raw
     message.age_ms = age_ms
     return message.SerializeToString()
-
-
-def where_to_domain(message: place_pb2.Where) -> Where:
-    """Where a person answers."""
-    return Where(message.psap_id, message.line)
-
-
-def where_to_wire(where: Where) -> place_pb2.Where:
-    """The same as a message."""
-    return place_pb2.Where(psap_id=where.psap_id, line=where.line)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from google.protobuf.message import DecodeError, Message
-from throughline.v1 import call_pb2, delivery_pb2, routing_pb2, screening_pb2, trunk_pb2
+from throughline.v1 import call_pb2, delivery_pb2, holding_pb2, routing_pb2, screening_pb2, trunk_pb2
 
 PARSE_BYTES_MAX: Final = 64 * 1024
 TRANSPORT_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -65,6 +65,7 @@ PLACE_CALL: Final = Conversation(
 INGRESS_STATUS: Final = Question(
     "/throughline.v1.IngressService/Status", call_pb2.StatusRequest, call_pb2.StatusResponse
 )
+WATCH: Final = Conversation("/throughline.v1.IngressService/Watch", call_pb2.WatchRequest, call_pb2.WatchResponse)
 SCREEN: Final = Question(
     "/throughline.v1.FirewallService/Screen", screening_pb2.ScreenRequest, screening_pb2.ScreenResponse
 )
@@ -79,3 +80,8 @@ DIVERT: Final = Conversation(
     "/throughline.v1.FailoverService/Divert", delivery_pb2.DivertRequest, delivery_pb2.DivertResponse
 )
 DIAL: Final = Conversation("/throughline.v1.TrunkService/Dial", trunk_pb2.DialRequest, trunk_pb2.DialResponse)
+KEEP: Final = Question("/throughline.v1.FailoverService/Keep", delivery_pb2.KeepRequest, delivery_pb2.KeepResponse)
+WHO_HAS: Final = Question(
+    "/throughline.v1.HoldingService/WhoHas", holding_pb2.WhoHasRequest, holding_pb2.WhoHasResponse
+)
+RESUME: Final = Question("/throughline.v1.HoldingService/Resume", holding_pb2.ResumeRequest, holding_pb2.ResumeResponse)

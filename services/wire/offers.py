@@ -13,6 +13,8 @@ from throughline.v1 import call_pb2, place_pb2
 
 from services.domain.offer import Attestation, Offer
 from services.domain.place import POLYGON_POINTS_MAX, Circle, Place, Polygon
+from services.domain.where import Where
+from services.wire.holding import where_to_wire
 
 CALL_ID_CHARS_MAX: Final = 128
 TEXT_CHARS_MAX: Final = 256
@@ -45,7 +47,15 @@ def to_domain(message: call_pb2.Offer) -> Offer:
         message.confirmed_attempt[:TEXT_CHARS_MAX],
         message.i3_call_id[:TEXT_CHARS_MAX],
         message.i3_incident_id[:TEXT_CHARS_MAX],
+        _confirmed_where(message),
     )
+
+
+def _confirmed_where(message: call_pb2.Offer) -> Where | None:
+    if not message.HasField("confirmed_where"):
+        return None
+    where = message.confirmed_where
+    return Where(where.psap_id[:TEXT_CHARS_MAX], where.line[:TEXT_CHARS_MAX])
 
 
 def call_id_or_none(text: str) -> str:
@@ -69,6 +79,7 @@ def to_wire(offer: Offer) -> call_pb2.Offer:
         confirmed_attempt=offer.confirmed_attempt,
         i3_call_id=offer.i3_call_id,
         i3_incident_id=offer.i3_incident_id,
+        confirmed_where=None if offer.confirmed_where is None else where_to_wire(offer.confirmed_where),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from services.domain.attempts import RINGS_MAX
 from services.domain.call import HOLD_S, Budgets, Call
-from services.domain.events import FactKind, Failure, Where
+from services.domain.events import FactKind, Failure
 from services.domain.exchange import (
     AttemptFailed,
     CallerConfirmed,
@@ -39,6 +39,7 @@ from services.domain.exchange import (
 from services.domain.ladder import Destination, DialLines, RingPsap, Rung
 from services.domain.policy import Divert, Flag, Pass, Verdict
 from services.domain.transitions import FINAL, TABLE, State
+from services.domain.where import Where
 
 QUESTION_S: Final = 0.15
 """The budget of a question to the firewall or the router."""

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.domain.events import CLOSED, CONNECTED, Fact, FactKind, Where
+from services.domain.events import CLOSED, CONNECTED, Fact, FactKind
 from services.domain.fold import Outcome, fold, merge
 from services.domain.offer import SOS_URN, Offer
+from services.domain.where import Where
 
 
 def fact(kind: FactKind, leg: int = 1, seq: int = 0, at_ms: int = 0, **more: object) -> Fact:

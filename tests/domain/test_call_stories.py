@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from services.domain.call import HOLD_S, Budgets, Call
-from services.domain.events import FactKind, Failure, Where
+from services.domain.events import FactKind, Failure
 from services.domain.exchange import (
     CallerHungUp,
     Connect,
@@ -30,6 +30,7 @@ from services.domain.exchange import (
 from services.domain.ladder import Destination, DialLines, RingPsap
 from services.domain.policy import Divert, Pass
 from services.domain.transitions import State
+from services.domain.where import Where
 from tests.domain.playing import GONE, P1, P2, Shell, exhaust
 
 LAST: Final = DialLines("region", "ladder_exhausted", last=True)

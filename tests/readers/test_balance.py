@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import pytest
 from rich.console import Console, RenderableType
 
-from services.domain.events import Fact, FactKind, Where
+from services.domain.events import Fact, FactKind
 from services.domain.fold import Outcome
 from services.domain.offer import SOS_URN, Offer
 from services.domain.place import Circle
 from services.domain.policy import Flag
+from services.domain.where import Where
 from services.journal import Topic
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.readers.balance import as_json, balance, facts_of

@@ -10,7 +10,8 @@ import pytest
 from throughline.v1 import delivery_pb2
 
 from services.domain.deliveries import Outcome
-from services.domain.events import Failure, Where
+from services.domain.events import Failure
+from services.domain.where import Where
 from services.host.network import Broken, Status
 from tests.services.failover_stage import (
     P1_FIRST,

@@ -11,9 +11,10 @@ from throughline.v1 import delivery_pb2, routing_pb2, screening_pb2
 
 from services.domain.attachments import Row
 from services.domain.deliveries import Delivery, Outcome
-from services.domain.events import Failure, Where
+from services.domain.events import Failure
 from services.domain.policy import Divert
 from services.domain.routing import Reach, Route, RouteReason
+from services.domain.where import Where
 from services.wire import deliveries, psap_status, routes, screenings, verdicts
 from services.wire.methods import Unreadable
 

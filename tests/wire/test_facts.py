@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from throughline.v1 import fact_pb2, screening_pb2
 
-from services.domain.events import Conductor, Fact, FactKind, Where
+from services.domain.events import Conductor, Fact, FactKind, Tick
 from services.domain.offer import Offer
 from services.domain.place import Circle
 from services.domain.policy import Divert, Flag, Pass
+from services.domain.where import Where
 from services.wire import facts, verdicts
 from services.wire.methods import Unreadable
 
@@ -41,6 +42,7 @@ any_facts = st.builds(
     attempt=texts,
     where=st.none() | st.builds(Where, texts, texts),
     verdict=st.none() | verdict_s,
+    urgent=st.booleans(),
 )
 
 
@@ -48,6 +50,15 @@ any_facts = st.builds(
 def test_a_fact_survives_its_record(fact: Fact) -> None:
     """What is remembered is what happened."""
     assert facts.decode(facts.encode(fact)) == fact
+
+
+@given(st.builds(Tick, texts, texts, st.builds(Conductor, texts, texts), millis))
+def test_a_tick_survives_its_record_and_is_no_fact(tick: Tick) -> None:
+    """T1: it stands on `calls` and is of no call; a reader that wants facts alone is not given it as one."""
+    raw = facts.encode_tick(tick)
+    assert facts.read(raw) == tick
+    with pytest.raises(Unreadable):
+        facts.decode(raw)
 
 
 def test_every_kind_has_its_number() -> None:

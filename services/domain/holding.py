@@ -1,0 +1,46 @@
+"""Who has a call, and how far it has come there: attested by gateways, failover and trunks (P5, T3).
+
+"Not here" is a strong word: it may release a caller's ring or open a callback. So it comes only from the PSAP's or the
+trunk's own mouth, or after 3 s without a stream to it; everything else is `UNKNOWN`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from services.domain.where import Where
+
+WITHOUT_A_STREAM_S: Final = 3.0
+"""A PSAP that has had no stream for this long has let go of what rang there (R5 gives it 2 s)."""
+
+
+class Standing(StrEnum):
+    """How far a call has come at somebody who rings people."""
+
+    UNKNOWN = "unknown"
+    NONE = "none"
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    CONNECTED = "connected"
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One attestation. `attempt` and `where` are those of the attempt that has come so far; empty and None if none."""
+
+    standing: Standing
+    attempt: str = ""
+    where: Where | None = None
+
+
+UNKNOWN: Final = Holding(Standing.UNKNOWN)
+NONE: Final = Holding(Standing.NONE)
+_FURTHEST: Final = (Standing.CONNECTED, Standing.ANSWERED, Standing.RINGING, Standing.UNKNOWN, Standing.NONE)
+
+
+def furthest(holdings: Iterable[Holding]) -> Holding:
+    """What they say together: whoever has it is believed; one who cannot say leaves it unknown; UNKNOWN of nobody."""
+    return min(holdings, key=lambda each: _FURTHEST.index(each.standing), default=UNKNOWN)
