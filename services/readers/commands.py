@@ -96,9 +96,7 @@ def tail(
     ] = None,
     since: Since = None,
     show_numbers: ShowNumbers = False,
-    ticks: Annotated[
-        bool, typer.Option("--ticks", help="Also ticks, by which processes say that they live.")
-    ] = False,
+    ticks: Annotated[bool, typer.Option("--ticks", help="Also ticks, by which processes say that they live.")] = False,
 ) -> None:
     """Show records as they land, one line each, until Ctrl-C.
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
+import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from throughline.v1 import call_pb2
+from throughline.v1 import call_pb2, delivery_pb2
 
-from services.host.network import Broken, Converses, Server, Stream
+from services.host.network import Broken, Converses, Server, Status, Stream
 from services.host.network.grpc import GrpcNetwork
-from services.wire.methods import PLACE_CALL, TRANSPORT_BYTES_MAX
+from services.wire.methods import DELIVER, PLACE_CALL, TRANSPORT_BYTES_MAX
 
 LIMIT_S = 10.0
+SILENT_S = 8.0
 HANGUP = call_pb2.PlaceCallRequest(hangup=call_pb2.Hangup())
 Called = Stream[call_pb2.PlaceCallRequest, call_pb2.PlaceCallResponse]
 
@@ -136,6 +140,105 @@ async def test_a_writer_does_not_hang_where_its_connection_never_stands(network:
         async with asyncio.timeout(1):
             with pytest.raises(Broken):
                 await writing
+
+
+HUNG = """
+import asyncio, sys
+from throughline.v1 import delivery_pb2
+from services.host.network import Converses
+from services.host.network.grpc import GrpcNetwork
+from services.wire.methods import DELIVER
+
+async def hang(stream):
+    await stream.read()
+    print("called", flush=True)
+    await asyncio.Event().wait()
+
+async def serve():
+    server = await GrpcNetwork().serve("127.0.0.1:0", [Converses(DELIVER, hang)])
+    print(server.address, flush=True)
+    await asyncio.Event().wait()
+
+async def call():
+    stream = GrpcNetwork().open(sys.argv[2], DELIVER)
+    await stream.write(delivery_pb2.DeliverRequest())
+    await stream.read()
+
+asyncio.run(serve() if sys.argv[1] == "serve" else call())
+"""
+NOTICED_WITHIN_S = 6.0
+
+
+@asynccontextmanager
+async def another_process(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Runs `HUNG` with these words; killed at the end, stopped or not."""
+    command = (sys.executable, "-c", HUNG, *words)
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_a_client_that_hangs_is_found_out_within_seconds(network: GrpcNetwork) -> None:
+    """A stopped process sends no end: without pings its caller would be rung people for, for as long as it pleases."""
+    called, over = asyncio.Event(), asyncio.Event()
+
+    async def listen(stream: Stream[delivery_pb2.DeliverRequest, delivery_pb2.DeliverResponse]) -> None:
+        try:
+            await stream.read()
+            called.set()
+            await asyncio.Event().wait()
+        finally:
+            over.set()
+
+    server = await network.serve("127.0.0.1:0", [Converses(DELIVER, listen)])
+    try:
+        async with another_process("call", server.address) as client, asyncio.timeout(LIMIT_S + NOTICED_WITHIN_S):
+            await called.wait()
+            client.send_signal(signal.SIGSTOP)
+            async with asyncio.timeout(NOTICED_WITHIN_S):
+                await over.wait()
+    finally:
+        await server.stop(0)
+
+
+async def test_a_server_that_hangs_while_a_phone_rings_is_found_out_within_seconds(network: GrpcNetwork) -> None:
+    """R5: a conductor hears nothing while it rings; only a ping tells a gateway that hangs from one that waits."""
+    async with another_process("serve") as server, asyncio.timeout(LIMIT_S + NOTICED_WITHIN_S):
+        assert server.stdout is not None
+        address = (await server.stdout.readline()).decode().strip()
+        stream = network.open(address, DELIVER)
+        await stream.write(delivery_pb2.DeliverRequest())
+        assert await server.stdout.readline() == b"called\n"
+        server.send_signal(signal.SIGSTOP)
+        async with asyncio.timeout(NOTICED_WITHIN_S):
+            with pytest.raises(Broken) as broken:
+                await stream.read()
+    assert broken.value.status is Status.UNAVAILABLE
+
+
+async def test_a_conversation_that_is_silent_for_long_lives_on(network: GrpcNetwork) -> None:
+    """Pings of both sides are no abuse: a phone may ring for half a minute."""
+    answered = asyncio.Event()
+
+    async def slow(stream: Stream[delivery_pb2.DeliverRequest, delivery_pb2.DeliverResponse]) -> None:
+        await stream.read()
+        await answered.wait()
+        await stream.write(delivery_pb2.DeliverResponse())
+
+    server = await network.serve("127.0.0.1:0", [Converses(DELIVER, slow)])
+    try:
+        stream = network.open(server.address, DELIVER)
+        await stream.write(delivery_pb2.DeliverRequest())
+        reading = asyncio.ensure_future(stream.read())
+        _, pending = await asyncio.wait({reading}, timeout=SILENT_S)
+        assert pending, f"ended after a silence: {reading}"
+        answered.set()
+        assert await reading is not None
+    finally:
+        await server.stop(0)
 
 
 async def test_closing_the_network_breaks_what_is_open(network: GrpcNetwork, server: Server) -> None:

@@ -21,8 +21,17 @@ import grpc
 from google.protobuf.message import Message
 
 from services.host.network import Broken, OpenedStream, Served, Server, Status
-from services.host.network.grpc_server import GrpcServer, bind
-from services.wire.methods import TRANSPORT_BYTES_MAX, Conversation, Question, Unreadable, parse
+from services.host.network.grpc_server import KEEPALIVE_ANSWER_MS, KEEPALIVE_MS, GrpcServer, bind
+from services.wire.methods import (
+    DELIVER,
+    DIVERT,
+    TRANSPORT_BYTES_MAX,
+    WATCH,
+    Conversation,
+    Question,
+    Unreadable,
+    parse,
+)
 
 In = TypeVar("In", bound=Message)
 Out = TypeVar("Out", bound=Message)
@@ -36,6 +45,14 @@ _CHANNEL_OPTIONS: Final = [
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.use_local_subchannel_pool", 1),
 ]
+_KEPT_ALIVE: Final = frozenset({DELIVER.path, DIVERT.path, WATCH.path})
+"""Conversations with services of our own, which may fall silent for as long as a phone rings: their connections are
+pinged, so that a neighbour that hangs is found. Others' servers might take our pings for abuse."""
+_KEEPALIVE_OPTIONS: Final = [
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.http2.ping_timeout_ms", KEEPALIVE_ANSWER_MS),  # the core does not look at its own keepalive_timeout_ms
+    ("grpc.http2.max_pings_without_data", 0),
+]
 _EOF: Final[object] = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs do not know it
 
 
@@ -43,7 +60,7 @@ class GrpcNetwork:
     """Channels by address, kept open; one event loop a process."""
 
     def __init__(self) -> None:
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._channels: dict[tuple[str, bool], grpc.aio.Channel] = {}
         self._stubs: dict[tuple[str, str], Any] = {}
         self._closed = False
 
@@ -85,9 +102,11 @@ class GrpcNetwork:
         stub = self._stubs.get((address, path))
         if stub is None:
             assert not self._closed, f"this network is closed, and {path} at {address} was wanted"
-            channel = self._channels.get(address)
+            kept_alive = path in _KEPT_ALIVE
+            channel = self._channels.get((address, kept_alive))
             if channel is None:
-                channel = self._channels[address] = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+                options = _CHANNEL_OPTIONS + (_KEEPALIVE_OPTIONS if kept_alive else [])
+                channel = self._channels[address, kept_alive] = grpc.aio.insecure_channel(address, options=options)
             stub = self._stubs[address, path] = getattr(channel, kind)(path)
         return stub
 

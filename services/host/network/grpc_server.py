@@ -22,10 +22,19 @@ In = TypeVar("In", bound=Message)
 Out = TypeVar("Out", bound=Message)
 Behaviour = Callable[[Any, Any], Awaitable[Any]]
 
+KEEPALIVE_MS: Final = 1_000
+KEEPALIVE_ANSWER_MS: Final = 2_000
+"""A connection whose other side answers no ping within this is broken: three seconds after it fell silent at most."""
 _SERVER_OPTIONS: Final = [
     ("grpc.max_receive_message_length", TRANSPORT_BYTES_MAX),
     ("grpc.max_send_message_length", TRANSPORT_BYTES_MAX),
     ("grpc.so_reuseport", 0),
+    # A caller, a PSAP or a conductor whose machine has vanished, or whose process hangs, sends no end of its streams.
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.http2.ping_timeout_ms", KEEPALIVE_ANSWER_MS),  # the core does not look at its own keepalive_timeout_ms
+    ("grpc.http2.max_pings_without_data", 0),
+    # Our own clients do the same to us.
+    ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
 ]
 _EOF: Final[object] = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs do not know it
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
