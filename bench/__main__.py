@@ -23,6 +23,7 @@ from services.host.lifeline import Lifeline, wrapped
 from services.journal import kafka_topics
 from services.launch.child import ChildFailed
 
+EXIT_MISSED = 3
 KEEPER_S = 15.0
 """Seconds in which the folder is removed."""
 
@@ -108,7 +109,8 @@ def _tell(measured_round: dict[str, Any]) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 when all was measured, 1 when something failed meanwhile, 130 after Ctrl-C."""
+    """0 when all was measured and nothing that is required is missed, 1 when something failed meanwhile, 3 when a
+    required ratio is missed, 130 after Ctrl-C."""
     options = parse(arguments)
     lifeline = Lifeline()
     try:
@@ -135,9 +137,13 @@ def main(arguments: Sequence[str]) -> int:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(rounds.dump(found) + "\n", encoding="utf-8")
     print(f"\nevery round: {options.output}")
-    if options.only is None:
-        print("RATIOS " + " ".join(f"{name}={spread.median:.2f}" for name, spread in ratios.items()))
-    return 0
+    if options.only is not None:
+        return 0
+    missed = [f"{name} {report.wanted(name)}" for name, met in found["required_met"].items() if not met]
+    if missed:
+        print(f"bench: missed: {', '.join(missed)}; was the machine quiet?", file=sys.stderr)
+    print("RATIOS " + " ".join(f"{name}={spread.median:.2f}" for name, spread in ratios.items()))
+    return EXIT_MISSED if missed else 0
 
 
 if __name__ == "__main__":

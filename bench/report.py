@@ -11,7 +11,7 @@ from bench.yardstick import KNOWN_CALLS_PER_SECOND
 
 RATIO_RATE = "100/s"
 REQUIRED = {"throughput": 0.6, "p50": 1.6, "p99": 2.0}
-"""At least, at most, at most (issue: calls travel end to end)."""
+"""At least, at most, at most (docs/benchmarks.md)."""
 NOISY_CORES = 0.3
 OVERLOADED_P50_MS = 250
 """Open loop: from here on calls queue faster than they are carried, and delays say how long it went on."""
@@ -122,6 +122,11 @@ def met(found: Mapping[str, Spread]) -> dict[str, bool]:
         name: (found[name].median >= bound if name == "throughput" else found[name].median <= bound)
         for name, bound in REQUIRED.items()
     }
+
+
+def wanted(name: str) -> str:
+    """What is required of a ratio, in words."""
+    return f"at {'least' if name == 'throughput' else 'most'} {REQUIRED[name]}"
 
 
 def records(rounds: Rounds) -> str:

@@ -52,6 +52,7 @@ def test_ratios_pair_each_round_with_its_own_floor(rounds: list[dict[str, Any]])
 def test_throughput_must_be_high_and_delays_must_be_low(rounds: list[dict[str, Any]]) -> None:
     """The bounds of the requirement, each on its own side."""
     assert report.met(report.ratios(rounds)) == {"throughput": False, "p50": True, "p99": True}
+    assert [report.wanted(name) for name in report.REQUIRED] == ["at least 0.6", "at most 1.6", "at most 2.0"]
 
 
 def test_the_table_shows_both_sides_with_their_spread(rounds: list[dict[str, Any]]) -> None:
