@@ -164,7 +164,7 @@ async def test_a_caller_without_patience_says_that_he_hangs_up(ingress: Callable
         said.append(message.WhichOneof("said"))
 
     async with ingress(ring_on) as address:
-        outcome, seen = await carry(tmp_path, [address], patience_s=0.3)
+        outcome, seen = await carry(tmp_path, [address], patience_s=2.0)  # long enough to hear it ring
     assert outcome is Outcome.HUNG_UP
     assert said == ["hangup"]
     assert events(seen) == ["offered", "ringing", "hung_up"]
