@@ -10,17 +10,20 @@ of it once; what comes of an attempt that is over says nothing new.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
 from typing import Final
 
 from services.domain.attempts import Attempts
+from services.domain.budgets import HOLD_S, Budgets
 from services.domain.events import FactKind, Failure
 from services.domain.exchange import (
+    Admitted,
     AttemptFailed,
     CallerConfirmed,
     CallerHungUp,
     Connect,
     Effect,
+    Enter,
     FindRoute,
     Input,
     PersonAnswered,
@@ -42,47 +45,29 @@ from services.domain.exchange import (
 )
 from services.domain.ladder import AskRoute, DialLines, Ladder, Pause, RingPsap, Rung
 from services.domain.policy import Divert
+from services.domain.promise import Promise
 from services.domain.transitions import FINAL, TABLE, State
 from services.domain.where import Where
 
 _ANSWERED: Final = frozenset({State.PROPOSED, State.CONNECTING})
-HOLD_S: Final = 2.0
-"""How long rings are held after the caller's stream broke, so that leg n+1 finds them (P7)."""
-SLACK_S: Final = 1.0
-"""Added to what the call waits for before its next fact is called overdue (J1). Covers the firewall's and the router's
-budgets, which the shell keeps."""
-
-
-@dataclass(frozen=True, slots=True)
-class Budgets:
-    """Seconds. Human times (`ring_s`) may be scaled in a demonstration; the others are the protocol's own."""
-
-    reach_s: float = 0.300
-    line_reach_s: float = 3.0
-    """Failover walks an owner's lines one by one, each within its own bound."""
-    ring_s: float = 15.0
-    confirm_s: float = 1.5
-    """The gateway's own second is the authority (P4); this is for a gateway that is gone."""
-    connect_s: float = 2.5
-    """Longer than a gateway or a hunt waits for the acknowledgement: theirs is the authority here too."""
-    pause_s: float = 2.0
 
 
 class Call:
     """One call and leg. `begin` and `on` return effects to carry out, in order; `deadline` says when to come back."""
 
     def __init__(self, call_id: str, leg: int, budgets: Budgets) -> None:
-        self.state = State.SCREENING
+        self.state = State.QUEUED
         self.call_id = call_id
         self.leg = leg
         self._budgets = budgets
         self._ladder = Ladder()
         self._attempts = Attempts(call_id, leg)
-        self._asked_at: float | None = None  # when the open question, to the firewall or the router, was asked
+        self._asked: State | None = State.QUEUED  # the open question, by the state of a call that waits for it alone
+        self._asked_due: float | None = None
         self._proposed = ""
         self._proposed_due: float | None = None
         self._resume_at: float | None = None  # the end of a pause, or of a hold
-        self._owed_at = 0.0  # until when another fact was promised
+        self._promise = Promise()
         self._effects: list[Effect] = []
 
     @property
@@ -91,14 +76,17 @@ class Call:
 
     def deadline(self) -> float | None:
         """When `TimePassed` is wanted next; None for never."""
-        dues = (self._attempts.deadline(), self._proposed_due, self._resume_at)
-        return min((due for due in dues if due is not None), default=None)
+        return None if self.over else min(self._next_at(), self._promise.renew_at)
+
+    def _next_at(self) -> float:
+        """When the call next does something by itself."""
+        dues = (self._attempts.deadline(), self._asked_due, self._proposed_due, self._resume_at)
+        return min((due for due in dues if due is not None), default=math.inf)
 
     def begin(self, now: float) -> list[Effect]:
-        """The first effects: the debt is written down, and screened meanwhile."""
-        self._asked_at = now
+        """The first effects: the debt is written down, and the call waits for its turn meanwhile."""
         self._do(Remember(FactKind.OFFERED))
-        self._do(Screen())
+        self._do(Enter())
         return self._step(now)
 
     def on(self, happened: Input, now: float) -> list[Effect]:
@@ -115,6 +103,9 @@ class Call:
 
     def _decide(self, happened: Input, now: float) -> None:
         match happened:
+            case Admitted():
+                self._ask(State.SCREENING, Screen(), now)
+                self._stand()
             case Screened():
                 self._screened(happened, now)
             case Routed():
@@ -139,18 +130,27 @@ class Call:
 
     # The way up.
 
+    def _ask(self, question: State, effect: Effect, now: float) -> None:
+        self._asked = question
+        self._asked_due = now + self._budgets.question_s
+        self._do(effect)
+
+    def _answer(self) -> None:
+        """The open question is one no more."""
+        self._asked = self._asked_due = None
+
     def _screened(self, happened: Screened, now: float) -> None:
         verdict = happened.verdict
-        self._asked_at = None
+        self._answer()
         self._do(Remember(FactKind.SCREENED, happened.reason, verdict=verdict))
         if isinstance(verdict, Divert):
             self._ladder = Ladder(verdict.desk, "policy")
         self._climb(now)
 
     def _routed(self, happened: Routed, now: float) -> None:
-        if self._asked_at is None:
+        if self._asked is not State.ROUTING:
             return
-        self._asked_at = None
+        self._answer()
         found = happened.destination
         where = None if found is None else Where(found.psap_id)
         self._do(Remember(FactKind.ROUTED, happened.reason, where=where))
@@ -161,15 +161,14 @@ class Call:
         """Takes the ladder's next step, unless somebody has answered or the last step is still under way."""
         if self.state in _ANSWERED:
             return
-        if self._asked_at is None and not self._attempts.step_under_way:
+        if self._asked is None and not self._attempts.step_under_way:
             step = self._ladder.climb()
             while isinstance(step, RingPsap | DialLines) and self._attempts.at(step):
                 self._ladder.failed(step, Failure.NO_ANSWER)  # it rings there still
                 step = self._ladder.climb()
             match step:
                 case AskRoute(excluded):
-                    self._asked_at = now
-                    self._do(FindRoute(excluded))
+                    self._ask(State.ROUTING, FindRoute(excluded), now)
                 case RingPsap() | DialLines():
                     self._attempt(step, now)
                 case Pause():
@@ -199,10 +198,8 @@ class Call:
             self.state = State.RINGING
         elif self._attempts:
             self.state = State.ATTEMPTING
-        elif self._asked_at is not None:
-            self.state = State.ROUTING
         else:
-            self.state = State.WAITING
+            self.state = self._asked or State.WAITING
 
     # What became of an attempt.
 
@@ -273,6 +270,7 @@ class Call:
         self.state = State.HELD
         self._resume_at = now + HOLD_S
         self._proposed_due = None
+        self._answer()
         self._attempts.stop_clocks()
         self._do(Remember(FactKind.CALLER_LOST, reason))
 
@@ -282,6 +280,11 @@ class Call:
                 self._end(State.LOST, "caller_lost")
                 self._do(Remember(FactKind.CALLBACK_DUE, "stream_lost"))
             return
+        if self._asked_due is not None and now >= self._asked_due:
+            if self._asked is State.SCREENING:
+                self._screened(Screened(None, "unscreened_no_word"), now)
+            else:
+                self._routed(Routed(None, "no_word"), now)
         if self._proposed_due is not None and now >= self._proposed_due:
             failure = Failure.EXPIRED if self.state is State.PROPOSED else Failure.UNREACHABLE
             self._do(Release(self._proposed, failure))
@@ -312,28 +315,16 @@ class Call:
         for name, _ in self._attempts:
             self._release(name, reason)
         self.state = state
-        self._proposed_due = self._resume_at = None
 
     def _do(self, effect: Effect) -> None:
         self._effects.append(effect)
 
     def _step(self, now: float) -> list[Effect]:
-        """This step's effects. Its facts promise the next one for when the call next does something (J1); where a step
-        lets the call wait for longer than was promised, a fact says so."""
+        """This step's effects, with what they promise the journal (J1)."""
         effects, self._effects = self._effects, []
         if self.over:
             return effects
-        next_at = self.deadline()
-        if next_at is None:
-            assert self._asked_at is not None, f"{self.state}, and nothing will ever happen"
-            next_at = self._asked_at
-        if not any(isinstance(effect, Remember) for effect in effects):
-            if next_at + SLACK_S / 2 <= self._owed_at:
-                return effects
-            effects.append(self._still())
-        due_in_ms = round((max(now, next_at) - now + SLACK_S) * 1000)
-        self._owed_at = now + due_in_ms / 1000
-        return [replace(each, due_in_ms=due_in_ms) if isinstance(each, Remember) else each for each in effects]
+        return self._promise.kept(effects, self._next_at(), self._still(), now)
 
     def _still(self) -> Remember:
         """The fact that things are as they were."""

@@ -17,6 +17,11 @@ from services.domain.where import Where
 
 
 @dataclass(frozen=True, slots=True)
+class Admitted:
+    """A place among the calls that are set up is this call's (L1)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Screened:
     """The firewall's verdict; None where it gave none within its budget: the call goes on unscreened."""
 
@@ -77,7 +82,8 @@ class TimePassed:
 
 
 Input = (
-    Screened
+    Admitted
+    | Screened
     | Routed
     | Rang
     | PersonAnswered
@@ -90,6 +96,11 @@ Input = (
 )
 
 # Effects: what the shell is to do.
+
+
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """Ask for a place among the calls that are set up. Always the last effect: it may be granted at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,4 +175,4 @@ class SayDiverting:
 
 
 Say = SayWaiting | SayRinging | SayConnecting | SayConnected | SayDiverting
-Effect = Screen | FindRoute | Ring | Connect | Release | Remember | Say
+Effect = Enter | Screen | FindRoute | Ring | Connect | Release | Remember | Say

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from services.domain.exchange import (
+    Admitted,
     AttemptFailed,
     CallerConfirmed,
     CallerHungUp,
@@ -28,6 +29,7 @@ from services.domain.exchange import (
 class State(StrEnum):
     """Where a call stands. The last three are final."""
 
+    QUEUED = "queued"
     SCREENING = "screening"
     ROUTING = "routing"
     ATTEMPTING = "attempting"
@@ -45,6 +47,8 @@ FINAL: Final = frozenset({State.CONNECTED, State.ABANDONED, State.LOST})
 
 _STAYS: Final[frozenset[State]] = frozenset()
 _LADDER: Final = frozenset({State.ROUTING, State.ATTEMPTING, State.WAITING})
+_SCREENED: Final = frozenset({State.ROUTING, State.ATTEMPTING})
+_ROUTED: Final = frozenset({State.ATTEMPTING, State.WAITING})
 _WITHDRAWN: Final = _LADDER | {State.RINGING}
 _CALLER_GOES: Final[Mapping[type[Input], frozenset[State]]] = {
     CallerHungUp: frozenset({State.ABANDONED}),
@@ -59,8 +63,9 @@ _ANSWERED: Final[Mapping[type[Input], frozenset[State]]] = {
     TimePassed: _WITHDRAWN,
 }
 TABLE: Final[Mapping[State, Mapping[type[Input], frozenset[State]]]] = {
-    State.SCREENING: {**_CALLER_GOES, Screened: frozenset({State.ROUTING, State.ATTEMPTING})},
-    State.ROUTING: {**_CALLER_GOES, Routed: frozenset({State.ATTEMPTING, State.WAITING})},
+    State.QUEUED: {**_CALLER_GOES, Admitted: frozenset({State.SCREENING}), TimePassed: _STAYS},
+    State.SCREENING: {**_CALLER_GOES, Screened: _SCREENED, TimePassed: frozenset({State.ROUTING})},
+    State.ROUTING: {**_CALLER_GOES, Routed: _ROUTED, TimePassed: _ROUTED},
     State.ATTEMPTING: {
         **_CALLER_GOES,
         Rang: frozenset({State.RINGING}),

@@ -15,25 +15,31 @@ from typing import Any, Final
 
 from throughline.v1 import call_pb2
 
-from services.domain.call import Budgets, Call
+from services.domain.budgets import Budgets
+from services.domain.call import Call
 from services.domain.events import Conductor as ConductorId
 from services.domain.events import Fact, FactKind
 from services.domain.exchange import (
+    Admitted,
+    AttemptFailed,
     CallerConfirmed,
     CallerHungUp,
     Connect,
     Effect,
+    Enter,
     FindRoute,
     Input,
     Release,
     Remember,
     Ring,
+    Routed,
     SayConnected,
     SayConnecting,
     SayDiverting,
     SayRinging,
     SayWaiting,
     Screen,
+    Screened,
     StreamBroke,
     TimePassed,
 )
@@ -43,7 +49,7 @@ from services.domain.policy import suspicion
 from services.domain.transitions import State
 from services.domain.where import Where
 from services.host.alarm import Alarm
-from services.host.network import Broken, Stream
+from services.host.network import Broken, Refuse, Status, Stream
 from services.ingress.admission import Admission
 from services.ingress.metrics import IngressMetrics
 from services.ingress.neighbours import Neighbours
@@ -55,6 +61,11 @@ from services.wire.holding import where_to_wire
 
 OUTBOX_WORDS_MAX: Final = 64
 """A caller's side that has not read this many words is gone."""
+UNREAD_S: Final = 5.0
+"""A word that cannot be sent for so long: the other side's window is full, and it has gone to another ingress long
+ago (P2)."""
+LAST_WORDS_S: Final = 1.0
+NOT_READ: Final = "the words of this stream are not read; offer the next leg"
 _SETTING_UP: Final = frozenset({State.SCREENING, State.ROUTING, State.ATTEMPTING})
 Down = call_pb2.PlaceCallResponse
 HEARTBEAT: Final = Down(heartbeat=call_pb2.Heartbeat())
@@ -81,6 +92,8 @@ class Desk:
     caller_hash: Callable[[str], str]
     start: Callable[[Coroutine[Any, Any, None]], object]
     """Runs a task, held until it ends."""
+    mistaken: Callable[[BaseException, str], None]
+    """Counts and logs a mistake of ours in a call, by its id."""
     over: Callable[[Conductor], None]
 
 
@@ -108,22 +121,30 @@ class Conductor:
         self._outbox: deque[Down] = deque()
         self._something_to_say = asyncio.Event()
         self._alarm = Alarm(self._time_passed)
+        self._speaking: asyncio.Task[Any] | None = None
+        self._writing = False
+        self._refusal: Refuse | None = None
 
     def begin(self) -> None:
         """Opens the debt and asks the first question."""
         self._do(self.machine.begin(self.began))
+        self._alarm.no_later_than(self.machine.deadline())
 
     def hear(self, happened: Input) -> None:
         """Something happened: decides and does, at once."""
         if self.machine.over:
             return
-        self._do(self.machine.on(happened, self._loop.time()))
-        if self.machine.state not in _SETTING_UP:
-            self._leave()
-        if self.machine.over:
-            self._close()
-        else:
-            self._alarm.no_later_than(self.machine.deadline())
+        if isinstance(happened, AttemptFailed):
+            self._rings.pop(happened.attempt, None)
+        try:
+            self._do(self.machine.on(happened, self._loop.time()))
+        finally:  # also after a mistake of ours: the call goes on by its deadlines
+            if self.machine.state not in _SETTING_UP:
+                self._leave()
+            if self.machine.over:
+                self._close()
+            else:
+                self._alarm.no_later_than(self.machine.deadline())
 
     def said(self, message: call_pb2.PlaceCallRequest) -> bool:
         """A word of the caller's side after the offer; False for one that has no place here."""
@@ -137,19 +158,43 @@ class Conductor:
         return True
 
     async def speak(self, stream: Stream[Any, Down]) -> None:
-        """Says what is to be said until the call is over; raises Broken when the stream is."""
+        """Says what is to be said until the call is over; raises what `cut` was given, and Broken where it is."""
+        self._speaking = asyncio.current_task()
         while True:
-            while self._outbox:
+            while self._outbox and self._refusal is None:
                 self.last_said = self._loop.time()
-                await stream.write(self._outbox.popleft())
+                await self._write(stream, self._outbox.popleft())
+            if self._refusal is not None:
+                raise self._refusal
             if self.machine.over:
                 return
             self._something_to_say.clear()
             await self._something_to_say.wait()
 
+    def cut(self, refusal: Refuse) -> None:
+        """Ends the caller's stream at once with this word, though nobody may be reading it."""
+        self._refusal = refusal
+        if self._writing and self._speaking is not None:
+            self._speaking.cancel()
+        self._something_to_say.set()
+
+    async def _write(self, stream: Stream[Any, Down], word: Down) -> None:
+        self._writing = True
+        try:
+            await stream.write(word)
+        except asyncio.CancelledError:
+            if self._refusal is None or self._speaking is None:
+                raise
+            self._speaking.uncancel()
+        finally:
+            self._writing = False
+
     def beat(self, silent_s: float) -> None:
         """Says that the call is still in hand, if nothing was said for `silent_s` seconds."""
-        if not self._outbox and self._loop.time() - self.last_said >= silent_s:
+        silence_s = self._loop.time() - self.last_said
+        if self._writing and silence_s >= UNREAD_S:
+            self._give_up_stream()
+        elif not self._outbox and silence_s >= silent_s:
             self._say(HEARTBEAT)
 
     # What the machine wants done.
@@ -159,6 +204,8 @@ class Conductor:
             match effect:
                 case Remember():
                     self._remember(effect)
+                case Enter():
+                    self._desk.start(self._enter())
                 case Screen():
                     self._desk.start(self._screen())
                 case FindRoute(excluded):
@@ -229,20 +276,32 @@ class Conductor:
             )
             self._say(Down(accepted=accepted))
 
-    async def _screen(self) -> None:
+    async def _enter(self) -> None:
         await self._desk.admission.enter()
         self._admitted = True
-        if self.machine.state not in _SETTING_UP:  # the caller has gone meanwhile
+        if self.machine.state is State.QUEUED:
+            self.hear(Admitted())
+        else:  # the caller has gone meanwhile
             self._leave()
-            return
-        screened = await self._desk.neighbours.screen(self._wire_offer)
+
+    async def _screen(self) -> None:
+        try:
+            screened = await self._desk.neighbours.screen(self._wire_offer)
+        except Exception as mistake:
+            self._desk.mistaken(mistake, self.offer.call_id)
+            screened = Screened(None, "mistake")
         if screened.verdict is not None:
             self.verdict_word = type(screened.verdict).__name__.lower()
             self._suspicion = suspicion(screened.verdict)
         self.hear(screened)
 
     async def _route(self, excluded: tuple[str, ...]) -> None:
-        self.hear(await self._desk.neighbours.route(self.offer, self._wire_offer.place, excluded))
+        try:
+            routed = await self._desk.neighbours.route(self.offer, self._wire_offer.place, excluded)
+        except Exception as mistake:
+            self._desk.mistaken(mistake, self.offer.call_id)
+            routed = Routed(None, "mistake")
+        self.hear(routed)
 
     def _leave(self) -> None:
         if self._admitted:
@@ -253,7 +312,7 @@ class Conductor:
         self.attempts += 1
         if isinstance(effect.rung, DialLines):
             self._leave()  # from here on it waits for others more than for us
-        ring = RingLine(effect, self._desk.neighbours, self.hear)
+        ring = RingLine(effect, self._desk.neighbours, self.hear, self._desk.start)
         self._rings[effect.attempt] = ring
         place = self._wire_offer.place if self._wire_offer.HasField("place") else None
         self._desk.start(ring.run(self.offer, place, self._suspicion, self._desk.budgets.ring_s))
@@ -262,7 +321,11 @@ class Conductor:
         self._outbox.append(message)
         self._something_to_say.set()
         if len(self._outbox) > OUTBOX_WORDS_MAX:
-            self._loop.call_soon(self.hear, StreamBroke("caller_does_not_read"))
+            self._loop.call_soon(self._give_up_stream)
+
+    def _give_up_stream(self) -> None:
+        self.hear(StreamBroke("caller_does_not_read"))
+        self.cut(Refuse(Status.RESOURCE_EXHAUSTED, NOT_READ))
 
     def _time_passed(self) -> None:
         deadline = self.machine.deadline()
@@ -275,7 +338,13 @@ class Conductor:
         self._alarm.clear()
         self._rings.clear()  # they hold this conductor: without it a call would wait for the collector
         self._something_to_say.set()
+        if self._writing:  # the last words get a moment, and no more
+            self._loop.call_later(LAST_WORDS_S, self._end_stream)
         self._desk.over(self)
+
+    def _end_stream(self) -> None:
+        if self._writing:
+            self.cut(Refuse(Status.RESOURCE_EXHAUSTED, NOT_READ))
 
 
 __all__ = ["HEARTBEAT", "Broken", "Conductor", "Desk", "Down"]

@@ -45,7 +45,7 @@ class IngressMetrics:
         self.refused = counter("offers_refused", "Streams refused before a call was accepted.", "why")
         self.silent_streams = counter("streams_without_offer", "Streams that ended before anything was offered (P6).")
         self.unwanted = counter("words_unwanted", "Words of a caller's side that could not be read or had no place.")
-        self.mistakes = counter("mistakes", "Tasks that ended by a mistake of our own; the log has each.")
+        self.mistakes = counter("mistakes", "Mistakes of our own, in a call or beside it; the log has each.")
         journal = counter("journal_events", "What became of facts on their way to Kafka.", "happening")
         self.journal = {each: journal.labels(each) for each in Happening}
         self.journal_queued = Gauge(

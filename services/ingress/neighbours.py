@@ -1,87 +1,41 @@
 """Whom an ingress asks, each within its budget, and what it does when nobody answers.
 
-Nothing here can fail a call: no verdict becomes "unscreened", no route our own atlas. A breaker for each address
-keeps a dead neighbour from costing every caller the whole budget.
+Nothing here can fail a call: no verdict becomes "unscreened", no route our own atlas.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any
 
-from google.protobuf.message import Message
 from throughline.v1 import call_pb2, place_pb2, routing_pb2, screening_pb2
 
-from services.domain.breaker import Breaker
 from services.domain.exchange import Routed, Screened
 from services.domain.ladder import GATEWAYS_TRIED_MAX, Destination
 from services.domain.offer import Offer
 from services.domain.routing import StatusView, choose
-from services.host.network import Broken, Network, Status
+from services.host.network import Broken, Network
 from services.ingress.metrics import IngressMetrics
+from services.ingress.replicas import Diallers, Replicas
 from services.ingress.settings import IngressSettings
 from services.places.region import Region
 from services.wire import verdicts
-from services.wire.methods import ROUTE, SCREEN, Question
+from services.wire.methods import ROUTE, SCREEN
 from services.wire.offers import TEXT_CHARS_MAX
-
-In = TypeVar("In", bound=Message)
-Out = TypeVar("Out", bound=Message)
-
-_FAILURES_MAX = 3
-_OPEN_S = 1.0
-
-
-class Replicas:
-    """Some addresses that can all answer the same; those that just failed are left alone for a second."""
-
-    def __init__(self, network: Network, addresses: Sequence[str]) -> None:
-        self._network = network
-        self._breakers = {address: Breaker(_FAILURES_MAX, _OPEN_S) for address in addresses}
-        self._order = list(addresses)
-        self._turn = 0
-
-    def in_turn(self, now: float) -> Iterator[str]:
-        """The addresses worth asking now, a different one first each time."""
-        self._turn += 1
-        for step in range(len(self._order)):
-            address = self._order[(self._turn + step) % len(self._order)]
-            if self._breakers[address].allows(now):
-                yield address
-
-    def well(self, address: str) -> None:
-        self._breakers[address].succeeded()
-
-    def unwell(self, address: str, now: float) -> None:
-        self._breakers[address].failed(now)
-
-    async def ask(self, question: Question[Out, In], said: Out, budget_s: float) -> In:
-        """The first answer within `budget_s` seconds; raises the last Broken. A silent replica costs its share only."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + budget_s
-        last = Broken(Status.UNAVAILABLE, "no replica is configured or well")
-        left = len(self._order)
-        for address in self.in_turn(loop.time()):
-            remaining_s = until - loop.time()
-            if remaining_s <= 0:
-                break
-            try:
-                answer = await self._network.ask(address, question, said, within_s=remaining_s / left)
-            except Broken as broken:
-                self.unwell(address, loop.time())
-                last, left = broken, max(1, left - 1)
-            else:
-                self.well(address)
-                return answer
-        raise last
 
 
 class Neighbours:
     """Screening and routing for the conductors of one ingress."""
 
-    def __init__(self, network: Network, settings: IngressSettings, region: Region, metrics: IngressMetrics) -> None:
-        self.failovers = Replicas(network, settings.failovers)
+    def __init__(
+        self,
+        network: Network,
+        settings: IngressSettings,
+        region: Region,
+        metrics: IngressMetrics,
+        start: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        self.diallers = Diallers(network, settings.failovers, start)
         self.network = network
         self._firewalls = Replicas(network, settings.firewalls)
         self._routers = Replicas(network, settings.routers)

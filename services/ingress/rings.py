@@ -6,7 +6,7 @@ Whatever breaks on the way is an AttemptFailed for the machine; nothing is tried
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from throughline.v1 import delivery_pb2, place_pb2
@@ -22,6 +22,9 @@ from services.wire.methods import DELIVER, DIVERT
 from services.wire.offers import TEXT_CHARS_MAX
 
 RELEASE_WITHIN_S: Final = 1.0
+FIRST_WORD_S: Final = 0.5
+"""A failover replica that has said nothing for so long may be dialling a line that does not ring, or may hang: it is
+asked whether it is there, and left within another half second if it is not."""
 RINGS_ON: Final = 2
 """A place may ring for this many times the ring time-out: at the first the next rung is rung too, and it rings on (R6).
 The conductor releases it; this is for a conductor that is gone."""
@@ -39,13 +42,20 @@ _FAILURE: Final = {
 class RingLine:
     """One attempt's stream. `hear` is told what happens, at most one AttemptFailed or PersonConnected last."""
 
-    def __init__(self, ring: Ring, neighbours: Neighbours, hear: Callable[[Input], None]) -> None:
+    def __init__(
+        self,
+        ring: Ring,
+        neighbours: Neighbours,
+        hear: Callable[[Input], None],
+        start: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
         self.attempt = ring.attempt
         self._ring = ring
         self._neighbours = neighbours
         self._hear = hear
+        self._start = start
         self._released = False
-        self._rang = False
+        self._heard = self._rang = False
         self._stream: OpenedStream[Any, Any] | None = None
         self._request: Any = (
             delivery_pb2.DeliverRequest if isinstance(ring.rung, RingPsap) else delivery_pb2.DivertRequest
@@ -73,19 +83,23 @@ class RingLine:
             except Broken as broken:
                 self._fail(Failure.UNREACHABLE, f"stream_{broken.status.lower()}")
             return
-        failovers = self._neighbours.failovers
-        loop = asyncio.get_running_loop()
-        for address in failovers.in_turn(loop.time()):
+        diallers = self._neighbours.diallers
+        for address in diallers.in_turn():
+            stream = self._neighbours.network.open(address, DIVERT)
+            silent = asyncio.get_running_loop().call_later(FIRST_WORD_S, self._wonder, address, stream)
             try:
-                await self._converse(self._neighbours.network.open(address, DIVERT), ring_offer)
+                await self._converse(stream, ring_offer)
             except Broken as broken:
-                failovers.unwell(address, loop.time())
-                if self._rang or self._released:
+                if self._released:
+                    return
+                diallers.doubt(address)
+                if self._rang:
                     self._fail(Failure.UNREACHABLE, f"stream_{broken.status.lower()}")
                     return
             else:
-                failovers.well(address)
                 return
+            finally:
+                silent.cancel()
         self._fail(Failure.UNREACHABLE, "no_failover_is_well")
 
     async def connect(self) -> None:
@@ -104,6 +118,14 @@ class RingLine:
         self._released = True
         if self._stream is not None:
             self._stream.cancel()
+
+    def _wonder(self, address: str, stream: OpenedStream[Any, Any]) -> None:
+        if not self._heard:
+            self._start(self._leave_unless_there(address, stream))
+
+    async def _leave_unless_there(self, address: str, stream: OpenedStream[Any, Any]) -> None:
+        if not await self._neighbours.diallers.answers(address) and not self._heard:
+            stream.cancel()  # the reading side goes on with the next replica
 
     async def _say(self, message: Any) -> None:
         if self._stream is None:
@@ -129,6 +151,7 @@ class RingLine:
 
     def _said(self, message: Any) -> bool:
         """Passes one word on; True where it is the last."""
+        self._heard = True
         match message.WhichOneof("said"):
             case "ringing":
                 self._rang = True

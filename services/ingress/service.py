@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from throughline.v1 import call_pb2
 
-from services.domain.call import Budgets
+from services.domain.budgets import Budgets
 from services.domain.events import Conductor as ConductorId
 from services.domain.exchange import StreamBroke
 from services.domain.offer import SOS_URN, Offer, can_be_rung_back
@@ -38,6 +38,8 @@ HEARTBEAT_EVERY_S: Final = 0.2
 """How often the one heartbeat task looks round; a call silent for SILENT_S is given a heartbeat, so each hears one
 at least every 500 ms (P1)."""
 SILENT_S: Final = 0.25
+BACKSTOP_S: Final = 0.35
+"""Beyond the longest budget of a question: only a mistake of ours leaves one unanswered for so long."""
 LEGS_REMEMBERED_MAX: Final = 20_000
 CALLER_STREAM = Stream[call_pb2.PlaceCallRequest, call_pb2.PlaceCallResponse]
 
@@ -58,7 +60,7 @@ class Ingress:
             on_event=self._journal_event,
         )
         self._calls: dict[str, Conductor] = {}
-        self._legs: OrderedDict[str, int] = OrderedDict()
+        self._legs: OrderedDict[str, tuple[int, str]] = OrderedDict()  # the newest leg of each call, and its caller
         self._offered = 0
         self._draining = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -79,16 +81,19 @@ class Ingress:
         self._desk = Desk(
             writer=f"{self._settings.name}/{incarnation}",
             conductor=ConductorId(self.address, incarnation),
-            neighbours=Neighbours(self._world.network, self._settings, region, self._metrics),
+            neighbours=Neighbours(self._world.network, self._settings, region, self._metrics, self._start),
             journal=self._journal,
             metrics=self._metrics,
             budgets=Budgets(
-                reach_s=self._settings.reach_budget_ms / 1000, ring_s=self._settings.ring_timeout_ms / 1000
+                question_s=max(self._settings.screen_budget_ms, self._settings.route_budget_ms) / 1000 + BACKSTOP_S,
+                reach_s=self._settings.reach_budget_ms / 1000,
+                ring_s=self._settings.ring_timeout_ms / 1000,
             ),
             admission=Admission(self._settings.setups_max, self._metrics.waiting),
             wall_ms=self._world.wall_ms,
             caller_hash=self._caller_hash,
             start=self._start,
+            mistaken=self._mistaken,
             over=self._over,
         )
         self._start(self._beat())
@@ -113,6 +118,8 @@ class Ingress:
         except TimeoutError:
             for conductor in list(self._calls.values()):
                 self._world.logger.warning("call.cut_by_drain", call_id=conductor.offer.call_id)
+                conductor.hear(StreamBroke("draining"))
+                conductor.cut(Refuse(Status.UNAVAILABLE, "draining"))
         if self._server is not None:
             await self._server.stop(0.2)
         for task in list(self._tasks):
@@ -139,7 +146,7 @@ class Ingress:
         if offer is None:
             return
         conductor = self._take(offer)
-        listening = asyncio.ensure_future(self._listen(stream, conductor))
+        listening = self._start(self._listen(stream, conductor))
         try:
             await conductor.speak(stream)
         except (Broken, asyncio.CancelledError) as gone:
@@ -183,10 +190,14 @@ class Ingress:
                 Status.PERMISSION_DENIED, "this installation is marked production: a load test sends test calls only"
             )
         odd = self._metrics.odd.labels
+        _, known_caller = self._legs.get(offer.call_id, (0, ""))
         if not offer.call_id:
             odd("no_call_id").inc()
-            minted = f"minted-{self._world.incarnation}-{self._offered}-{self._world.random.getrandbits(32):08x}"
-            offer = replace(offer, call_id=minted)
+            offer = self._named_anew(offer)
+        elif known_caller and offer.caller and offer.caller != known_caller:
+            odd("duplicate_call_id").inc()
+            self._world.logger.warning("offer.duplicate_call_id", call_id=offer.call_id, source=offer.source)
+            offer = self._named_anew(offer)
         if not can_be_rung_back(offer.caller):
             odd("cannot_be_rung_back").inc()
         if not (offer.test or offer.service_urn == SOS_URN or offer.service_urn.startswith(f"{SOS_URN}.")):
@@ -196,13 +207,19 @@ class Ingress:
             odd(trouble).inc()
         return offer
 
+    def _named_anew(self, offer: Offer) -> Offer:
+        """The offer under an id of our own: a call of its own, whatever else has its id."""
+        chance = self._world.random.getrandbits(32)
+        minted = f"minted-{self._world.incarnation}-{self._offered}-{chance:08x}"
+        return replace(offer, call_id=minted, confirmed_attempt="", confirmed_where=None)
+
     def _take(self, offer: Offer) -> Conductor:
         """A conductor for this leg; a leg that is or was here already is refused (P8), an older one is let go."""
-        known = self._legs.get(offer.call_id)
-        if known is not None and offer.leg <= known:
+        known, _ = self._legs.get(offer.call_id, (0, ""))
+        if offer.leg <= known:
             self._metrics.refused.labels("leg_twice").inc()
             raise Refuse(Status.ALREADY_EXISTS, f"leg {known} of this call was offered here; offer a higher leg")
-        self._legs[offer.call_id] = offer.leg
+        self._legs[offer.call_id] = (offer.leg, offer.caller)
         if len(self._legs) > LEGS_REMEMBERED_MAX:
             self._legs.popitem(last=False)
         older = self._calls.get(offer.call_id)
@@ -220,17 +237,21 @@ class Ingress:
 
     async def _listen(self, stream: CALLER_STREAM, conductor: Conductor) -> None:
         """Hears the caller's side to the end of its stream; an end without a word is a broken stream (P6)."""
-        while True:
-            try:
-                said = await stream.read()
-            except Unreadable:
-                self._metrics.unwanted.inc()
-                continue
-            if said is None:
-                conductor.hear(StreamBroke("stream_ended"))
-                return
-            if not conductor.said(said):
-                self._metrics.unwanted.inc()
+        why = "mistake"
+        try:
+            while True:
+                try:
+                    said = await stream.read()
+                except Unreadable:
+                    self._metrics.unwanted.inc()
+                    continue
+                if said is None:
+                    why = "stream_ended"
+                    return
+                if not conductor.said(said):
+                    self._metrics.unwanted.inc()
+        finally:  # a mistake of ours ends the leg as a broken stream too: the caller's side offers the next one
+            conductor.hear(StreamBroke(why))
 
     def _over(self, conductor: Conductor) -> None:
         """The canonical line of a call."""
@@ -283,8 +304,11 @@ class Ingress:
         """A mistake of ours in a task must be heard of; the call itself goes on by its deadlines."""
         self._tasks.discard(task)
         if not task.cancelled() and (mistake := task.exception()) is not None:
-            self._metrics.mistakes.inc()
-            self._world.logger.error("task.failed", exc_info=mistake)
+            self._mistaken(mistake)
+
+    def _mistaken(self, mistake: BaseException, call_id: str = "") -> None:
+        self._metrics.mistakes.inc()
+        self._world.logger.error("task.failed", call_id=call_id, exc_info=mistake)
 
     def _journal_event(self, event: JournalEvent) -> None:
         self._metrics.journal[event.happening].inc()

@@ -10,13 +10,16 @@ import math
 from typing import Final
 
 from services.domain.attempts import RINGS_MAX
-from services.domain.call import HOLD_S, Budgets, Call
+from services.domain.budgets import Budgets
+from services.domain.call import Call
 from services.domain.events import FactKind, Failure
 from services.domain.exchange import (
+    Admitted,
     AttemptFailed,
     CallerConfirmed,
     Connect,
     Effect,
+    Enter,
     FindRoute,
     Input,
     PersonAnswered,
@@ -41,8 +44,8 @@ from services.domain.policy import Divert, Flag, Pass, Verdict
 from services.domain.transitions import FINAL, TABLE, State
 from services.domain.where import Where
 
-QUESTION_S: Final = 0.15
-"""The budget of a question to the firewall or the router."""
+OPEN_CALL_WRITES_WITHIN_S: Final = 300.0
+"""Who reads the journal from fifteen minutes back finds every open call (architecture.md, Topics)."""
 OUTCOMES: Final = {
     FactKind.ANSWERED: State.CONNECTED,
     FactKind.DIVERTED: State.CONNECTED,
@@ -85,11 +88,12 @@ def where_of(rung: Rung) -> Where:
 class Shell:
     """One call, played. `hear` hands an input over at `now`; everything that came out is kept."""
 
-    def __init__(self, budgets: Budgets | None = None) -> None:
+    def __init__(self, budgets: Budgets | None = None, *, admitted: bool = True) -> None:
         self.budgets = budgets or Budgets()
         self.call = Call("c1", 1, self.budgets)
         self.now = 100.0
         self.asked_at: float | None = None
+        self.queued = False
         self.rungs: dict[str, Rung] = {}
         self.ends: dict[str, str] = {}
         self.rang_at: dict[str, float] = {}
@@ -105,6 +109,8 @@ class Shell:
         self._proposal = ""
         self._round_began = -math.inf
         self._play(None, self.call.begin(self.now))
+        if admitted:
+            self.hear(Admitted())
 
     # What a story needs.
 
@@ -228,7 +234,11 @@ class Shell:
     def _note(self, before: State, happened: Input) -> None:
         """What the world did, before looking at what the machine made of it."""
         match happened:
+            case Admitted():
+                self.queued = False
             case Screened() | Routed():
+                self.asked_at = None
+            case TimePassed() if self.asked_at is not None and self.now >= self.asked_at + self.budgets.question_s:
                 self.asked_at = None
             case Rang(name) if name in self.open:
                 self.rang_at.setdefault(name, self.now)
@@ -241,15 +251,18 @@ class Shell:
 
     def _play(self, happened: Input | None, effects: list[Effect]) -> None:
         for effect in effects:
-            self._carry_out(happened, effect)
+            self._carry_out(happened, effect, effects)
         self._check_rings()
         self._check_goes_on(happened)
         self._check_outcome()
 
-    def _carry_out(self, happened: Input | None, effect: Effect) -> None:
+    def _carry_out(self, happened: Input | None, effect: Effect, effects: list[Effect]) -> None:
         match effect:
+            case Enter():
+                assert effect is effects[-1], "a place may be granted at once: nothing may stand behind the wish"
+                self.queued = True
             case Screen():
-                assert happened is None
+                assert happened == Admitted(), "screened before its turn (L1)"
                 self.asked_at = self.now
             case FindRoute(excluded):
                 assert self.asked_at is None, "the router was asked twice at a time"
@@ -321,16 +334,13 @@ class Shell:
             assert deadline is None
             assert not self.open, f"{self.open} are left behind"
             return
-        assert deadline is not None or self.asked_at is not None, f"{self.state}, and nothing will ever happen"
+        assert deadline is not None, f"{self.state}, and nothing will ever happen"
         if self.state is State.WAITING:
             assert not self.open and self.asked_at is None
         if isinstance(happened, TimePassed):
-            assert deadline is None or deadline > self.now, "the deadline stays in the past: the shell would spin"
-        if deadline is not None:
-            longest_s = max(self.budgets.ring_s, self.budgets.line_reach_s, self.budgets.pause_s, HOLD_S)
-            assert deadline <= self.now + longest_s
-        next_at = deadline if deadline is not None else (self.asked_at or 0.0) + QUESTION_S
-        assert next_at <= self.owed_at, f"{self.state}: a fact was owed at {self.owed_at}, the next comes at {next_at}"
+            assert deadline > self.now, "the deadline stays in the past: the shell would spin"
+        assert deadline <= self.owed_at, f"{self.state}: owed at {self.owed_at}, comes at {deadline}"
+        assert self.owed_at <= self.now + OPEN_CALL_WRITES_WITHIN_S, "an open call writes a fact each five minutes"
 
     def _check_outcome(self) -> None:
         """Exactly one outcome, at the end, and the state's own."""
@@ -343,7 +353,9 @@ def exhaust(shell: Shell, failure: Failure) -> int:
     for taken in range(40):
         if shell.state is State.WAITING:
             return taken
-        if shell.state is State.SCREENING:
+        if shell.state is State.QUEUED:
+            shell.hear(Admitted())
+        elif shell.state is State.SCREENING:
             shell.screened()
         elif shell.open:
             shell.failed(failure, shell.open[-1])
@@ -358,6 +370,8 @@ def cooperate(shell: Shell) -> int:
         match shell.state:
             case State.CONNECTED:
                 return taken
+            case State.QUEUED:
+                shell.hear(Admitted())
             case State.SCREENING:
                 shell.screened()
             case State.WAITING:

@@ -7,11 +7,14 @@ from typing import Final
 
 import pytest
 
-from services.domain.call import HOLD_S, Budgets, Call
+from services.domain.budgets import HOLD_S, Budgets
+from services.domain.call import Call
 from services.domain.events import FactKind, Failure
 from services.domain.exchange import (
+    Admitted,
     CallerHungUp,
     Connect,
+    Enter,
     FindRoute,
     Rang,
     Release,
@@ -75,6 +78,7 @@ def routing() -> Shell:
 
 
 ON_THE_LINE: Final[dict[State, Callable[[], Shell]]] = {
+    State.QUEUED: lambda: Shell(admitted=False),
     State.SCREENING: Shell,
     State.ROUTING: routing,
     State.ATTEMPTING: offered_to,
@@ -105,9 +109,11 @@ def test_on_a_calm_day_a_call_is_answered_by_its_psap() -> None:
 
 def test_the_debt_is_written_down_before_anything_is_asked() -> None:
     """The first fact's append overlaps with screening (architecture.md)."""
-    offered, screen = Call("c1", 1, Budgets()).begin(0.0)
+    call = Call("c1", 1, Budgets())
+    offered, enter = call.begin(0.0)
     assert isinstance(offered, Remember)
-    assert (offered.kind, screen) == (FactKind.OFFERED, Screen())
+    assert (offered.kind, enter) == (FactKind.OFFERED, Enter())
+    assert call.on(Admitted(), 0.0)[-1] == Screen()
 
 
 def test_a_call_that_nobody_screened_goes_on() -> None:
@@ -467,7 +473,7 @@ def test_a_fact_promises_the_next_one_for_when_the_call_next_does_something() ->
 def test_an_answer_that_comes_before_any_ringing_is_promised_its_time() -> None:
     """Offered 1.3 s, an answer may take 1.5 s to be confirmed: a fact says so (J1)."""
     shell = offered_to()
-    fact = shell.picked_up()[-1]
+    fact = shell.picked_up()[0]
     assert isinstance(fact, Remember)
     assert (fact.kind, fact.attempt, fact.due_in_ms) == (FactKind.RINGING, "c1/1/1", 2_500)
     shell = ringing_at()

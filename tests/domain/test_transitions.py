@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from functools import cache
 from pathlib import Path
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 import pytest
 
 from services.domain.diagram import BEGIN, END, mermaid
 from services.domain.events import Failure
 from services.domain.exchange import (
+    Admitted,
     AttemptFailed,
     CallerConfirmed,
     CallerHungUp,
@@ -30,6 +31,19 @@ from tests.domain.playing import DESTINATIONS, VERDICTS, Shell
 PAPER: Final = Path(__file__).parents[2] / "docs" / "follow-a-call.md"
 WALKS: Final = 3_000
 STEPS_MAX: Final = 40
+LIKELY: Final[dict[Any, float]] = {
+    Admitted: 1,
+    Screened: 1,
+    Routed: 2,
+    Rang: 3,
+    PersonAnswered: 2,
+    CallerConfirmed: 3,
+    PersonConnected: 1,
+    AttemptFailed: 3,
+    TimePassed: 3,
+    None: 0.4,
+}
+"""How likely each input is in a walk; None: the caller goes."""
 ROWS: Final = {(state, happened) for state, row in TABLE.items() for happened in row}
 EDGES: Final = {(state, happened, onward) for state, happened in ROWS for onward in TABLE[state][happened]}
 
@@ -37,10 +51,9 @@ EDGES: Final = {(state, happened, onward) for state, happened in ROWS for onward
 def any_input(shell: Shell, source: random.Random) -> Input:
     """What might come next; mostly for an attempt that is under way, and seldom the end of the call."""
     attempt = source.choice([*shell.open * 4, *shell.rungs, "c1/1/99"])
-    kind = source.choices(
-        (Screened, Routed, Rang, PersonAnswered, CallerConfirmed, PersonConnected, AttemptFailed, TimePassed, None),
-        (1, 2, 3, 2, 3, 1, 3, 3, 0.4),
-    )[0]
+    kind = source.choices(list(LIKELY), list(LIKELY.values()))[0]
+    if kind is Admitted:
+        return Admitted()
     if kind is Screened:
         return Screened(source.choice(VERDICTS), "policy")
     if kind is Routed:
@@ -64,8 +77,9 @@ def walked() -> tuple[set[tuple[State, type[Input], State]], set[tuple[State, ty
     steps: set[tuple[State, type[Input], State]] = set()
     rows: set[tuple[State, type[Input]]] = set()
     for walk in range(WALKS):
-        shell = Shell()
-        shell.ring_unanswered(walk % 4)
+        shell = Shell(admitted=bool(walk % 5))
+        if not shell.queued:
+            shell.ring_unanswered(walk % 4)
         for _ in range(STEPS_MAX):
             if shell.call.over:
                 break

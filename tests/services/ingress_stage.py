@@ -93,8 +93,8 @@ async def line_answers(stream: RingStream, offer: delivery_pb2.RingOffer) -> Non
 class Stage:
     """One ingress and its neighbours. Replace a part's script before or during a call."""
 
-    def __init__(self, **settings: Any) -> None:
-        self.network = MemoryNetwork(latency_s=0.001)
+    def __init__(self, network: MemoryNetwork | None = None, **settings: Any) -> None:
+        self.network = network or MemoryNetwork(latency_s=0.001)
         self.broker = MemoryBroker(virtual_wall_ms)
         self.log = MemoryLog(self.broker)
         self.registry = CollectorRegistry()
@@ -104,9 +104,8 @@ class Stage:
             region_dir=REGION,
             firewalls=("firewall:1",),
             routers=("router:1",),
-            failovers=("failover:1",),
             gateways=("gateway:1", "gateway:2"),
-            **settings,
+            **{"failovers": ("failover:1",), **settings},
         )
         self.world = World(
             name="ingress-1",
