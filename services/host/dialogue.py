@@ -25,8 +25,9 @@ WORDS_WAITING_MAX: Final = 1024
 class Dialogue(Generic[In, Out]):
     """One served stream. `say` and `end` may be called before `lead`, and from anywhere in the loop's thread."""
 
-    def __init__(self, stream: Stream[In, Out]) -> None:
+    def __init__(self, stream: Stream[In, Out], waiting_max: int = WORDS_WAITING_MAX) -> None:
         self._stream = stream
+        self._waiting_max = waiting_max
         self._words: deque[Out] = deque()
         self._over = False
         self._refusal: Refuse | None = None
@@ -42,7 +43,7 @@ class Dialogue(Generic[In, Out]):
         """Queues a word. False when the other side has not read so many that this one has no room."""
         if self._over:
             return True
-        if len(self._words) >= WORDS_WAITING_MAX:
+        if len(self._words) >= self._waiting_max:
             return False
         self._words.append(word)
         self._wake()

@@ -31,6 +31,9 @@ class IngressMetrics:
             "Accepted calls that wait for their turn to be set up (L1).",
             registry=registry,
         )
+        self.watching = Gauge(
+            "throughline_ingress_watchers", "Failover replicas that hold a stream to this process.", registry=registry
+        )
         accepted = counter("calls_accepted", "Calls accepted, by how well their first fact was kept.", "durability")
         self.accepted = {each: accepted.labels(each) for each in Durability}
         ended = counter("calls_ended", "Calls whose leg ended here, by the state it ended in.", "state")

@@ -28,10 +28,11 @@ from services.ingress.conductor import Conductor, Desk
 from services.ingress.metrics import IngressMetrics
 from services.ingress.neighbours import Neighbours
 from services.ingress.settings import IngressSettings
+from services.ingress.watchers import Watchers
 from services.journal import Topic
 from services.journal.journal import Journal, JournalEvent
 from services.wire import facts, offers
-from services.wire.methods import INGRESS_STATUS, PLACE_CALL, Unreadable
+from services.wire.methods import INGRESS_STATUS, PLACE_CALL, WATCH, Unreadable
 from services.wire.salvage import salvage
 
 HEARTBEAT_EVERY_S: Final = 0.2
@@ -59,6 +60,7 @@ class Ingress:
             queue_facts_max=settings.queue_facts_max,
             on_event=self._journal_event,
         )
+        self._watchers = Watchers(world.incarnation, self._metrics.watching)
         self._calls: dict[str, Conductor] = {}
         self._legs: OrderedDict[str, tuple[int, str]] = OrderedDict()  # the newest leg of each call, and its caller
         self._offered = 0
@@ -74,13 +76,18 @@ class Ingress:
         region = await load_region(self._world.files, self._settings)
         await self._journal.start()
         self._server = await self._world.network.serve(
-            self._settings.listen, [Converses(PLACE_CALL, self._place_call), Answers(INGRESS_STATUS, self._status)]
+            self._settings.listen,
+            [
+                Converses(PLACE_CALL, self._place_call),
+                Answers(INGRESS_STATUS, self._status),
+                Converses(WATCH, self._watchers.watch),
+            ],
         )
         self.address = self._server.address
         incarnation = self._world.incarnation
         self._desk = Desk(
             writer=f"{self._settings.name}/{incarnation}",
-            conductor=ConductorId(self.address, incarnation),
+            conductor=ConductorId(self._settings.advertise or self.address, incarnation),
             neighbours=Neighbours(self._world.network, self._settings, region, self._metrics, self._start),
             journal=self._journal,
             metrics=self._metrics,
@@ -96,6 +103,7 @@ class Ingress:
             mistaken=self._mistaken,
             over=self._over,
         )
+        self._start(self._watchers.beat())
         self._start(self._beat())
 
     def troubles(self) -> Sequence[str]:
@@ -120,6 +128,7 @@ class Ingress:
                 self._world.logger.warning("call.cut_by_drain", call_id=conductor.offer.call_id)
                 conductor.hear(StreamBroke("draining"))
                 conductor.cut(Refuse(Status.UNAVAILABLE, "draining"))
+        self._watchers.end(Refuse(Status.UNAVAILABLE, "draining"))
         if self._server is not None:
             await self._server.stop(0.2)
         for task in list(self._tasks):

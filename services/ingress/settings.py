@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from services.host.settings import Addresses, ServiceSettings
+from services.host.settings import Address, Addresses, ServiceSettings
 
 
 class IngressSettings(ServiceSettings):
@@ -14,6 +14,9 @@ class IngressSettings(ServiceSettings):
 
     service: ClassVar[str] = "ingress"
 
+    advertise: Address | None = Field(
+        None, description="Where failover replicas reach this ingress, host:port, as its facts say. None: as bound."
+    )
     firewalls: Addresses = Field((), description="Firewalls to ask, host:port separated by commas. None: unscreened.")
     routers: Addresses = Field((), description="Routers to ask, host:port separated by commas. None: own atlas.")
     failovers: Addresses = Field((), description="Failover replicas that dial lines, host:port separated by commas.")
