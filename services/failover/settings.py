@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
@@ -17,4 +18,13 @@ class FailoverSettings(ServiceSettings):
     trunks: Addresses = Field(
         (),
         description="Trunks to dial through, host:port separated by commas, the preferred first. None: no line rings.",
+    )
+    spool_dir: Path = Field(
+        Path("spool"),
+        description="Folder of facts that Kafka has not acknowledged; a replica's own are in a folder of its name.",
+    )
+    spool_bytes_max: int = Field(
+        256 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="Bytes that the spool may hold; beyond it facts wait in memory alone, counted.",
     )

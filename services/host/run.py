@@ -21,6 +21,7 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from services.host.clock import mint_incarnation, wall_ms
+from services.host.disk import SyncedDisk
 from services.host.exposition import Exposition
 from services.host.files import DiskFiles, FileTrouble
 from services.host.logs import LISTENING, bridge_libraries, make_logger
@@ -31,6 +32,7 @@ from services.host.settings import Bad, ServiceSettings, load, unknown
 from services.host.stop import Stop
 from services.host.world import World
 from services.journal import Log
+from services.journal.disk import DiskTrouble
 from services.places.refusal import RegionRefused
 
 EXIT_SETTINGS: Final = 64
@@ -105,6 +107,7 @@ async def _live(
         wall_ms=wall_ms,
         random=chance,
         files=DiskFiles(),
+        disk=SyncedDisk(),
         registry=registry,
         logger=logger,
     )
@@ -126,7 +129,7 @@ async def _live(
         in_time = await _stop(service, network, asked.grace_s) if started else True
     except PortTaken as taken:
         return _refuse(settings, str(taken), EXIT_PORT)
-    except (FileTrouble, RegionRefused) as trouble:
+    except (FileTrouble, RegionRefused, DiskTrouble) as trouble:
         return _refuse(settings, str(trouble), EXIT_FILE)
     except Exception as mistake:
         logger.error("service.failed", exc_info=mistake)

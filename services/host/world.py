@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from services.host.files import Files
 from services.host.network import Network
 from services.journal import Log
+from services.journal.disk import Disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,5 +35,7 @@ class World:
     """Wall clock in milliseconds since 1970; for records, never for timers."""
     random: random.Random
     files: Files
+    disk: Disk
+    """What must survive a crash; see `services/journal/disk.py`."""
     registry: CollectorRegistry
     logger: structlog.stdlib.BoundLogger

@@ -31,6 +31,7 @@ from services.ingress.settings import IngressSettings
 from services.ingress.watchers import Watchers
 from services.journal import Topic
 from services.journal.journal import Journal, JournalEvent
+from services.journal.spool import Spool
 from services.wire import facts, offers
 from services.wire.methods import INGRESS_STATUS, PLACE_CALL, WATCH, Unreadable
 from services.wire.salvage import salvage
@@ -59,6 +60,8 @@ class Ingress:
             budget_s=settings.append_budget_ms / 1000,
             queue_facts_max=settings.queue_facts_max,
             on_event=self._journal_event,
+            spool=Spool(world.disk, settings.spool_dir / settings.name, bytes_max=settings.spool_bytes_max),
+            wall_ms=world.wall_ms,
         )
         self._watchers = Watchers(world.incarnation, self._metrics.watching)
         self._calls: dict[str, Conductor] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
@@ -49,6 +50,15 @@ class IngressSettings(ServiceSettings):
     )
     queue_facts_max: int = Field(
         10_000, ge=1, description="Facts that wait in memory while Kafka is away; beyond it they are lost, counted."
+    )
+    spool_dir: Path = Field(
+        Path("spool"),
+        description="Folder of facts that Kafka has not acknowledged; a replica's own are in a folder of its name.",
+    )
+    spool_bytes_max: int = Field(
+        256 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="Bytes that the spool may hold; beyond it facts wait in memory alone, counted.",
     )
     caller_hash_key: str = Field(
         "throughline",

@@ -119,13 +119,19 @@ class Log(Protocol):
         """Connect, in the background where no broker answers yet. Does not raise because of that."""
         ...
 
-    def append(self, topic: Topic, key: str, value: bytes) -> asyncio.Future[None]:
+    def append(self, topic: Topic, key: str, value: bytes, *, partition: int | None = None) -> asyncio.Future[None]:
         """Append a record and return the future of its acknowledgement (by all in-sync replicas).
+
+        `partition`: where it goes; by default its key says that.
 
         The future may end with `Unavailable`, `Rejected` or `Unknown`, and it always ends: the backend has a deadline
         of its own. Appends of one key land in the order of the calls. Not a coroutine: seven appends a call should
         not be seven tasks. Cancelling the future does not cancel the append.
         """
+        ...
+
+    def leader_of(self, topic: Topic, key: str) -> str:
+        """The name of the broker that must acknowledge a record of this key now; "" when nobody knows."""
         ...
 
     def follow(

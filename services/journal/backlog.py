@@ -1,18 +1,21 @@
 """The bounded queue in memory for records that the log has not acknowledged (protocol.md J6).
 
-It keeps the order of each key, knows which keys it holds, and says what to append again next. On a compacted topic
-only the newest record of a key matters, so a newer one takes the older one's place: a status row each two seconds
-cannot fill the queue.
+It keeps the order of each key, knows which keys it holds, and says what to append again next, one lane for each leader
+of the log, so that a hung leader holds up nobody else's records. On a compacted topic only the newest record of a key
+matters, so a newer one takes the older one's place: a status row each two seconds cannot fill the queue.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 from services.journal import Durability, Topic
+from services.journal.spool import Ticket
 from services.journal.topics import TOPICS
+
+Key = tuple[Topic, str]
 
 
 class Append:
@@ -20,19 +23,38 @@ class Append:
 
     begun: loop time. acked: the log's answer to the latest attempt, None before the first.
     within_budget: it is neither acknowledged nor queued nor lost, and its budget runs.
-    caller: whoever waits for the durability, if anybody.
+    caller: whoever waits for the durability, if anybody. keep: it opens or settles a call, and a copy is wanted (J4).
+    spooled, kept: the two copies beside the log, while it is queued.
     """
 
-    __slots__ = ("acked", "begun", "caller", "key", "topic", "value", "within_budget")
+    __slots__ = ("acked", "begun", "caller", "keep", "kept", "key", "spooled", "topic", "value", "within_budget")
 
-    def __init__(self, topic: Topic, key: str, value: bytes, begun: float) -> None:
+    def __init__(self, topic: Topic, key: str, value: bytes, begun: float, keep: bool = False) -> None:
         self.topic = topic
         self.key = key
         self.value = value
         self.begun = begun
+        self.keep = keep
         self.acked: asyncio.Future[None] | None = None
         self.caller: asyncio.Future[Durability] | None = None
+        self.spooled: asyncio.Future[Ticket] | None = None
+        self.kept: asyncio.Task[bool] | None = None
         self.within_budget = False
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody still waits for the durability."""
+        return self.caller is not None and not self.caller.done()
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether the spool has it."""
+        return self.spooled is not None and _went_well(self.spooled)
+
+    @property
+    def at_keeper(self) -> bool:
+        """Whether a failover replica has it."""
+        return self.kept is not None and _went_well(self.kept) and self.kept.result()
 
     def answer(self, durability: Durability) -> None:
         """Tell whoever waits."""
@@ -41,61 +63,99 @@ class Append:
 
 
 class Backlog:
-    """Records in the order in which they were put, at most `facts_max`, and at most `bytes_max` in their values."""
+    """Records in the order in which they were put, by lane; room for `facts_max`, and for `bytes_max` in their values.
+
+    In memory a queued record costs about 1.3 KB beside its value, the key's and the lane's entries included.
+    """
 
     def __init__(self, facts_max: int, bytes_max: int) -> None:
         self._facts_max = facts_max
         self._bytes_max = bytes_max
         self._bytes = 0
-        self._appends: dict[Append, None] = {}
-        self._keys: Counter[tuple[Topic, str]] = Counter()
+        self._count = 0
+        self._keys: dict[Key, dict[Append, None]] = {}
+        self._lane_of: dict[Key, str] = {}
+        self._lanes: dict[str, dict[Key, None]] = {}
 
     def __len__(self) -> int:
-        return len(self._appends)
+        return self._count
 
     def __iter__(self) -> Iterator[Append]:
-        return iter(self._appends)
+        for appends in self._keys.values():
+            yield from appends
 
     def __contains__(self, append: Append) -> bool:
-        return append in self._appends
+        return append in self._keys.get((append.topic, append.key), ())
+
+    @property
+    def lanes(self) -> list[str]:
+        """The leaders for whom something waits."""
+        return list(self._lanes)
 
     def holds_key(self, topic: Topic, key: str) -> bool:
         """Whether an earlier record of the key waits here."""
         return (topic, key) in self._keys
 
+    def lane_of(self, topic: Topic, key: str) -> str:
+        """In which lane a key waits that is held."""
+        return self._lane_of[topic, key]
+
     def older_version(self, append: Append) -> Append | None:
         """The record that this one makes worthless, if there is one."""
-        if not TOPICS[append.topic].compacted or not self.holds_key(append.topic, append.key):
+        if not TOPICS[append.topic].compacted:
             return None
-        return next(a for a in self._appends if a.topic == append.topic and a.key == append.key)
+        return next(iter(self._keys.get((append.topic, append.key), ())), None)
 
-    def put(self, append: Append) -> bool:
-        """Put a record behind the others. False when there is no room."""
-        if len(self._appends) >= self._facts_max or self._bytes + len(append.value) > self._bytes_max:
-            return False
-        self._appends[append] = None
+    def has_room(self, append: Append) -> bool:
+        """Whether it may be put."""
+        return self._count < self._facts_max and self._bytes + len(append.value) <= self._bytes_max
+
+    def put(self, append: Append, lane: str) -> None:
+        """Put a record behind the others; a key that is held already keeps its lane."""
+        key = (append.topic, append.key)
+        if key not in self._keys:
+            self._keys[key] = {}
+            self._enter(key, lane)
+        self._keys[key][append] = None
+        self._count += 1
         self._bytes += len(append.value)
-        self._keys[append.topic, append.key] += 1
-        return True
 
     def remove(self, append: Append) -> None:
         """Take a record out."""
-        del self._appends[append]
-        self._bytes -= len(append.value)
         key = (append.topic, append.key)
-        self._keys[key] -= 1
+        del self._keys[key][append]
+        self._count -= 1
+        self._bytes -= len(append.value)
         if not self._keys[key]:
             del self._keys[key]
+            self._leave(key)
 
-    def next_window(self, window_max: int) -> list[Append]:
-        """The oldest record of each of at most `window_max` keys.
+    def next_window(self, lane: str, window_max: int, leader_of: Callable[[Topic, str], str]) -> list[Append]:
+        """The oldest record of each of at most `window_max` keys of a lane; keys that another leads by now move.
 
         A key's later records wait until its earlier ones have landed: appending a window at once keeps every key's
         order, even when a part of it fails.
         """
-        window: dict[tuple[Topic, str], Append] = {}
-        for append in self._appends:
-            window.setdefault((append.topic, append.key), append)
-            if len(window) == window_max:
-                break
-        return list(window.values())
+        window: list[Append] = []
+        for key in list(islice(self._lanes.get(lane, {}), window_max)):
+            leader = leader_of(*key)
+            if leader == lane:
+                window.append(next(iter(self._keys[key])))
+            else:
+                self._leave(key)
+                self._enter(key, leader)
+        return window
+
+    def _enter(self, key: Key, lane: str) -> None:
+        self._lane_of[key] = lane
+        self._lanes.setdefault(lane, {})[key] = None
+
+    def _leave(self, key: Key) -> None:
+        lane = self._lane_of.pop(key)
+        del self._lanes[lane][key]
+        if not self._lanes[lane]:
+            del self._lanes[lane]
+
+
+def _went_well(future: asyncio.Future[Ticket] | asyncio.Task[bool]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None

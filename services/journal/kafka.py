@@ -31,10 +31,13 @@ class KafkaLog:
         """See `Log.start`. Waits a moment for the first answer, so that an ordinary start begins durable."""
         await asyncio.gather(self._calls.start(), self._others.start())
 
-    def append(self, topic: Topic, key: str, value: bytes) -> asyncio.Future[None]:
+    def append(self, topic: Topic, key: str, value: bytes, *, partition: int | None = None) -> asyncio.Future[None]:
         """See `Log.append`."""
-        lane = self._calls if topic is Topic.CALLS else self._others
-        return lane.append(topic, key, value)
+        return self._lane(topic).append(topic, key, value, partition)
+
+    def leader_of(self, topic: Topic, key: str) -> str:
+        """See `Log.leader_of`."""
+        return self._lane(topic).leader_of(topic, key)
 
     def follow(
         self, topic: Topic, since_ms: int | None = None, *, offsets: Mapping[int, int] | None = None
@@ -55,3 +58,6 @@ class KafkaLog:
     async def close(self) -> None:
         """See `Log.close`."""
         await asyncio.gather(self._calls.close(), self._others.close())
+
+    def _lane(self, topic: Topic) -> Lane:
+        return self._calls if topic is Topic.CALLS else self._others

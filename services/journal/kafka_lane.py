@@ -1,58 +1,46 @@
-"""One producer and the appends on their way through it.
+"""A way into Kafka for some topics, always: connects, replaces a producer that broke, and says what is wrong.
 
-aiokafka's idempotent producer retries for ever, stays broken after one error in its sequence numbers, and does not
-stop while there is something that it cannot deliver. So each append has a deadline here, and a producer that misses
-one or reports an error is given up and replaced; what it had not delivered ends as `Unknown`.
+Nothing ends this but `close`: an error that nobody thought of is told to the loop's exception handler, and the lane
+connects anew.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
-from functools import partial
+from typing import Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from services.journal import Topic, Unavailable, Unknown
+from services.journal import Topic, Unavailable
+from services.journal.kafka_way import Way, end
 from services.journal.topics import TOPICS, too_large
 
-REQUEST_TIMEOUT_MS = 2_000
-METADATA_MAX_AGE_MS = 10_000
-BATCH_BYTES_MAX = 256 * 1024
-CONNECT_LIMIT_S = 5.0
-START_PATIENCE_S = 2.0
-PAUSE_FIRST_S = 0.1
-PAUSE_MAX_S = 2.0
-UNANSWERED_S = 1.0
-
-
-class _Sent:
-    """An append that was handed to a producer. `acked` is the caller's."""
-
-    __slots__ = ("acked", "gives_up_at")
-
-    def __init__(self, acked: asyncio.Future[None], gives_up_at: float) -> None:
-        self.acked = acked
-        self.gives_up_at = gives_up_at
+REQUEST_TIMEOUT_MS: Final = 2_000
+METADATA_MAX_AGE_MS: Final = 10_000
+BATCH_BYTES_MAX: Final = 256 * 1024
+CONNECT_LIMIT_S: Final = 5.0
+START_PATIENCE_S: Final = 2.0
+PAUSE_FIRST_S: Final = 0.1
+PAUSE_MAX_S: Final = 2.0
+UNANSWERED_S: Final = 1.0
 
 
 class Lane:
-    """A way into Kafka for some topics."""
+    """See the module. `deadline_s`: after it an append is unknown."""
 
     def __init__(self, bootstrap: str, client_id: str, topics: Sequence[Topic], deadline_s: float) -> None:
         self._bootstrap = bootstrap
         self._client_id = client_id
         self._topics = [str(topic) for topic in topics]
         self._deadline_s = deadline_s
-        self._producer: AIOKafkaProducer | None = None
+        self._way: Way | None = None
         self._reason: str | None = f"not connected yet to {bootstrap}"
         self._tried = asyncio.Event()
-        self._broken = asyncio.Event()
-        self._sent: deque[_Sent] = deque()  # in the order of their deadlines
-        self._deadline: asyncio.TimerHandle | None = None
+        self._replace = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Connect, in the background if it takes longer than a moment."""
@@ -63,114 +51,80 @@ class Lane:
         except TimeoutError:
             pass  # health() says so
 
-    def append(self, topic: Topic, key: str, value: bytes) -> asyncio.Future[None]:
-        """See `Log.append`. No task and no waiting: the producer takes the record at once, or it is not available."""
-        loop = asyncio.get_running_loop()
-        acked: asyncio.Future[None] = loop.create_future()
-        producer = self._producer
-        if len(value) > TOPICS[topic].value_bytes_max:
-            acked.set_exception(too_large(topic, value))
-        elif producer is None:
+    def append(self, topic: Topic, key: str, value: bytes, partition: int | None = None) -> asyncio.Future[None]:
+        """See `Log.append`."""
+        if len(value) <= TOPICS[topic].value_bytes_max and self._way is not None:
+            return self._way.append(topic, key, value, partition)
+        acked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._way is None and len(value) <= TOPICS[topic].value_bytes_max:
             acked.set_exception(Unavailable(self._reason or "the producer is being replaced"))
-        elif producer.client.cluster.partitions_for_topic(topic) is None:
-            producer.client.force_metadata_update()
-            acked.set_exception(Unavailable(f"topic {topic} is missing; run `throughline topics apply`"))
         else:
-            try:
-                handed = _hand_over(producer, topic, key, value)
-            except KafkaError as error:  # its sender has ended
-                self._give_up(producer, f"the producer refuses records ({error!r})")
-                acked.set_exception(Unavailable(f"the producer refuses records ({error!r})"))
-                return acked
-            if handed is None:
-                acked.set_exception(Unavailable(f"a partition of {topic} is behind: its batch is full"))
-                return acked
-            sent = _Sent(acked, loop.time() + self._deadline_s)
-            self._sent.append(sent)
-            handed.add_done_callback(partial(self._answered, producer, sent))
-            if self._deadline is None:
-                self._deadline = loop.call_at(sent.gives_up_at, self._end_deadlines)
+            acked.set_exception(too_large(topic, value))
         return acked
+
+    def leader_of(self, topic: Topic, key: str) -> str:
+        """See `Log.leader_of`."""
+        return "" if self._way is None else self._way.leader_of(topic, key)
 
     def health(self) -> str | None:
         """None when well, else the reason in one line."""
-        if self._reason is None and self._sent:
-            waited_s = asyncio.get_running_loop().time() - self._sent[0].gives_up_at + self._deadline_s
-            if waited_s > UNANSWERED_S and not self._sent[0].acked.done():
-                return f"appends to {self._bootstrap} are unanswered for {waited_s:.1f} s"
+        if self._reason is None and self._way is not None:
+            trouble = self._way.trouble(UNANSWERED_S)
+            return None if trouble is None else f"{self._bootstrap}: {trouble}"
         return self._reason
 
     async def close(self) -> None:
         """Let go of Kafka. What is on its way is unknown."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait({self._running})
-        if self._deadline is not None:
-            self._deadline.cancel()
+        tasks = {task for task in (self._running, *self._retiring) if task is not None}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         self._reason = "closed"
-        self._lose_sent("the log was closed")
-
-    def _answered(self, producer: AIOKafkaProducer, sent: _Sent, handed: asyncio.Future[object]) -> None:
-        error = "cancelled" if handed.cancelled() else handed.exception()
-        if error is not None:
-            self._give_up(producer, f"an append failed ({error!r})")
-        if not sent.acked.done():
-            if error is None:
-                sent.acked.set_result(None)
-            else:
-                sent.acked.set_exception(Unknown(f"no acknowledgement: {error!r}; the record may land later"))
-        while self._sent and self._sent[0].acked.done():
-            self._sent.popleft()
-
-    def _end_deadlines(self) -> None:
-        self._deadline = None
-        loop = asyncio.get_running_loop()
-        while self._sent and self._sent[0].acked.done():
-            self._sent.popleft()
-        if not self._sent:
-            return
-        if self._sent[0].gives_up_at > loop.time():
-            self._deadline = loop.call_at(self._sent[0].gives_up_at, self._end_deadlines)
-            return
-        reason = f"no acknowledgement within {self._deadline_s} s"
-        self._lose_sent(reason)
-        if self._producer is not None:
-            self._give_up(self._producer, reason)
-
-    def _lose_sent(self, reason: str) -> None:
-        for sent in self._sent:
-            if not sent.acked.done():
-                sent.acked.set_exception(Unknown(f"{reason}; the record may land later"))
-        self._sent.clear()
-
-    def _give_up(self, producer: AIOKafkaProducer, reason: str) -> None:
-        """Replace a producer, unless it is replaced already."""
-        if producer is self._producer:
-            self._producer = None
-            self._reason = f"{self._bootstrap}: {reason}"
-            self._broken.set()
 
     async def _run(self) -> None:
-        """Have a producer, always: connect, wait until it is broken, and again."""
         pause_s = PAUSE_FIRST_S
         while True:
             try:
-                producer = await self._connected()
+                await self._have_a_way()
+                pause_s = PAUSE_FIRST_S
+                continue
             except (KafkaError, OSError, TimeoutError) as error:
                 self._reason = f"no broker answers at {self._bootstrap} ({error!r})"
-                self._tried.set()
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, PAUSE_MAX_S)
-                continue
-            pause_s = PAUSE_FIRST_S
-            self._broken.clear()
-            self._producer, self._reason = producer, None
+            except Exception as mistake:
+                self._reason = f"{self._bootstrap}: a mistake of our own or of the client library ({mistake!r})"
+                _tell(f"kafka {self._client_id}: connecting anew after a mistake", mistake)
             self._tried.set()
-            try:
-                await self._broken.wait()
-            finally:
-                self._producer = None
-                await _abandon(producer)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, PAUSE_MAX_S)
+
+    async def _have_a_way(self) -> None:
+        """Connect, and return when the producer must be replaced; whatever comes, it is ended."""
+        way = Way(await self._connected(), self._deadline_s, self._broke)
+        self._replace.clear()
+        self._way, self._reason = way, None
+        self._tried.set()
+        try:
+            await self._replace.wait()
+        except asyncio.CancelledError:
+            self._way = None
+            await way.abandon("the log was closed")
+            raise
+        retiring = asyncio.get_running_loop().create_task(way.retire(), name=f"kafka {self._client_id} retiring")
+        self._retiring.add(retiring)
+        retiring.add_done_callback(self._retired)
+
+    def _broke(self, way: Way, reason: str) -> None:
+        """Replace a producer, unless it is replaced already."""
+        if way is self._way:
+            self._way = None
+            self._reason = f"{self._bootstrap}: {reason}"
+            self._replace.set()
+
+    def _retired(self, task: asyncio.Task[None]) -> None:
+        self._retiring.discard(task)
+        if not task.cancelled() and (mistake := task.exception()) is not None:
+            _tell(f"kafka {self._client_id}: a replaced producer did not end", mistake)
 
     async def _connected(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
@@ -190,36 +144,11 @@ class Lane:
                 await producer.start()
                 await producer.client.set_topics(self._topics)
         except BaseException:
-            await _abandon(producer)
+            await end(producer)
             raise
         return producer
 
 
-def _hand_over(producer: AIOKafkaProducer, topic: Topic, key: str, value: bytes) -> asyncio.Future[object] | None:
-    """Put a record into the producer's batch; None if there was no room.
-
-    `send` is a coroutine only because it may have to wait for metadata or for room. We looked for the first and do not
-    want to wait for the second, so it is run to its end at once, without a task. Closed while it waits, it has put
-    nothing anywhere.
-    """
-    sending = producer.send(str(topic), value, key.encode())
-    try:
-        sending.send(None)
-    except StopIteration as ended:
-        handed: asyncio.Future[object] = ended.value
-        return handed
-    sending.close()
-    return None
-
-
-async def _abandon(producer: AIOKafkaProducer) -> None:
-    """End a producer without waiting for what it cannot deliver, which `stop` alone would do for ever.
-
-    Its sender ends on a second cancellation: the first one makes it wait for its requests.
-    """
-    sender = producer._sender.sender_task
-    while sender is not None and not sender.done():
-        sender.cancel()
-        await asyncio.wait({sender}, timeout=0.05)
-    producer._message_accumulator.fail_all(KafkaError("the producer was given up"))
-    await producer.stop()
+def _tell(message: str, mistake: BaseException) -> None:
+    """To the loop's exception handler, which logs it: a health line alone would go stale unseen."""
+    asyncio.get_running_loop().call_exception_handler({"message": message, "exception": mistake})

@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Callable
+from typing import Final
 
 from services.journal import Record, Topic
 from services.journal.topics import TOPICS
 
+BROKERS: Final = ("broker-1", "broker-2", "broker-3")
+
 
 class MemoryBroker:
-    """The records of every topic. `now_ms` gives wall milliseconds and stamps each record as it lands."""
+    """The records of every topic. `now_ms` gives wall milliseconds and stamps each record as it lands.
+
+    Its partitions are led by three names in turn, so that one leader can fail alone."""
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
+        self._moved: dict[str, str] = {}
         self._partitions: dict[Topic, list[list[Record]]] = {
             topic: [[] for _ in range(spec.partitions)] for topic, spec in TOPICS.items()
         }
@@ -23,6 +29,15 @@ class MemoryBroker:
     def partition_of(self, topic: Topic, key: str) -> int:
         """Which partition holds the records of a key. The same in every run."""
         return zlib.crc32(key.encode()) % len(self._partitions[topic])
+
+    def leader(self, topic: Topic, partition: int) -> str:
+        """Who acknowledges what is appended to a partition."""
+        name = BROKERS[partition % len(BROKERS)]
+        return self._moved.get(name, name)
+
+    def move(self, old: str, new: str) -> None:
+        """From now on `new` leads what `old` led at the beginning."""
+        self._moved[old] = new
 
     def records(self, topic: Topic) -> list[Record]:
         """Everything on a topic, partition after partition."""
@@ -36,13 +51,13 @@ class MemoryBroker:
         """The partitions of a topic."""
         return range(len(self._partitions[topic]))
 
-    def land(self, topic: Topic, key: str, value: bytes) -> None:
-        """Write a record, now, and wake whoever waits for one."""
-        number = self.partition_of(topic, key)
-        partition = self._partitions[topic][number]
+    def land(self, topic: Topic, key: str, value: bytes, partition: int | None = None) -> None:
+        """Write a record, now, and wake whoever waits for one. The key says where, unless the partition is given."""
+        number = self.partition_of(topic, key) if partition is None else partition
+        records = self._partitions[topic][number]
         # A broker's LogAppendTime never runs backwards within a partition in our runs; a clock given to us might.
-        log_ms = max(self._now_ms(), partition[-1].log_ms if partition else 0)
-        partition.append(Record(topic, number, len(partition), key, value, log_ms))
+        log_ms = max(self._now_ms(), records[-1].log_ms if records else 0)
+        records.append(Record(topic, number, len(records), key, value, log_ms))
         self.wake()
 
     async def changed(self) -> None:

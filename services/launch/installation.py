@@ -76,6 +76,8 @@ class Installation:
             "THROUGHLINE_REGION_DIR": str(self.region_dir),
             "THROUGHLINE_CREDENTIALS_FILE": str(table),
             "THROUGHLINE_FAILOVER_TRUNKS": ",".join(self._trunks),
+            "THROUGHLINE_INGRESS_SPOOL_DIR": str(self.folder / "spool"),
+            "THROUGHLINE_FAILOVER_SPOOL_DIR": str(self.folder / "spool"),
             "THROUGHLINE_LEDGER_DATABASE": f"sqlite:///{self.folder / 'ledger.sqlite'}",
             **self._settings,
         }

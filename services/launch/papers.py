@@ -23,6 +23,7 @@ from services.host.metrics import HostMetrics
 from services.host.network.memory import MemoryNetwork
 from services.host.settings import ROOT, ServiceSettings, load
 from services.host.world import World
+from services.journal.disk import MemoryDisk
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.launch.catalogue import SERVICES
 
@@ -127,6 +128,7 @@ def _empty_world() -> World:
         wall_ms=lambda: 0,
         random=random.Random(0),
         files=MemoryFiles(),
+        disk=MemoryDisk(),
         registry=CollectorRegistry(),
         logger=make_logger("error", sys.stderr),
     )

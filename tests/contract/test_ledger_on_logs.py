@@ -20,6 +20,7 @@ from services.host.network.memory import MemoryNetwork
 from services.host.settings import load
 from services.host.world import World
 from services.journal import Log, Topic
+from services.journal.disk import MemoryDisk
 from services.ledger.service import Ledger
 from services.ledger.settings import LedgerSettings
 from services.ledger.sql import SqlStore
@@ -41,6 +42,7 @@ def ledger_on(log: Log, database: str) -> tuple[Ledger, CollectorRegistry]:
         wall_ms=wall_ms,
         random=random.Random(1),
         files=MemoryFiles(),
+        disk=MemoryDisk(),
         registry=registry,
         logger=structlog.get_logger(),
     )

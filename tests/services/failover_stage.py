@@ -19,6 +19,7 @@ from services.host.network import Converses, Refuse, Status, Stream
 from services.host.network.memory import MemoryNetwork
 from services.host.world import World
 from services.journal import Topic
+from services.journal.disk import MemoryDisk
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.wire import deliveries
 from services.wire.methods import DIAL, DIVERT
@@ -125,6 +126,7 @@ class FailoverStage:
             wall_ms=virtual_wall_ms,
             random=random.Random(1),
             files=MemoryFiles(texts()),
+            disk=MemoryDisk(),
             registry=self.registry,
             logger=structlog.stdlib.get_logger(),
         )

@@ -19,6 +19,7 @@ from services.host.network import Broken, Network, Status
 from services.host.network.memory import MemoryNetwork
 from services.host.world import World
 from services.journal import Topic
+from services.journal.disk import MemoryDisk
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.psap_gateway.service import PsapGateway
 from services.psap_gateway.settings import PsapGatewaySettings
@@ -59,6 +60,7 @@ class GatewayStage:
             wall_ms=wall_ms,
             random=random.Random(1),
             files=MemoryFiles(texts()),
+            disk=MemoryDisk(),
             registry=self.registry,
             logger=structlog.stdlib.get_logger(),
         )

@@ -21,6 +21,7 @@ from services.host.world import World
 from services.ingress.service import Ingress
 from services.ingress.settings import IngressSettings
 from services.journal import Topic
+from services.journal.disk import MemoryDisk
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.places.region import REGION_FILES
 from services.wire import facts
@@ -115,6 +116,7 @@ class Stage:
             wall_ms=virtual_wall_ms,
             random=random.Random(1),
             files=MemoryFiles(TEXTS),
+            disk=MemoryDisk(),
             registry=self.registry,
             logger=structlog.stdlib.get_logger(),
         )

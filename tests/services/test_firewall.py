@@ -24,6 +24,7 @@ from services.host.network import Broken, Status
 from services.host.network.memory import MemoryNetwork
 from services.host.world import World
 from services.journal import Topic
+from services.journal.disk import MemoryDisk
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.wire import verdicts
 from services.wire.methods import SCREEN
@@ -48,6 +49,7 @@ class Stage:
             wall_ms=virtual_wall_ms,
             random=random.Random(1),
             files=MemoryFiles(),
+            disk=MemoryDisk(),
             registry=self.registry,
             logger=structlog.stdlib.get_logger(),
         )

@@ -240,7 +240,7 @@ def test_the_same_leg_twice_is_refused_and_a_higher_leg_is_carried() -> None:
 
 
 def test_kafka_gone_delays_nobody_and_is_said() -> None:
-    """`Accepted(not_durable)` within the append budget; ringing never waits (J4, J6); the facts follow later."""
+    """`Accepted(at_risk)`, with the spool alone; ringing never waits (J4, J5); the facts follow later."""
 
     async def scene() -> None:
         async with Stage() as stage:
@@ -251,7 +251,7 @@ def test_kafka_gone_delays_nobody_and_is_said() -> None:
             assert asyncio.get_running_loop().time() < 0.1
             await caller.until()
             (accepted,) = [m.accepted for m in caller.messages if m.WhichOneof("said") == "accepted"]
-            assert accepted.durability == call_pb2.DURABILITY_NOT_DURABLE
+            assert accepted.durability == call_pb2.DURABILITY_AT_RISK
             assert stage.kinds() == []
             assert list(stage.ingress.remarks())
             stage.log.fail()

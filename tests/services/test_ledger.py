@@ -23,6 +23,7 @@ from services.host.network.memory import MemoryNetwork
 from services.host.settings import load
 from services.host.world import World
 from services.journal import Topic
+from services.journal.disk import MemoryDisk
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.ledger.callbacks import WRITER
 from services.ledger.projection import Batch
@@ -66,6 +67,7 @@ class Stage:
             wall_ms=self.now_ms,
             random=random.Random(1),
             files=MemoryFiles(),
+            disk=MemoryDisk(),
             registry=self.registry,
             logger=structlog.get_logger(),
         )

@@ -20,6 +20,7 @@ from services.host.network import Broken, Status
 from services.host.network.memory import MemoryNetwork
 from services.host.world import World
 from services.journal import Topic
+from services.journal.disk import MemoryDisk
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.places.refusal import RegionRefused
 from services.places.region import REGION_FILES
@@ -57,6 +58,7 @@ class Stage:
             wall_ms=virtual_wall_ms,
             random=random.Random(1),
             files=MemoryFiles(TEXTS if texts is None else texts),
+            disk=MemoryDisk(),
             registry=self.registry,
             logger=structlog.stdlib.get_logger(),
         )

@@ -29,6 +29,7 @@ from services.host.world import World
 from services.ingress.service import Ingress
 from services.ingress.settings import IngressSettings
 from services.journal import Topic
+from services.journal.disk import MemoryDisk
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.ledger.service import Ledger
 from services.ledger.settings import LedgerSettings
@@ -160,6 +161,7 @@ class Backbone:
             wall_ms=virtual_wall_ms,
             random=random.Random(name),
             files=self._files,
+            disk=MemoryDisk(),
             registry=CollectorRegistry(),
             logger=structlog.stdlib.get_logger(),
         )

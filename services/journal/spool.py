@@ -1,0 +1,266 @@
+"""Facts on this process's own disk until the log has them (protocol.md J4, J5; docs/decisions/0021).
+
+Segments that only grow, and group commit: whatever came while one sync ran goes into the next one, so a burst costs a
+few syncs, not one a fact. A segment's file is removed when everything in it is done. After a crash `open` returns what
+the segments hold: everything that was acknowledged, and facts that were done but lay in a segment that was still
+needed; readers drop those by identity. What cannot be read is counted and kept aside as a file.
+
+While the log is well no file is touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from services.journal import Topic
+from services.journal.disk import Disk, DiskTrouble, NoRoom
+from services.journal.segments import Entry, Reading, encode, read
+
+SEGMENT_BYTES_MAX: Final = 4 * 1024 * 1024
+COMMIT_BYTES_MAX: Final = 8 * 1024 * 1024
+_SEGMENT: Final = ".spool"
+_ASIDE: Final = ".aside"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Where a fact lies; give it back with `Spool.done`."""
+
+    segment: int
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """What a former process left. `begun_ms`: wall milliseconds at which it was first said."""
+
+    ticket: Ticket
+    topic: Topic
+    key: str
+    value: bytes
+    begun_ms: int
+
+
+@dataclass(slots=True, eq=False)
+class _Segment:
+    number: int
+    path: Path
+    size: int = 0
+    places: int = 0
+    live: set[int] = field(default_factory=set)
+    stays: bool = False  # its damaged parts could not be kept aside, so it is kept itself
+
+
+@dataclass(frozen=True, slots=True)
+class _Put:
+    data: bytes
+    ticket: asyncio.Future[Ticket]
+
+
+class Spool:
+    """One folder of one replica. `bytes_max` counts everything in it, what was kept aside too."""
+
+    def __init__(self, disk: Disk, folder: Path, *, bytes_max: int, segment_bytes_max: int = SEGMENT_BYTES_MAX) -> None:
+        self._disk = disk
+        self._folder = folder
+        self._bytes_max = bytes_max
+        self._segment_bytes_max = segment_bytes_max
+        self._segments: dict[int, _Segment] = {}
+        self._active: _Segment | None = None
+        self._last_number = 0
+        self._bytes = 0
+        self._waiting: deque[_Put] = deque()
+        self._empty: deque[_Segment] = deque()
+        self._writing: asyncio.Task[None] | None = None
+        self._is_open = False
+        self._over_limit = False
+        self.torn = 0
+        """Ends of segments that were cut off at the last `open`: written when the former process was killed."""
+        self.unreadable = 0
+        """Damaged stretches, and whole files that could not be read, at the last `open`."""
+        self.trouble: str | None = "the spool is not open yet"
+        """Why the latest write failed; None when it did not."""
+
+    @property
+    def used_bytes(self) -> int:
+        """What lies in the folder, and what is about to."""
+        return self._bytes
+
+    @property
+    def bytes_max(self) -> int:
+        """The limit."""
+        return self._bytes_max
+
+    async def open(self) -> list[Spooled]:
+        """Holds the folder and returns what a former process left, oldest first. Raises FolderTaken where another
+        process holds it, DiskTrouble where the folder cannot be used; it can be called again then."""
+        names = await self._disk.claim(self._folder)
+        self.torn = self.unreadable = 0
+        found: list[Spooled] = []
+        for name in names:
+            stem, _, suffix = name.partition(".")
+            number = int(stem) if stem.isdecimal() else 0
+            self._last_number = max(self._last_number, number)
+            try:
+                if f".{suffix}" == _ASIDE:
+                    self._bytes += len(await self._disk.read(self._folder / name))
+                elif f".{suffix}" == _SEGMENT and number:
+                    found += await self._recover(number, self._folder / name)
+            except DiskTrouble:
+                self.unreadable += 1
+        self._is_open = True
+        self.trouble = None
+        self._go_on()
+        return found
+
+    def put(self, topic: Topic, key: str, value: bytes, begun_ms: int) -> asyncio.Future[Ticket]:
+        """The future is done once the fact would survive a loss of power; it may fail with NoRoom or DiskTrouble.
+
+        Cancelling it takes the fact back: it counts as done, whether it was written meanwhile or not."""
+        ticket: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
+        ticket.add_done_callback(_looked_at)
+        data = encode(Entry(topic, key, value, begun_ms))
+        if not self._is_open:
+            ticket.set_exception(DiskTrouble(self.trouble or "the spool is closed"))
+        elif self._bytes + len(data) > self._bytes_max:
+            self._over_limit = True
+            self.trouble = f"{self._folder}: expected at most {self._bytes_max} bytes; {self._bytes} are there"
+            ticket.set_exception(NoRoom(self.trouble))
+        else:
+            self._bytes += len(data)
+            self._waiting.append(_Put(data, ticket))
+            self._go_on()
+        return ticket
+
+    def done(self, ticket: Ticket) -> None:
+        """The fact is needed no more. To say it twice does no harm."""
+        segment = self._segments.get(ticket.segment)
+        if segment is not None:
+            segment.live.discard(ticket.place)
+            self._note(segment)
+            self._go_on()
+
+    async def close(self) -> None:
+        """Writes what waits, and lets go of the folder; what is in it stays for the next process."""
+        while self._writing is not None and not self._writing.done():
+            await asyncio.wait({self._writing})
+        if self._is_open:
+            self._is_open = False
+            self.trouble = "the spool is closed"
+            await self._disk.release(self._folder)
+
+    async def _recover(self, number: int, path: Path) -> list[Spooled]:
+        data = await self._disk.read(path)
+        reading = read(data)
+        segment = _Segment(number, path, size=len(data), places=len(reading.entries))
+        segment.live.update(range(len(reading.entries)))
+        self._segments[number] = segment
+        self._bytes += len(data)
+        self.torn += bool(reading.torn)
+        self.unreadable += len(reading.damaged)
+        await self._keep_aside(segment, reading)
+        self._note(segment)
+        return [
+            Spooled(Ticket(number, place), entry.topic, entry.key, entry.value, entry.begun_ms)
+            for place, entry in enumerate(reading.entries)
+        ]
+
+    async def _keep_aside(self, segment: _Segment, reading: Reading) -> None:
+        unread = b"".join((*reading.damaged, reading.torn))
+        if not unread:
+            return
+        aside = segment.path.with_suffix(_ASIDE)
+        try:
+            # Written anew each time: what a crash left of an earlier try is replaced.
+            await self._disk.remove(aside)
+            await self._disk.append(aside, unread)
+        except DiskTrouble as trouble:
+            segment.stays = True
+            self.trouble = str(trouble)
+        else:
+            self._bytes += len(unread)
+
+    # The one writer. There is no task while there is nothing to do.
+
+    def _go_on(self) -> None:
+        if (self._waiting or self._empty) and (self._writing is None or self._writing.done()):
+            self._writing = asyncio.get_running_loop().create_task(self._write(), name="spool")
+
+    async def _write(self) -> None:
+        while self._waiting or self._empty:
+            if self._waiting:
+                await self._commit()
+            else:
+                await self._remove(self._empty.popleft())
+
+    async def _commit(self) -> None:
+        """One write and one sync for all that wait, up to a bound."""
+        batch: list[_Put] = []
+        size = 0
+        while self._waiting and (not batch or size + len(self._waiting[0].data) <= COMMIT_BYTES_MAX):
+            put = self._waiting.popleft()
+            if put.ticket.done():  # taken back before it was written
+                self._bytes -= len(put.data)
+                continue
+            batch.append(put)
+            size += len(put.data)
+        if not batch:
+            return
+        segment = self._active = self._active or self._new_segment()
+        try:
+            await self._disk.append(segment.path, b"".join(put.data for put in batch))
+        except DiskTrouble as trouble:
+            # Nobody knows how much of it stands in the file, so nothing is ever written behind it.
+            self._active = None
+            self._bytes -= size
+            self.trouble = str(trouble)
+            for put in batch:
+                if not put.ticket.done():
+                    put.ticket.set_exception(type(trouble)(str(trouble)))
+        else:
+            self._over_limit, self.trouble = False, None
+            segment.size += size
+            for put in batch:
+                if not put.ticket.done():
+                    segment.live.add(segment.places)
+                    put.ticket.set_result(Ticket(segment.number, segment.places))
+                segment.places += 1
+            if segment.size >= self._segment_bytes_max:
+                self._active = None
+        self._note(segment)
+
+    def _new_segment(self) -> _Segment:
+        self._last_number += 1
+        segment = _Segment(self._last_number, self._folder / f"{self._last_number:08d}{_SEGMENT}")
+        self._segments[segment.number] = segment
+        return segment
+
+    def _note(self, segment: _Segment) -> None:
+        """A segment in which nothing is needed any more goes."""
+        if not segment.live and not segment.stays and segment not in self._empty:
+            self._empty.append(segment)
+
+    async def _remove(self, segment: _Segment) -> None:
+        if segment.live:
+            return  # it was written to since
+        if segment is self._active:
+            self._active = None
+        self._segments.pop(segment.number, None)
+        try:
+            await self._disk.remove(segment.path)
+        except DiskTrouble as trouble:
+            self.trouble = str(trouble)  # its facts come back with the next start, and are dropped by their readers
+        else:
+            self._bytes -= segment.size
+            if self._over_limit:
+                self._over_limit, self.trouble = False, None
+
+
+def _looked_at(ticket: asyncio.Future[Ticket]) -> None:
+    """Its failure is told as `trouble` as well; whoever does not look at the future loses nothing."""
+    if not ticket.cancelled():
+        ticket.exception()

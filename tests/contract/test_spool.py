@@ -1,0 +1,377 @@
+"""The spool: what it acknowledged is there after any crash (protocol.md J4), on a disk that fails in every way."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import zlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.journal import Topic
+from services.journal.disk import DiskTrouble, FolderTaken, MemoryDisk, NoRoom
+from services.journal.segments import MARK, Entry, encode, read
+from services.journal.spool import Spool, Spooled, Ticket
+from tests.simulation.virtual_loop import run_virtual
+
+FOLDER = Path("spool/ingress-1")
+
+
+def spool_on(disk: MemoryDisk, bytes_max: int = 1_000_000, segment_bytes_max: int = 200) -> Spool:
+    """Small segments, so that stories are short."""
+    return Spool(disk, FOLDER, bytes_max=bytes_max, segment_bytes_max=segment_bytes_max)
+
+
+async def put(spool: Spool, key: str, value: bytes = b"fact") -> Ticket:
+    """A fact, on disk."""
+    return await spool.put(Topic.CALLS, key, value, 1_000)
+
+
+def values(found: list[Spooled]) -> list[bytes]:
+    return [spooled.value for spooled in found]
+
+
+def play(story: Callable[[MemoryDisk], Awaitable[None]]) -> None:
+    """A story under virtual time."""
+
+    async def main() -> None:
+        await story(MemoryDisk())
+
+    run_virtual(main())
+
+
+def test_the_next_process_finds_what_was_acknowledged_as_it_was_said() -> None:
+    """J4: topic, key, bytes and instant, oldest first."""
+
+    async def story(disk: MemoryDisk) -> None:
+        spool = spool_on(disk)
+        assert await spool.open() == []
+        await spool.put(Topic.CALLS, "a", b"\x00one", 17)
+        await spool.put(Topic.CALLS_UNREADABLE, "é", b"", 18)
+        again = spool_on(disk.crashed())
+        found = await again.open()
+        assert [(each.topic, each.key, each.value, each.begun_ms) for each in found] == [
+            (Topic.CALLS, "a", b"\x00one", 17),
+            (Topic.CALLS_UNREADABLE, "é", b"", 18),
+        ]
+
+    play(story)
+
+
+def test_what_comes_while_a_sync_runs_goes_into_the_next_one() -> None:
+    """Group commit: a burst of a thousand costs two syncs, not a thousand."""
+
+    async def story(disk: MemoryDisk) -> None:
+        spool = spool_on(disk, segment_bytes_max=1_000_000)
+        await spool.open()
+        disk.slow_s = 0.01
+        first = spool.put(Topic.CALLS, "first", b"", 0)
+        await asyncio.sleep(0.005)
+        await asyncio.gather(first, *(put(spool, f"{n}") for n in range(1000)))
+        assert disk.appends == 2
+        assert asyncio.get_running_loop().time() == pytest.approx(0.02)
+
+    play(story)
+
+
+def test_a_segment_goes_when_all_in_it_are_done_and_an_idle_spool_leaves_no_file() -> None:
+    """Nothing that was done comes back unless its segment was still needed."""
+
+    async def story(disk: MemoryDisk) -> None:
+        spool = spool_on(disk)
+        await spool.open()
+        tickets = [await put(spool, f"{n}", b"x" * 80) for n in range(6)]
+        assert len(disk.files) == 3
+        for ticket in tickets[1:]:
+            spool.done(ticket)
+        await spool.close()
+        found = await spool_on(disk.crashed()).open()
+        assert [each.key for each in found] == ["0", "1"], "0 is needed, and 1 lies beside it"
+
+    play(story)
+
+
+def test_a_drained_spool_leaves_no_file_and_no_task() -> None:
+    """With the log well again nothing remains."""
+
+    async def story(disk: MemoryDisk) -> None:
+        spool = spool_on(disk)
+        await spool.open()
+        for ticket in [await put(spool, f"{n}") for n in range(10)]:
+            spool.done(ticket)
+            spool.done(ticket)
+        await asyncio.sleep(1)
+        assert disk.files == {}
+        assert spool.used_bytes == 0
+        assert len(asyncio.all_tasks()) == 1
+
+    play(story)
+
+
+@pytest.mark.parametrize("torn_bytes", [0, 1, 10, 30, 60])
+def test_a_torn_end_is_cut_counted_and_kept_aside(torn_bytes: int) -> None:
+    """J4: a crash in the middle of a write takes nothing that was acknowledged before."""
+
+    async def story(disk: MemoryDisk) -> None:
+        spool = spool_on(disk)
+        await spool.open()
+        await put(spool, "a", b"kept")
+        disk.slow_s = 1.0
+        torn = spool.put(Topic.CALLS, "a", b"x" * 100, 0)
+        await asyncio.sleep(0.5)
+        left = disk.crashed(torn_bytes)
+        again = spool_on(left)
+        assert values(await again.open()) == [b"kept"]
+        assert again.torn == (torn_bytes > 0)
+        aside = [data for path, data in left.files.items() if path.suffix == ".aside"]
+        assert [len(data) for data in aside] == ([torn_bytes] if torn_bytes else [])
+        with pytest.raises(DiskTrouble):
+            await torn
+
+    play(story)
+
+
+def test_a_flipped_byte_costs_its_own_fact_alone_and_its_bytes_are_kept_aside() -> None:
+    """Never silently dropped: a person can look at the file."""
+    whole = [encode(Entry(Topic.CALLS, f"{n}", b"value-%d" % n, n)) for n in range(5)]
+    for at in range(len(whole[2])):
+        damaged = bytearray(b"".join(whole))
+        damaged[len(whole[0]) + len(whole[1]) + at] ^= 0x40
+        reading = read(bytes(damaged))
+        assert [entry.key for entry in reading.entries] == ["0", "1", "3", "4"], at
+        assert b"".join(reading.damaged) == bytes(damaged[len(whole[0]) * 2 : len(whole[0]) * 3])
+        assert reading.torn == b""
+
+
+def test_damage_is_counted_and_its_file_outlives_the_segment() -> None:
+    """The segment goes when its facts have landed; what could not be read of it stays."""
+
+    async def story(disk: MemoryDisk) -> None:
+        spool = spool_on(disk)
+        await spool.open()
+        for n in range(3):
+            await put(spool, f"{n}", b"value")
+        [path] = disk.files
+        data = bytearray(disk.files[path])
+        data[len(data) // 2] ^= 1
+        disk.files[path] = bytes(data)
+        left = disk.crashed()
+        again = spool_on(left)
+        found = await again.open()
+        assert [each.key for each in found] == ["0", "2"]
+        assert again.unreadable == 1
+        for each in found:
+            again.done(each.ticket)
+        await again.close()
+        assert [path.suffix for path in left.files] == [".aside"]
+
+    play(story)
+
+
+def test_a_file_that_cannot_be_read_is_counted_and_left_and_the_others_are_recovered() -> None:
+    """One bad sector must not cost the rest."""
+
+    async def story(disk: MemoryDisk) -> None:
+        spool = spool_on(disk)
+        await spool.open()
+        for n in range(4):
+            await put(spool, f"{n}", b"x" * 200)
+        left = disk.crashed()
+        bad = sorted(left.files)[1]
+        left.unreadable.add(bad)
+        again = spool_on(left)
+        assert [each.key for each in await again.open()] == ["0", "2", "3"]
+        assert again.unreadable == 1
+        assert bad in left.files
+        await put(again, "new")
+        assert sorted(left.files)[-1].name == "00000005.spool", "no number is used twice"
+
+    play(story)
+
+
+def test_a_record_of_a_newer_version_is_kept_aside() -> None:
+    """Whole, and yet nothing that this version could append."""
+    known = encode(Entry(Topic.CALLS, "a", b"1", 0))
+    payload = encode(Entry(Topic.CALLS, "b", b"2", 0))[12:].replace(b"calls", b"tolls")
+    length = struct.pack("<I", len(payload))
+    strange = MARK + length + struct.pack("<I", zlib.crc32(length + payload)) + payload
+    reading = read(known + strange + known)
+    assert [entry.key for entry in reading.entries] == ["a", "a"]
+    assert reading.damaged == (strange,)
+
+
+def test_past_its_limit_a_spool_refuses_at_once_and_takes_again_when_there_is_room() -> None:
+    """J6: loudly, and it recovers."""
+
+    async def story(disk: MemoryDisk) -> None:
+        spool = spool_on(disk, bytes_max=300, segment_bytes_max=100)
+        await spool.open()
+        first = await put(spool, "a", b"x" * 200)
+        with pytest.raises(NoRoom):
+            await put(spool, "b", b"x" * 200)
+        assert spool.trouble is not None
+        spool.done(first)
+        await asyncio.sleep(0.1)
+        assert spool.trouble is None
+        await put(spool, "c", b"x" * 200)
+
+    play(story)
+
+
+def test_a_full_disk_refuses_and_what_was_acknowledged_before_is_there() -> None:
+    """The write that did not fit is torn, and nothing is ever written behind it."""
+
+    async def story(disk: MemoryDisk) -> None:
+        spool = spool_on(disk, segment_bytes_max=1_000_000)
+        await spool.open()
+        await put(spool, "a", b"kept")
+        disk.room_bytes = 20
+        with pytest.raises(NoRoom):
+            await put(spool, "b", b"refused")
+        assert "no space" in (spool.trouble or "")
+        disk.room_bytes = 1_000
+        await put(spool, "c", b"after")
+        assert spool.trouble is None
+        again = spool_on(disk.crashed())
+        assert values(await again.open()) == [b"kept", b"after"]
+        assert again.torn == 1
+
+    play(story)
+
+
+def test_a_disk_that_stays_full_is_not_filled_with_empty_files() -> None:
+    """Each try is one file at most, and it goes again."""
+
+    async def story(disk: MemoryDisk) -> None:
+        spool = spool_on(disk)
+        await spool.open()
+        disk.room_bytes = 0
+        for n in range(50):
+            with pytest.raises(NoRoom):
+                await put(spool, f"{n}")
+        await asyncio.sleep(1)
+        assert disk.files == {}
+        assert spool.used_bytes == 0
+
+    play(story)
+
+
+def test_a_fact_that_is_taken_back_before_it_is_written_is_not_written() -> None:
+    """The log acknowledged it in the meantime."""
+
+    async def story(disk: MemoryDisk) -> None:
+        spool = spool_on(disk, segment_bytes_max=1_000_000)
+        await spool.open()
+        disk.slow_s = 0.01
+        under_way = spool.put(Topic.CALLS, "a", b"written", 0)
+        await asyncio.sleep(0.001)
+        waiting = spool.put(Topic.CALLS, "b", b"waiting", 0)
+        waiting.cancel()
+        under_way.cancel()
+        await asyncio.sleep(1)
+        assert disk.files == {}
+        assert spool.used_bytes == 0
+        assert disk.appends == 1
+
+    play(story)
+
+
+def test_a_folder_is_one_processes_own() -> None:
+    """Two replicas of one name would remove each other's files."""
+
+    async def story(disk: MemoryDisk) -> None:
+        spool = spool_on(disk)
+        await spool.open()
+        with pytest.raises(FolderTaken, match="give each replica a name of its own"):
+            await spool_on(disk).open()
+        await spool.close()
+        await spool_on(disk).open()
+
+    play(story)
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), st.integers(0, 150)),
+        st.tuples(st.just("wait"), st.sampled_from([0.0, 0.005, 0.05])),
+        st.tuples(st.just("done"), st.integers(0, 100)),
+        st.tuples(st.just("slow"), st.sampled_from([0.0, 0.01])),
+        st.tuples(st.just("room"), st.sampled_from([0, 100, 1_000_000])),
+        st.tuples(st.just("crash"), st.integers(0, 400)),
+        st.tuples(st.just("stop"), st.just(0)),
+    ),
+    max_size=50,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(STEPS)
+def test_whatever_happens_acknowledged_facts_are_found_in_order_until_they_are_done(
+    steps: list[tuple[str, int | float]],
+) -> None:
+    """J4, J5: crashes at any point, torn writes, full disks; found facts are those acknowledged and not done, and
+    besides only facts that were said."""
+
+    async def story() -> None:
+        disk = MemoryDisk()
+        spool = spool_on(disk)
+        await spool.open()
+        said: list[bytes] = []
+        owed: dict[bytes, Ticket] = {}
+        under_way: dict[bytes, asyncio.Future[Ticket]] = {}
+
+        def note_acknowledged() -> None:
+            for value in [value for value, ticket in under_way.items() if ticket.done()]:
+                ticket = under_way.pop(value)
+                if ticket.exception() is None:
+                    owed[value] = ticket.result()
+
+        async def reopen(left: MemoryDisk) -> tuple[MemoryDisk, Spool]:
+            again = spool_on(left)
+            found = await again.open()
+            by_value = {each.value: each.ticket for each in found}
+            assert owed.keys() <= by_value.keys() <= set(said)
+            order = [said.index(each.value) for each in found]
+            assert order == sorted(order)
+            for each in found:
+                if each.value not in owed:
+                    again.done(each.ticket)
+            owed.update({value: by_value[value] for value in owed})
+            under_way.clear()
+            return left, again
+
+        for number, (verb, argument) in enumerate(steps):
+            note_acknowledged()
+            match verb:
+                case "put":
+                    value = b"%d:" % number + b"x" * int(argument)
+                    said.append(value)
+                    under_way[value] = spool.put(Topic.CALLS, "a", value, number)
+                case "wait":
+                    await asyncio.sleep(argument)
+                case "done" if owed:
+                    value = list(owed)[int(argument) % len(owed)]
+                    spool.done(owed.pop(value))
+                case "slow":
+                    disk.slow_s = float(argument)
+                case "room":
+                    disk.room_bytes = int(argument)
+                case "crash":
+                    disk, spool = await reopen(disk.crashed(int(argument)))
+                case "stop":
+                    await spool.close()
+                    note_acknowledged()
+                    disk, spool = await reopen(disk.crashed())
+        await spool.close()
+        note_acknowledged()
+        disk, spool = await reopen(disk.crashed())
+        for ticket in owed.values():
+            spool.done(ticket)
+        await spool.close()
+        assert [path for path in disk.files if path.suffix == ".spool"] == []
+
+    run_virtual(story())
