@@ -11,7 +11,7 @@ PROTOS := $(wildcard $(ROOT)protos/throughline/v1/*.proto)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench lock clean papers
+.PHONY: help setup demo test check bench failures lock clean papers
 
 help: ## this list
 	@echo "Throughline: an emergency-call routing backbone. Targets:"
@@ -56,6 +56,9 @@ check: setup ## format, lint, types, import contracts, protos
 
 bench: setup ## beside the floor, in one run; ends with RATIOS
 	@cd $(ROOT) && exec $(BIN)/python -m bench $(ARGS)
+
+failures: setup ## what failures cost callers, measured: build/failure-modes.json
+	@cd $(ROOT) && FAULTS_LAST=4 exec $(BIN)/python -m pytest -s tests/system/faults tests/system/test_three_brokers.py $(ARGS)
 
 papers: setup ## docs/configuration.md, docs/metrics.md and the diagram, from the code
 	@cd $(ROOT) && $(BIN)/python -m services.launch.papers

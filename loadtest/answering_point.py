@@ -147,7 +147,7 @@ class AnsweringPoint:
 
     def _replace(self, ring: Ring, line: Line, attempt: str) -> None:
         """The same call under a newer attempt: it goes on ringing, or stays answered, where it is (R3)."""
-        if ring.line is not None and ring.attempt != attempt:
+        if ring.attempt != attempt:  # written down also where no stream is left to say it on
             self._reject(
                 ring.line, ring.call_id, ring.attempt, delivery_pb2.REJECTION_SUPERSEDED, "a newer attempt rings"
             )

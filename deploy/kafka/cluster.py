@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -61,7 +63,7 @@ class Cluster:
         self._folder = folder
         self._brokers = brokers
         self._lifeline = lifeline
-        self._port = port
+        self.port = port
         self._scratch = scratch
         self._say = say
         self._class_path = ""
@@ -86,7 +88,7 @@ class Cluster:
             with self._not_closed():
                 self._keeper = self._lifeline.spawn(wrapped([], remove=self._folder))
         for left in reversed(range(TRIES_MAX)):
-            self.nodes = layout(self._folder, self._brokers, self._port)
+            self.nodes = layout(self._folder, self._brokers, self.port)
             try:
                 prepare(self.nodes, self._class_path, self._lifeline)
                 for node in self.nodes:
@@ -95,7 +97,7 @@ class Cluster:
                 return self.bootstrap
             except PortTaken:  # somebody was quicker; a port that was asked for is not exchanged for another
                 self._end_brokers()
-                if self._port or not left:
+                if self.port or not left:
                     self.close()
                     raise
             except CannotStart:
@@ -114,6 +116,34 @@ class Cluster:
         wrapper = self._running.pop(number)
         wrapper.send_signal(signal.SIGTERM)
         end(wrapper)
+
+    def java_of(self, number: int) -> int:
+        """The process id of a broker that runs. Linux alone: the wrapper's one child, as /proc has it."""
+        wrapper = self._running[number].pid
+        children = Path(f"/proc/{wrapper}/task/{wrapper}/children").read_text().split()
+        assert len(children) == 1, f"expected Java alone under the wrapper of broker {number}; got {children}"
+        return int(children[0])
+
+    def pause(self, number: int) -> None:
+        """SIGSTOP: its connections stand, and it says nothing. It ends with this process all the same."""
+        os.kill(self.java_of(number), signal.SIGSTOP)
+
+    def go_on(self, number: int) -> None:
+        """SIGCONT."""
+        os.kill(self.java_of(number), signal.SIGCONT)
+
+    def fill_disk(self, number: int) -> None:
+        """From now on none of its files can grow, as on a full disk, until it is started again. Linux alone."""
+        resource.prlimit(self.java_of(number), resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+
+    def reap(self, number: int, within_s: float) -> int | None:
+        """Waits for a broker that ends by itself and returns its exit code; None when it goes on."""
+        try:
+            exit_code = self._running[number].wait(within_s)
+        except subprocess.TimeoutExpired:
+            return None
+        del self._running[number]
+        return exit_code
 
     def start_again(self, number: int) -> None:
         """Start a killed or stopped broker on its old ports and data, and wait until it serves."""

@@ -33,6 +33,10 @@ class Child:
     address: str = ""
     metrics_address: str = ""
     expected_to_end: bool = field(default=False)
+    killed: bool = field(default=False)
+    """By us, to see what becomes of the others."""
+    begins_at: int = 0
+    """Where its own part of `output` begins: one that is started again goes on in the file of the one before."""
 
     @property
     def pid(self) -> int:
@@ -45,7 +49,7 @@ class Child:
         """Waits until it says where it listens; raises ChildFailed when it ends or says nothing in time."""
         loop = asyncio.get_running_loop()
         until = loop.time() + within_s
-        read = 0
+        read = self.begins_at
         while True:
             alive = self.running()
             with self.output.open("rb") as file:
@@ -97,11 +101,12 @@ class Child:
 def start(service: str, name: str, folder: Path, lifeline: Lifeline, environment: Mapping[str, str]) -> Child:
     """Starts `throughline run SERVICE` under that name; does not wait for it."""
     output = folder / f"{name}.log"
-    with output.open("wb") as file:
+    with output.open("ab") as file:
+        begins_at = file.tell()
         process = lifeline.spawn(
             [sys.executable, "-m", "services.cli", "run", service],
             environment=environment,
             stdout=file.fileno(),
             stderr=file.fileno(),
         )
-    return Child(service, name, process, output)
+    return Child(service, name, process, output, begins_at=begins_at)

@@ -1,4 +1,8 @@
-"""The waves in which an installation comes up, and how it goes down again."""
+"""The waves in which an installation comes up, how it goes down again, and what can be done to it in between.
+
+A replica keeps its address for as long as the installation stands, whether a person starts it again or the supervision
+does: others find it where it was, as they would behind a service's name.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,10 @@ from types import TracebackType
 from typing import Final
 
 from services.host.lifeline import Lifeline
+from services.host.run import EXIT_PORT
 from services.launch import credentials
-from services.launch.child import Child, start
+from services.launch.child import Child, ChildFailed, start
+from services.launch.frozen import Frozen
 
 COUNTS: Final[Mapping[str, int]] = {
     "firewall": 1,
@@ -24,13 +30,17 @@ COUNTS: Final[Mapping[str, int]] = {
 """How many of each, where nothing else is said: two of what callers and PSAPs hold streams to."""
 LISTENS_WITHIN_S: Final = 30.0
 WATCH_EVERY_S: Final = 0.2
+PORT_TRIES_MAX: Final = 5
+PORT_AGAIN_S: Final = 0.5
 
 
 class Installation:
     """All services on this machine.
 
-    `settings` are environment variables for the children, such as `{"THROUGHLINE_INGRESS_RING_TIMEOUT_MS": "1500"}`;
-    `on_death` is told of a child that ended without being asked to.
+    `settings` are environment variables for all children, such as `{"THROUGHLINE_INGRESS_RING_TIMEOUT_MS": "1500"}`,
+    `own` for single ones, by their names. `on_death` is told of a child that ended without being asked to or killed
+    here. With `restart_after_s`, whatever ended without being asked to, or was killed, is started again after so many
+    seconds.
     """
 
     def __init__(
@@ -43,6 +53,8 @@ class Installation:
         trunks: Sequence[str] = (),
         counts: Mapping[str, int] = COUNTS,
         settings: Mapping[str, str] | None = None,
+        own: Mapping[str, Mapping[str, str]] | None = None,
+        restart_after_s: float | None = None,
         on_death: Callable[[Child], None] = lambda child: None,
     ) -> None:
         self.folder = folder
@@ -54,8 +66,12 @@ class Installation:
         self._trunks = trunks
         self._counts = {**COUNTS, **counts}
         self._settings = settings or {}
+        self._own = own or {}
+        self._restart_after_s = restart_after_s
         self._on_death = on_death
         self._watching: asyncio.Task[None] | None = None
+        self._returning: dict[str, asyncio.Task[None]] = {}
+        self._frozen: dict[str, Frozen] = {}
         self._environment: dict[str, str] = {}
 
     def addresses(self, service: str) -> list[str]:
@@ -92,17 +108,59 @@ class Installation:
         self._watching = asyncio.create_task(self._watch())
 
     async def restart(self, name: str, **environment: str) -> Child:
-        """Starts a replica that has ended anew, under its name; its port may differ."""
+        """Starts a replica that has ended anew, under its name and where it listened; raises ChildFailed."""
         old = self.children[name]
         assert not old.running(), f"{name} still runs; end it first"
-        child = self._start(old.service, name, environment)
-        await child.listening(LISTENS_WITHIN_S)
-        return child
+        prefix = f"THROUGHLINE_{old.service.upper()}"
+        where = {f"{prefix}_LISTEN": old.address, f"{prefix}_METRICS_LISTEN": old.metrics_address}
+        for left in reversed(range(PORT_TRIES_MAX)):
+            child = self._start(old.service, name, {**where, **environment})
+            child.address, child.metrics_address = old.address, old.metrics_address
+            child.expected_to_end = True  # until it listens, its end is told here
+            try:
+                await child.listening(LISTENS_WITHIN_S)
+            except ChildFailed:
+                # Somebody's outgoing connection may have been given its port meanwhile; such connections are short.
+                if child.process.poll() != EXIT_PORT or not left:
+                    raise
+                await asyncio.sleep(PORT_AGAIN_S)
+            else:
+                child.expected_to_end = False
+                return child
+        raise AssertionError("the last try returns or raises")
+
+    async def kill(self, name: str) -> None:
+        """`kill -9`. Nobody is told of a death; under supervision it comes back by itself."""
+        child = self.children[name]
+        child.killed = True
+        child.process.kill()
+        await asyncio.to_thread(child.process.wait)
+        await self._thaw(name)
+
+    async def pause(self, name: str) -> None:
+        """SIGSTOP: its connections stand, and nothing is said on them. Returns when it stands still."""
+        assert name not in self._frozen, f"{name} stands still already"
+        self._frozen[name] = await asyncio.to_thread(Frozen, self.children[name].pid, self._lifeline)
+
+    async def go_on(self, name: str) -> None:
+        """SIGCONT, for one that was paused."""
+        assert name in self._frozen, f"{name} was not paused"
+        await self._thaw(name)
+
+    async def back(self, name: str, within_s: float = LISTENS_WITHIN_S) -> Child:
+        """Waits until the supervision has one that died up again; raises TimeoutError."""
+        async with asyncio.timeout(within_s):
+            while not self.children[name].running() or self.children[name].expected_to_end:  # noqa: ASYNC110
+                await asyncio.sleep(WATCH_EVERY_S / 10)
+        return self.children[name]
 
     async def stop(self, within_s: float = 15.0) -> list[str]:
         """Ingresses first, then what they ask, the ledger last; returns the names of those that had to be killed."""
-        if self._watching is not None:
-            self._watching.cancel()
+        for task in (self._watching, *self._returning.values()):
+            if task is not None:
+                task.cancel()
+        for name in list(self._frozen):
+            await self._thaw(name)
         killed: list[str] = []
         for wave in (("ingress",), ("firewall", "router", "psap_gateway", "failover"), ("ledger",)):
             children = [child for service in wave for child in self.of(service) if child.running()]
@@ -119,18 +177,39 @@ class Installation:
         await asyncio.gather(*(child.listening(LISTENS_WITHIN_S) for child in started))
 
     def _start(self, service: str, name: str, environment: Mapping[str, str]) -> Child:
-        own = {f"THROUGHLINE_{service.upper()}_NAME": name, **environment}
+        own = {f"THROUGHLINE_{service.upper()}_NAME": name, **self._own.get(name, {}), **environment}
         child = start(service, name, self.folder, self._lifeline, {**self._environment, **own})
         self.children[name] = child
         return child
 
+    async def _thaw(self, name: str) -> None:
+        frozen = self._frozen.pop(name, None)
+        if frozen is not None:
+            await asyncio.to_thread(frozen.thaw)
+
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
-            for child in self.children.values():
-                if not child.running() and not child.expected_to_end:
-                    child.expected_to_end = True
+            for child in list(self.children.values()):
+                if child.running() or child.expected_to_end:
+                    continue
+                child.expected_to_end = True
+                if not child.killed:
                     self._on_death(child)
+                if self._restart_after_s is not None:
+                    self._returning[child.name] = asyncio.create_task(self._return(child.name, self._restart_after_s))
+
+    async def _return(self, name: str, after_s: float) -> None:
+        while True:
+            await asyncio.sleep(after_s)
+            if self.children[name].running():
+                return  # somebody was quicker
+            try:
+                await self.restart(name)
+            except ChildFailed:
+                self._on_death(self.children[name])
+            else:
+                return
 
     async def __aenter__(self) -> Installation:
         try:

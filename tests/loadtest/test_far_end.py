@@ -115,6 +115,29 @@ async def test_a_higher_leg_replaces_the_ring_in_place(
         await end.switchboard.close()
 
 
+async def test_a_ring_without_a_stream_that_is_replaced_is_written_down_as_over(
+    gateway: Callable[..., Any], far_end: Callable[..., FarEnd]
+) -> None:
+    """R3, R5: its gateway died and the call comes again through the other; else the diary has it ringing for ever."""
+    end = far_end(SLOW)
+    async with gateway(end.welcome) as two:
+        async with gateway(end.welcome) as one:
+            end.attach(one)
+            first = await end.stream()
+            end.attach(two)
+            second = await end.stream()
+            await first.say(offer(n=1))
+            await first.expect("ringing")
+        async with asyncio.timeout(10):
+            while len(end.point.lines) > 1:  # noqa: ASYNC110 - a point has no event for this
+                await asyncio.sleep(0.01)
+        await second.say(offer(n=2))
+        assert (await second.expect("ringing")).attempt == "c/1/2"
+        over = [entry["attempt"] for entry in read_diary(end.path) if entry["event"] == "rejected"]
+        assert over == ["c/1/1"]
+        await end.switchboard.close()
+
+
 async def test_a_connected_call_answers_any_offer_of_it_with_have(
     gateway: Callable[..., Any], far_end: Callable[..., FarEnd]
 ) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,9 +60,96 @@ async def test_without_a_kafka_every_service_starts_serves_says_so_and_stops(
         assert died == [victim]
         again = await installation.restart(victim.name)
         assert again.running()
+        assert (again.address, again.metrics_address) == (victim.address, victim.metrics_address)
         assert await installation.stop() == []
         assert [child.process.returncode for child in installation.children.values()] == [0] * len(children)
     assert died == [victim]
+
+
+ONE_ROUTER = {**dict.fromkeys(COUNTS, 0), "router": 1}
+
+
+async def test_what_is_killed_comes_back_by_itself_where_it_was_and_is_no_death(
+    tmp_path: Path, lifeline: Lifeline
+) -> None:
+    """As under systemd: others find it at its old address; what ends by its own fault is told, and comes back too."""
+    died: list[Child] = []
+    async with Installation(
+        tmp_path,
+        lifeline,
+        kafka=NO_KAFKA,
+        region_dir=REGION,
+        counts=ONE_ROUTER,
+        restart_after_s=0.1,
+        on_death=died.append,
+    ) as installation:
+        first = installation.children["router-1"]
+        await installation.kill("router-1")
+        second = await installation.back("router-1")
+        assert (second.pid != first.pid, second.address, died) == (True, first.address, [])
+        assert (await page(second.metrics_address, "/readyz"))[0] == 200
+        os.kill(second.pid, signal.SIGKILL)
+        async with asyncio.timeout(30):
+            while installation.children["router-1"] is second:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        await installation.back("router-1")
+        assert died == [second]
+
+
+async def test_one_that_is_paused_answers_nobody_until_it_goes_on(tmp_path: Path, lifeline: Lifeline) -> None:
+    """SIGSTOP and SIGCONT; one that still stands still when all ends goes down in order with the others."""
+    async with Installation(tmp_path, lifeline, kafka=NO_KAFKA, region_dir=REGION, counts=ONE_ROUTER) as installation:
+        router = installation.children["router-1"]
+        await installation.pause("router-1")
+        asking = asyncio.ensure_future(page(router.metrics_address, "/livez"))
+        assert not (await asyncio.wait({asking}, timeout=0.3))[0]
+        await installation.go_on("router-1")
+        assert (await asyncio.wait_for(asking, 10))[0] == 200
+        await installation.pause("router-1")
+        assert await installation.stop() == []
+        assert router.process.returncode == 0
+
+
+RUN_AND_PAUSE = """
+import asyncio, sys
+from pathlib import Path
+from services.host.lifeline import Lifeline
+from services.launch.installation import COUNTS, Installation
+
+async def run():
+    installation = Installation(Path(sys.argv[1]), Lifeline(), kafka="127.0.0.1:1", region_dir=Path(sys.argv[2]),
+                                counts={**dict.fromkeys(COUNTS, 0), "router": 1})
+    await installation.start()
+    await installation.pause("router-1")
+    print(installation.children["router-1"].pid, flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(run())
+"""
+
+
+def test_one_that_is_paused_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    """A stopped process cannot notice that its parent is gone: its guard does."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", RUN_AND_PAUSE, str(tmp_path), str(REGION)], cwd=ROOT, stdout=subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    paused = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    gone_by = time.monotonic() + 2.0
+    while runs(paused):
+        assert time.monotonic() < gone_by, "the paused process is there still"
+        time.sleep(0.02)
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there, ended ones that nobody has collected apart."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
 
 
 async def test_each_psap_gets_a_token_of_its_own_that_only_its_owner_can_read(

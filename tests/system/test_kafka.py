@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -36,19 +35,6 @@ def own_cluster() -> Iterator[Cluster]:
     """A broker of the test's own, to be hurt."""
     with scratch_cluster() as cluster:
         yield cluster
-
-
-def java_of(cluster: Cluster, number: int) -> int:
-    """The process id of a broker."""
-    properties = str(cluster.nodes[number - 1].properties).encode()
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if words[0].endswith(b"/java") and properties in words:
-            return int(entry.name)
-    raise AssertionError(f"broker {number} does not run")
 
 
 async def append_surely(log: KafkaLog, key: str, value: bytes) -> int:
@@ -119,8 +105,7 @@ async def test_a_hung_broker_makes_appends_unknown_at_the_deadline_and_new_ones_
     log = KafkaLog(own_cluster.bootstrap, "hung", deadline_s=1.5)
     await log.start()
     await append_surely(log, "a", b"before")
-    broker = java_of(own_cluster, 1)
-    os.kill(broker, signal.SIGSTOP)
+    own_cluster.pause(1)
     try:
         begun = time.monotonic()
         acked = log.append(Topic.CALLS, "a", b"hung")
@@ -129,7 +114,7 @@ async def test_a_hung_broker_makes_appends_unknown_at_the_deadline_and_new_ones_
         assert 1.4 < time.monotonic() - begun < 3
         assert log.health() is not None
     finally:
-        os.kill(broker, signal.SIGCONT)
+        own_cluster.go_on(1)
     await append_surely(log, "a", b"after")
     follower = log.follow(Topic.CALLS)
     await follower.start()
@@ -168,8 +153,7 @@ async def test_closing_leaves_no_task_behind_even_when_kafka_hangs(own_cluster: 
     await log.start()
     follower = log.follow(Topic.CALLS)
     await follower.start()
-    broker = java_of(own_cluster, 1)
-    os.kill(broker, signal.SIGSTOP)
+    own_cluster.pause(1)
     try:
         unanswered = [log.append(Topic.CALLS, f"{n}", b"") for n in range(100)]
         await asyncio.sleep(0.1)
@@ -182,7 +166,7 @@ async def test_closing_leaves_no_task_behind_even_when_kafka_hangs(own_cluster: 
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == before
     finally:
-        os.kill(broker, signal.SIGCONT)
+        own_cluster.go_on(1)
 
 
 async def test_three_brokers_carry_on_without_one_and_lose_nothing() -> None:
