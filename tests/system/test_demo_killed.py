@@ -12,9 +12,16 @@ from pathlib import Path
 
 import pytest
 
-MOMENTS = 20
-AT_ONCE = 3
-KILLED_WITHIN_S = 16.0
+from loadtest.story import PHASES
+
+EARLY = 17
+"""Moments while it comes up and the first callers call: most processes are started there."""
+LATE = (f" {PHASES[len(PHASES) // 2].name}: ", f" {PHASES[-1].name}: ", "the last callers are waited for")
+"""What it says in the middle of the storm, at its end, and before its verdict."""
+EARLY_AT_ONCE = 2
+EARLY_WITHIN_S = 16.0
+SAYS_SO_WITHIN_S = 250.0
+AFTER_S = 1.5
 GONE_WITHIN_S = 2.0
 INTERRUPTED_WITHIN_S = 20.0
 MARK = "THROUGHLINE_TEST_MARK"
@@ -55,6 +62,13 @@ class Copy:
             stderr=asyncio.subprocess.STDOUT,
         )
 
+    async def says(self, words: str, process: asyncio.subprocess.Process) -> None:
+        """Waits until it has said this."""
+        async with asyncio.timeout(SAYS_SO_WITHIN_S):
+            while words not in self.said.read_text():
+                assert process.returncode is None, self.said.read_text()
+                await asyncio.sleep(0.05)
+
     async def left_after(self, within_s: float) -> list[str]:
         """What is still there; looked at until nothing is, or the time is over."""
         loop = asyncio.get_running_loop()
@@ -66,28 +80,37 @@ class Copy:
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(SAYS_SO_WITHIN_S + 60)
 async def test_a_killed_demonstration_leaves_nothing_within_two_seconds(tmp_path: Path) -> None:
-    """At 20 seeded moments, `kill -9`: each child holds a pipe to the parent and ends with it."""
-    moments = random.Random(2016).sample(range(int(KILLED_WITHIN_S * 1000)), MOMENTS)
-    some_at_once = asyncio.Semaphore(AT_ONCE)
+    """At 20 seeded moments of the whole story, `kill -9`: each child holds a pipe to the parent and ends with it."""
+    by = random.Random(2016)
+    early = by.sample(range(int(EARLY_WITHIN_S * 1000)), EARLY)
+    late = [(words, by.randrange(int(AFTER_S * 1000))) for words in LATE]
+    some_at_once = asyncio.Semaphore(EARLY_AT_ONCE)
 
-    async def kill_after(moment_ms: int) -> tuple[int, list[str]]:
+    async def kill_after(moment_ms: int, words: str = "") -> tuple[str, list[str]]:
+        """Kills one so long after its start, or after it has said these words."""
+        copy = Copy(tmp_path / f"at-{moment_ms}")
+        process = await copy.start()
+        try:
+            if words:
+                await copy.says(words, process)
+            await asyncio.sleep(moment_ms / 1000)
+            assert process.returncode is None, copy.said.read_text()
+        finally:
+            if process.returncode is None:
+                process.kill()
+        await process.wait()
+        return f"{words}{moment_ms}", await copy.left_after(GONE_WITHIN_S)
+
+    async def kill_early(moment_ms: int) -> tuple[str, list[str]]:
         async with some_at_once:
-            copy = Copy(tmp_path / f"at-{moment_ms}")
-            process = await copy.start()
-            try:
-                await asyncio.sleep(moment_ms / 1000)
-                assert process.returncode is None, copy.said.read_text()
-            finally:
-                if process.returncode is None:
-                    process.kill()
-            await process.wait()
-            return moment_ms, await copy.left_after(GONE_WITHIN_S)
+            return await kill_after(moment_ms)
 
     async with asyncio.TaskGroup() as group:  # one that fails ends the others with their processes
-        killed = [group.create_task(kill_after(moment_ms)) for moment_ms in moments]
-    assert {moment_ms: left for moment_ms, left in (task.result() for task in killed) if left} == {}
+        killed = [group.create_task(kill_early(moment_ms)) for moment_ms in early]
+        killed += [group.create_task(kill_after(moment_ms, words)) for words, moment_ms in late]
+    assert {moment: left for moment, left in (task.result() for task in killed) if left} == {}
 
 
 @pytest.mark.timeout(120)
