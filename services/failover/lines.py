@@ -29,12 +29,19 @@ DialStream = OpenedStream[trunk_pb2.DialResponse, trunk_pb2.DialRequest]
 class Exchange:
     """What the hunts of one replica share."""
 
-    def __init__(self, network: Network, directory: Directory, trunks: Trunks, metrics: FailoverMetrics) -> None:
+    def __init__(
+        self, network: Network, directory: Callable[[], Directory], trunks: Trunks, metrics: FailoverMetrics
+    ) -> None:
         self.network = network
-        self.directory = directory
+        self._directory = directory
         self.trunks = trunks
         self.metrics = metrics
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def directory(self) -> Directory:
+        """The newest: of the PSAPs and lines as they are at this moment."""
+        return self._directory()
 
     def owner_of(self, psap_id: str) -> str:
         """Whose lines are dialled for this PSAP or desk: its own, or the region's desk where it has none."""

@@ -14,7 +14,8 @@ from services.failover.metrics import FailoverMetrics
 from services.failover.settings import FailoverSettings
 from services.host.attempt import Attempt, Misspoken, offered
 from services.host.network import Broken, Converses, Refuse, Server, Status, Stream
-from services.host.region import load_directory
+from services.host.region import DIRECTORY
+from services.host.region_feed import RegionFeed
 from services.host.world import World
 from services.journal import Topic
 from services.journal.journal import Journal, JournalEvent
@@ -31,6 +32,7 @@ class Failover:
         self._settings = settings
         self._metrics = FailoverMetrics(world.registry)
         self._journal = Journal(world.log, on_event=self._journal_event)
+        self._directories = RegionFeed(world, settings, DIRECTORY)
         self._trunks = Trunks(settings.trunks)
         self._exchange: Exchange | None = None
         self._server: Server | None = None
@@ -41,9 +43,8 @@ class Failover:
 
     async def start(self) -> None:
         """Reads the directory, binds, serves; Kafka may come later."""
-        directory = await load_directory(self._world.files, self._settings)
-        self._exchange = Exchange(self._world.network, directory, self._trunks, self._metrics)
-        await self._journal.start()
+        await asyncio.gather(self._directories.start(), self._journal.start())
+        self._exchange = Exchange(self._world.network, self._directories.newest, self._trunks, self._metrics)
         self._server = await self._world.network.serve(self._settings.listen, [Converses(DIVERT, self._divert)])
         self.address = self._server.address
 
@@ -56,7 +57,7 @@ class Failover:
     def remarks(self) -> Sequence[str]:
         """What an operator should know though lines are dialled."""
         trouble = self._journal.health()
-        return [f"journal: {trouble}"] if trouble else []
+        return [*([f"journal: {trouble}"] if trouble else []), *self._directories.remarks()]
 
     async def stop(self, grace_s: float) -> None:
         """Lets attempts in hand finish, then ends their streams (L4)."""
@@ -73,6 +74,7 @@ class Failover:
             attempt.end(Refuse(Status.UNAVAILABLE, "draining"))
         await self._server.stop(0.2)
         await self._exchange.close()
+        await self._directories.stop()
         await self._journal.close()
 
     async def _divert(self, stream: Stream[delivery_pb2.DivertRequest, delivery_pb2.DivertResponse]) -> None:

@@ -67,6 +67,11 @@ class ServiceSettings(BaseSettings):
         None,
         description="The installation's credentials.csv: the SHA-256 of each PSAP's token. None: no PSAP may attach.",
     )
+    region_cache: Path | None = Field(
+        None,
+        description="The folder where each replica keeps the last good published region, to start with when Kafka is "
+        "away. None: it keeps none, and starts with the baked-in one.",
+    )
     drain_s: float = Field(
         10.0, ge=0, le=3600, description="Seconds that calls in hand get to finish after SIGTERM, before they are cut."
     )
@@ -76,6 +81,11 @@ class ServiceSettings(BaseSettings):
     log_level: str = Field(
         "info", pattern=r"^(debug|info|warning|error)$", description="The least level that is logged."
     )
+
+    @property
+    def region_cache_file(self) -> Path | None:
+        """This replica's own file in that folder."""
+        return None if self.region_cache is None else self.region_cache / f"region-{self.name}.json"
 
     @model_validator(mode="before")
     @classmethod

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import structlog
 from prometheus_client import CollectorRegistry
 
+from services.host.blocking import RunBlocking, in_thread
 from services.host.files import Files
 from services.host.network import Network
 from services.journal import Log
@@ -39,3 +40,5 @@ class World:
     """What must survive a crash; see `services/journal/disk.py`."""
     registry: CollectorRegistry
     logger: structlog.stdlib.BoundLogger
+    run_blocking: RunBlocking = in_thread
+    """For work that would hold the loop up, such as reading a whole region; at once under virtual time."""

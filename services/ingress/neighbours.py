@@ -31,7 +31,7 @@ class Neighbours:
         self,
         network: Network,
         settings: IngressSettings,
-        region: Region,
+        region: Callable[[], Region],
         metrics: IngressMetrics,
         start: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
@@ -79,7 +79,7 @@ class Neighbours:
         return Routed(Destination(answer.psap_id, gateways, answer.reachable, reason), reason)
 
     def _own_route(self, offer: Offer, excluded: tuple[str, ...]) -> Routed:
-        located = self._region.locate(offer.place)
+        located = self._region().locate(offer.place)
         route = choose(located.candidates, excluded, StatusView(), 0.0, self._gateways)
         reason = f"own_atlas_{located.reason}"
         if route.psap_id is None:

@@ -21,7 +21,8 @@ from services.domain.exchange import StreamBroke
 from services.domain.offer import SOS_URN, Offer, can_be_rung_back
 from services.domain.place import flaw
 from services.host.network import Answers, Broken, Converses, Refuse, Server, Status, Stream
-from services.host.region import load_region
+from services.host.region import WHOLE
+from services.host.region_feed import RegionFeed
 from services.host.world import World
 from services.ingress.admission import Admission
 from services.ingress.conductor import Conductor, Desk
@@ -54,6 +55,7 @@ class Ingress:
         self._world = world
         self._settings = settings
         self._metrics = IngressMetrics(world.registry)
+        self._regions = RegionFeed(world, settings, WHOLE)
         self._journal = Journal(
             world.log,
             restamp={Topic.CALLS: facts.restamp},
@@ -76,8 +78,7 @@ class Ingress:
 
     async def start(self) -> None:
         """Reads the region, binds, serves; Kafka may come later."""
-        region = await load_region(self._world.files, self._settings)
-        await self._journal.start()
+        await asyncio.gather(self._regions.start(), self._journal.start())
         self._server = await self._world.network.serve(
             self._settings.listen,
             [
@@ -91,7 +92,9 @@ class Ingress:
         self._desk = Desk(
             writer=f"{self._settings.name}/{incarnation}",
             conductor=ConductorId(self._settings.advertise or self.address, incarnation),
-            neighbours=Neighbours(self._world.network, self._settings, region, self._metrics, self._start),
+            neighbours=Neighbours(
+                self._world.network, self._settings, self._regions.newest, self._metrics, self._start
+            ),
             journal=self._journal,
             metrics=self._metrics,
             budgets=Budgets(
@@ -116,7 +119,7 @@ class Ingress:
     def remarks(self) -> Sequence[str]:
         """What an operator should know though calls are carried."""
         trouble = self._journal.health()
-        return [f"journal: {trouble}"] if trouble else []
+        return [*([f"journal: {trouble}"] if trouble else []), *self._regions.remarks()]
 
     async def stop(self, grace_s: float) -> None:
         """No new calls; those in hand get `grace_s` seconds, the rest end UNAVAILABLE("draining") (L4)."""
@@ -137,6 +140,7 @@ class Ingress:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._regions.stop()
         await self._journal.close()
 
     async def _status(self, _: call_pb2.StatusRequest) -> call_pb2.StatusResponse:

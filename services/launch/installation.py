@@ -84,13 +84,15 @@ class Installation:
 
     async def start(self) -> None:
         """Comes up in two waves; raises ChildFailed, with the child's last lines, when one does not."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        regions = self.folder / "regions"
+        regions.mkdir(parents=True, exist_ok=True)
         self.tokens, table = await asyncio.to_thread(credentials.mint, self.region_dir, self.folder)
         self._environment = {
             **os.environ,
             "THROUGHLINE_KAFKA": self._kafka,
             "THROUGHLINE_REGION_DIR": str(self.region_dir),
             "THROUGHLINE_CREDENTIALS_FILE": str(table),
+            "THROUGHLINE_REGION_CACHE": str(regions),
             "THROUGHLINE_FAILOVER_TRUNKS": ",".join(self._trunks),
             "THROUGHLINE_INGRESS_SPOOL_DIR": str(self.folder / "spool"),
             "THROUGHLINE_FAILOVER_SPOOL_DIR": str(self.folder / "spool"),

@@ -7,7 +7,7 @@ hashes. Lines belong to owners: a PSAP, or a named desk that is staffed for the 
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from hmac import compare_digest
 
@@ -64,6 +64,11 @@ class Directory:
         matches = [compare_digest(given, known) for known in self.credential_hashes.get(psap_id, frozenset())]
         return any(matches)
 
+    def with_credentials(self, hashes: Mapping[str, frozenset[str]]) -> "Directory":
+        """The same with these hashes, as far as they are of PSAPs that it knows."""
+        known = {psap_id: found for psap_id, found in hashes.items() if psap_id in self.psaps}
+        return replace(self, credential_hashes=known)
+
 
 def read_directory(texts: Mapping[str, str | bytes]) -> Directory:
     """The directory of a region's texts. Raises RegionRefused, with file and line, when they do not fit together."""
@@ -73,7 +78,7 @@ def read_directory(texts: Mapping[str, str | bytes]) -> Directory:
         if psap_id in psaps or psap_id in DESKS:
             raise row.refuse(f"psap_id {psap_id!r} is taken; give each PSAP its own")
         psaps[psap_id] = Psap(psap_id, row.filled("name"), row["town"], row["kind"])
-    return Directory(psaps, _alternates(texts, psaps), _lines(texts, psaps), _credential_hashes(texts, psaps))
+    return Directory(psaps, _alternates(texts, psaps), _lines(texts, psaps), read_credentials(texts, psaps))
 
 
 def _alternates(texts: Mapping[str, str | bytes], psaps: Mapping[str, Psap]) -> dict[str, tuple[str, ...]]:
@@ -110,14 +115,22 @@ def _lines(texts: Mapping[str, str | bytes], psaps: Mapping[str, Psap]) -> dict[
     return {owner: tuple(found[order] for order in sorted(found)) for owner, found in ordered.items()}
 
 
-def _credential_hashes(texts: Mapping[str, str | bytes], psaps: Mapping[str, Psap]) -> dict[str, frozenset[str]]:
+def read_credentials(
+    texts: Mapping[str, str | bytes], psaps: Mapping[str, Psap] | None = None
+) -> dict[str, frozenset[str]]:
+    """The hashes by PSAP, of credentials.csv where that is among the texts. Raises RegionRefused.
+
+    A PSAP that is not among `psaps` is refused; without `psaps` any is taken, since an installation hands out a token
+    before the region names its PSAP, and withdraws it after.
+    """
     hashes: dict[str, set[str]] = defaultdict(set)
     if CREDENTIALS_FILE in texts:
         for row in rows_of(texts, CREDENTIALS_FILE, ("psap_id", "sha256")):
             digest = row["sha256"].lower()
             if re.fullmatch(r"[0-9a-f]{64}", digest) is None:
                 raise row.refuse("sha256: expected the 64 hexadecimal digits of the token's SHA-256")
-            hashes[known_psap(row, "psap_id", psaps)].add(digest)
+            psap_id = row.filled("psap_id") if psaps is None else known_psap(row, "psap_id", psaps)
+            hashes[psap_id].add(digest)
     return {psap_id: frozenset(found) for psap_id, found in hashes.items()}
 
 

@@ -4,11 +4,13 @@ A region comes baked in, from the last good copy on disk, or from the newest pub
 never take the service down, and must never be silent: the caller logs `refused` and shows it in readiness.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from services.places.refusal import RegionRefused
-from services.places.region import Region
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +30,23 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(Generic[T]):
     """The region to serve, the copy it came from, and the copies that were tried before it."""
 
-    region: Region
+    region: T
     source: str
     refused: tuple[Refused, ...]
 
 
-def first_good(sources: Iterable[Source]) -> Chosen:
-    """The first good region of `sources`, which come best first. Those after it are not looked at.
+def first_good(sources: Iterable[Source], read: Callable[[Mapping[str, str | bytes]], T]) -> Chosen[T]:
+    """The first of `sources`, which come best first, that `read` does not refuse. Those after it are not looked at.
 
     Raises RegionRefused, with every reason in it, when none is good.
     """
     refused: list[Refused] = []
     for source in sources:
         try:
-            return Chosen(Region.from_texts(source.texts), source.name, tuple(refused))
+            return Chosen(read(source.texts), source.name, tuple(refused))
         except RegionRefused as refusal:
             refused.append(Refused(source.name, refusal.reason))
     reasons = "; ".join(f"{each.source}: {each.reason}" for each in refused) or "no source was given"

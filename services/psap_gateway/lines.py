@@ -54,7 +54,7 @@ class Lines:
     def __init__(
         self,
         name: str,
-        directory: Directory,
+        directory: Callable[[], Directory],
         board: Switchboard,
         metrics: PsapGatewayMetrics,
         act: Callable[[Sequence[Effect]], None],
@@ -112,8 +112,9 @@ class Lines:
         if first is None or first.WhichOneof("said") != "hello":
             raise self._refusal("", Offence.NO_HELLO, "expected hello as the first word")
         hello = first.hello
-        if not self._directory.admits(hello.psap_id, hello.credential):
-            psap_id = hello.psap_id if hello.psap_id in self._directory.psaps else "unknown"
+        directory = self._directory()
+        if not directory.admits(hello.psap_id, hello.credential):
+            psap_id = hello.psap_id if hello.psap_id in directory.psaps else "unknown"
             raise self._refusal(psap_id, Offence.WRONG_CREDENTIAL, "this credential is not one of that PSAP's")
         return hello
 

@@ -18,7 +18,8 @@ from services.domain.switchboard import Switchboard
 from services.host.alarm import Alarm
 from services.host.attempt import Attempt, Misspoken, offered
 from services.host.network import Broken, Converses, Refuse, Server, Status, Stream
-from services.host.region import load_directory
+from services.host.region import DIRECTORY
+from services.host.region_feed import RegionFeed
 from services.host.world import World
 from services.psap_gateway.lines import Lines
 from services.psap_gateway.metrics import PsapGatewayMetrics
@@ -35,6 +36,7 @@ class PsapGateway:
         self._world = world
         self._settings = settings
         self._metrics = PsapGatewayMetrics(world.registry)
+        self._directories = RegionFeed(world, settings, DIRECTORY)
         self._board = Switchboard()
         self._witness = Witness(world, self._metrics, settings.status_every_ms / 1000, self._rows)
         self._attempts: dict[str, Attempt] = {}
@@ -47,9 +49,15 @@ class PsapGateway:
 
     async def start(self) -> None:
         """Reads the directory, binds, serves; Kafka may come later."""
-        directory = await load_directory(self._world.files, self._settings)
-        self._lines = Lines(self._settings.name, directory, self._board, self._metrics, self._act, self._log_unlinked)
-        await self._witness.journal.start()
+        await asyncio.gather(self._directories.start(), self._witness.journal.start())
+        self._lines = Lines(
+            self._settings.name,
+            self._directories.newest,
+            self._board,
+            self._metrics,
+            self._act,
+            self._log_unlinked,
+        )
         self._server = await self._world.network.serve(
             self._settings.listen, [Converses(DELIVER, self._deliver), Converses(ATTACH, self._lines.attach)]
         )
@@ -63,7 +71,7 @@ class PsapGateway:
     def remarks(self) -> Sequence[str]:
         """What an operator should know though calls are rung."""
         trouble = self._witness.journal.health()
-        return [f"journal: {trouble}"] if trouble else []
+        return [*([f"journal: {trouble}"] if trouble else []), *self._directories.remarks()]
 
     async def stop(self, grace_s: float) -> None:
         """Says that no PSAP is reached from here any more, lets attempts in hand finish, then ends all streams."""
@@ -85,6 +93,7 @@ class PsapGateway:
         self._lines.end_all(refusal)
         await self._server.stop(0.2)
         self._alarm.clear()
+        await self._directories.stop()
         await self._witness.journal.close()
 
     # One attempt.

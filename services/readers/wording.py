@@ -13,9 +13,10 @@ from throughline.v1 import delivery_pb2, psap_status_pb2, routing_pb2, screening
 from services.domain.events import Fact, Tick
 from services.domain.place import Circle, Place
 from services.domain.policy import Divert, Flag, Verdict
+from services.domain.publication import Current, Part, Version
 from services.domain.where import Where
 from services.journal import Record, Topic
-from services.wire import facts, holding, verdicts
+from services.wire import facts, holding, region_records, verdicts
 from services.wire.methods import TRANSPORT_BYTES_MAX, Unreadable, parse
 from services.wire.salvage import salvage
 
@@ -129,6 +130,20 @@ def _psap_status(record: Record, show: bool) -> str:
     return f"seq {status.seq}: {attached} of {len(status.rows)} PSAPs attached"
 
 
+def _region(record: Record, show: bool) -> str:
+    match region_records.read(record.key, record.value):
+        case Part(number=part, parts=parts, content=content):
+            return f"part {part + 1} of {parts}, {len(content)} bytes"
+        case Version() as version:
+            again = f", those of version {version.reverts_to} again" if version.reverts_to else ""
+            return (
+                f"{len(version.files)} files{again} by {plain(version.author) or 'nobody named'}: {plain(version.note)}"
+            )
+        case Current(number):
+            return f"is version {number}"
+    return f"{len(record.value)} bytes of a kind not known here"
+
+
 def _unreadable(record: Record, show: bool) -> str:
     offer = salvage(record.value)
     return f"{len(record.value)} bytes, id {offer.call_id or 'none'}, from {number(offer.caller, show)}"
@@ -140,6 +155,7 @@ _SAYS: Final[Mapping[Topic, Callable[[Record, bool], str]]] = {
     Topic.ROUTINGS: _routing,
     Topic.DELIVERIES: _delivery,
     Topic.PSAP_STATUS: _psap_status,
+    Topic.ROUTING: _region,
     Topic.CALLS_UNREADABLE: _unreadable,
 }
 

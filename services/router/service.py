@@ -10,11 +10,11 @@ from throughline.v1 import routing_pb2
 
 from services.domain.routing import STALE_AFTER_SECONDS, StatusView, choose
 from services.host.network import Answers, Refuse, Server, Status
-from services.host.region import load_region
+from services.host.region import WHOLE
+from services.host.region_feed import RegionFeed
 from services.host.world import World
 from services.journal import Follower, Topic
 from services.journal.journal import Journal, JournalEvent
-from services.places.region import Region
 from services.router.metrics import RouterMetrics
 from services.router.settings import RouterSettings
 from services.wire import offers, psap_status, routes
@@ -35,7 +35,7 @@ class Router:
         self._metrics = RouterMetrics(world.registry)
         self._journal = Journal(world.log, on_event=self._journal_event)
         self._view = StatusView()
-        self._region: Region | None = None
+        self._regions = RegionFeed(world, settings, WHOLE)
         self._server: Server | None = None
         self._follower: Follower | None = None
         self._following: asyncio.Task[None] | None = None
@@ -43,8 +43,7 @@ class Router:
 
     async def start(self) -> None:
         """Reads the region, binds, serves; Kafka may come later."""
-        self._region = await load_region(self._world.files, self._settings)
-        await self._journal.start()
+        await asyncio.gather(self._regions.start(), self._journal.start())
         since_ms = self._world.wall_ms() - LOOK_BACK_MS
         self._follower = self._journal.follow(Topic.PSAP_STATUS, since_ms)
         await self._follower.start()
@@ -59,7 +58,7 @@ class Router:
 
     def remarks(self) -> Sequence[str]:
         """What an operator should know though it answers."""
-        remarks = []
+        remarks = self._regions.remarks()
         if trouble := self._journal.health():
             remarks.append(f"journal: {trouble}")
         now = asyncio.get_running_loop().time()
@@ -77,15 +76,15 @@ class Router:
             await self._follower.stop()
             await asyncio.wait({self._following}, timeout=1.0)
             self._following.cancel()
+        await self._regions.stop()
         await self._journal.close()
 
     async def _route(self, asked: routing_pb2.RouteRequest) -> routing_pb2.RouteResponse:
         """Where to: always an answer, whatever the place is."""
         if self._draining:
             raise Refuse(Status.UNAVAILABLE, "draining")
-        assert self._region is not None, "no question comes before start"
         place = offers.place_to_domain(asked.place) if asked.HasField("place") else None
-        located = self._region.locate(place)
+        located = self._regions.newest().locate(place)
         now = asyncio.get_running_loop().time()
         route = choose(located.candidates, asked.excluded, self._view, now, self._settings.gateways)
         answer = routes.to_wire(route, located.reason)

@@ -14,6 +14,7 @@ MALFORMED = [
     "topics apply --kafka broker:99999",
     "up --kafka broker:",
     "replay trace.csv --ingress nowhere",
+    "routing status --kafka nowhere",
 ]
 
 

@@ -68,14 +68,20 @@ def test_each_topic_has_its_line() -> None:
         ),
         Topic.PSAP_STATUS: psap_status_pb2.PsapStatus(seq=7, rows=[psap_status_pb2.PsapRow(attached=True)]),
         Topic.CALLS_UNREADABLE: offer,
+        Topic.ROUTING: routing_pb2.RegionCurrent(version=4),
         Topic.POLICY: verdict,
     }
-    said = {topic: line(record(topic, message.SerializeToString())) for topic, message in lines.items()}
+    keys = {Topic.ROUTING: "current"}
+    said = {
+        topic: line(record(topic, message.SerializeToString(), keys.get(topic, "c-1")))
+        for topic, message in lines.items()
+    }
     assert "diverted to nuisance-desk by r1 (hoax) by firewall-1 in 1.5 ms" in said[Topic.SCREENINGS]
     assert "to boston (town, not reachable)" in said[Topic.ROUTINGS]
     assert "answered at line +16175550100 of boston attempt 2" in said[Topic.DELIVERIES]
     assert "seq 7: 1 of 1 PSAPs attached" in said[Topic.PSAP_STATUS]
     assert "id c-1, from …23" in said[Topic.CALLS_UNREADABLE]
+    assert "current is version 4" in said[Topic.ROUTING]
     assert "bytes" in said[Topic.POLICY]
 
 

@@ -14,6 +14,7 @@ from throughline.v1 import delivery_pb2, trunk_pb2
 from services.domain.deliveries import Delivery
 from services.failover.service import Failover
 from services.failover.settings import FailoverSettings
+from services.host.blocking import at_once
 from services.host.files import MemoryFiles
 from services.host.network import Converses, Refuse, Status, Stream
 from services.host.network.memory import MemoryNetwork
@@ -129,6 +130,7 @@ class FailoverStage:
             disk=MemoryDisk(),
             registry=self.registry,
             logger=structlog.stdlib.get_logger(),
+            run_blocking=at_once,
         )
         settings = FailoverSettings(name="failover-1", listen="failover:1", region_dir=REGION, trunks=trunks)
         self.failover = Failover(world, settings)

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from throughline.v1 import delivery_pb2, psap_status_pb2
 
 from services.domain.deliveries import Delivery
+from services.host.blocking import at_once
 from services.host.files import MemoryFiles
 from services.host.network import Broken, Network, Status
 from services.host.network.memory import MemoryNetwork
@@ -63,6 +64,7 @@ class GatewayStage:
             disk=MemoryDisk(),
             registry=self.registry,
             logger=structlog.stdlib.get_logger(),
+            run_blocking=at_once,
         )
         settings = PsapGatewaySettings(name="gateway-1", listen=listen, region_dir=REGION, credentials_file=CREDENTIALS)
         self.gateway = PsapGateway(world, settings)

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from throughline.v1 import call_pb2, delivery_pb2, place_pb2, routing_pb2, screening_pb2
 
 from services.domain.events import Fact, FactKind
+from services.host.blocking import at_once
 from services.host.files import MemoryFiles
 from services.host.network import Answers, Broken, Converses, OpenedStream, Stream
 from services.host.network.memory import MemoryNetwork
@@ -119,6 +120,7 @@ class Stage:
             disk=MemoryDisk(),
             registry=self.registry,
             logger=structlog.stdlib.get_logger(),
+            run_blocking=at_once,
         )
         self.ingress = Ingress(self.world, self.settings)
         self.verdict = screening_pb2.Verdict(**{"pass": screening_pb2.Pass()}, policy="scripted")

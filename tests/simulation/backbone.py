@@ -164,6 +164,7 @@ class Backbone:
             disk=MemoryDisk(),
             registry=CollectorRegistry(),
             logger=structlog.stdlib.get_logger(),
+            run_blocking=at_once,
         )
 
     async def __aenter__(self) -> Backbone:
