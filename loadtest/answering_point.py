@@ -3,6 +3,9 @@
 It hears `AttachResponse` messages from any of its streams and says `AttachRequest` messages on them; how those travel
 is attachment.py's part. Call-takers are finite: what rings while all are busy waits for one, and past a queue of the
 same length the PSAP says that it is full.
+
+One stream at a time has a ring: the one that offered it last, or that asked for it. What any other says of it, a
+gateway that was left behind, neither stops nor connects it.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Final
 
-from throughline.v1 import delivery_pb2, place_pb2
+from throughline.v1 import delivery_pb2, holding_pb2, place_pb2
 
 from loadtest.call_takers import CallTakers
 from loadtest.diary import Diary
@@ -28,6 +31,11 @@ STRIKES_AFTER_S: Final = 0.05
 """A fault that waits for a ring strikes when the gateway has heard of it."""
 
 Ask = delivery_pb2.AttachRequest
+_STANDING: Final = {
+    Stage.RINGING: holding_pb2.STANDING_RINGING,
+    Stage.ANSWERED: holding_pb2.STANDING_ANSWERED,
+    Stage.CONNECTED: holding_pb2.STANDING_CONNECTED,
+}
 
 
 class Fault(StrEnum):
@@ -79,9 +87,11 @@ class AnsweringPoint:
         """A stream is up: rings that lost theirs, and that its hello named, say again on it how they stand (R5)."""
         self.lines.append(line)
         for ring in self._rings.values():
-            if ring.line is None and ring.attempt in hello.ringing and ring.stage is not Stage.CONNECTED:
+            if ring.line is not None or ring.attempt not in (*hello.ringing, *hello.held):
+                continue
+            ring.line = line
+            if ring.stage is not Stage.CONNECTED:
                 ring.stop("orphan")
-                ring.line = line
                 self._repeat(ring)
 
     def lost(self, line: Line) -> None:
@@ -104,11 +114,13 @@ class AnsweringPoint:
             case "connect":
                 self._connect(line, message.connect.attempt)
             case "cancel":
-                self._stopped(message.cancel.attempt, message.cancel.reason)
+                self._stopped(line, message.cancel.attempt, message.cancel.reason)
             case "release":
-                self._stopped(message.release.attempt, message.release.reason)
+                self._stopped(line, message.release.attempt, message.release.reason)
             case "resume":
                 self._resume(line, message.resume.attempt)
+            case "who_has":
+                self._who_has(line, message.who_has.call_id)
             case _:
                 return  # welcome and heartbeat are the stream's own; a word we do not know asks nothing of us
 
@@ -146,18 +158,32 @@ class AnsweringPoint:
             asyncio.get_running_loop().call_later(STRIKES_AFTER_S, self.strike, fault)
 
     def _replace(self, ring: Ring, line: Line, attempt: str) -> None:
-        """The same call under a newer attempt: it goes on ringing, or stays answered, where it is (R3)."""
+        """The same call under a newer attempt: it goes on ringing, or stays answered, where it is (R3).
+
+        The same attempt through another gateway goes on there just so (R5).
+        """
         if ring.attempt != attempt:  # written down also where no stream is left to say it on
             self._reject(
                 ring.line, ring.call_id, ring.attempt, delivery_pb2.REJECTION_SUPERSEDED, "a newer attempt rings"
             )
+            ring.line = None
+        ring.attempt, ring.order = attempt, order_of(attempt)
+        self._move(ring, line)
+
+    def _move(self, ring: Ring, line: Line) -> None:
+        """From now on this stream has the ring; the one that had it is told."""
+        if ring.line is not None and ring.line is not line:
+            elsewhere = delivery_pb2.Rejected(
+                attempt=ring.attempt, rejection=delivery_pb2.REJECTION_SUPERSEDED, reason="another gateway has it"
+            )
+            self._say(ring.line, Ask(reject=elsewhere))
         ring.stop("orphan")
-        ring.line, ring.attempt, ring.order = line, attempt, order_of(attempt)
+        ring.line = line
         self._repeat(ring)
 
     def _connect(self, line: Line, attempt: str) -> None:
         ring = self._ring_of(attempt)
-        if ring is None or ring.stage is Stage.RINGING:
+        if ring is None or ring.stage is Stage.RINGING or (ring.stage is Stage.ANSWERED and ring.line is not line):
             call_id = call_of(attempt)
             self._reject(
                 line, call_id, attempt, delivery_pb2.REJECTION_EXPIRED, "nobody here has answered this attempt"
@@ -170,12 +196,13 @@ class AnsweringPoint:
             ring.start("talk", self._humans.waits(TALK, ring.call_id), self._hang_up, ring)
         self._say(line, Ask(connected=delivery_pb2.ConnectDone(attempt=attempt, where=self._where)))
 
-    def _stopped(self, attempt: str, reason: str) -> None:
+    def _stopped(self, line: Line, attempt: str, reason: str) -> None:
         ring = self._ring_of(attempt)
-        if ring is not None:
+        if ring is not None and ring.line is line:
             self._cancel(ring, reason or "released")
 
     def _resume(self, line: Line, attempt: str) -> None:
+        """A gateway asks for this attempt: from now on its stream has it, if it is here."""
         ring = self._ring_of(attempt)
         if ring is None:
             rejected = delivery_pb2.Rejected(
@@ -185,9 +212,15 @@ class AnsweringPoint:
         elif ring.stage is Stage.CONNECTED:
             self._say(line, Ask(have=delivery_pb2.Have(call_id=ring.call_id, attempt=attempt)))
         else:
-            ring.stop("orphan")
-            ring.line = line
-            self._repeat(ring)
+            self._move(ring, line)
+
+    def _who_has(self, line: Line, call_id: str) -> None:
+        """Says how the call stands here, on the stream that asks (T3)."""
+        ring = self._rings.get(call_id)
+        has = delivery_pb2.Has(call_id=call_id, standing=holding_pb2.STANDING_NONE)
+        if ring is not None:
+            has = delivery_pb2.Has(call_id=call_id, attempt=ring.attempt, standing=_STANDING[ring.stage])
+        self._say(line, Ask(has=has))
 
     # What its people do.
 
@@ -209,7 +242,7 @@ class AnsweringPoint:
 
     def _hang_up(self, ring: Ring) -> None:
         self._write("ended", ring.call_id, ring.attempt)
-        for line in self.lines if ring.line is None else [ring.line]:
+        for line in self.lines:
             self._say(line, Ask(ended=delivery_pb2.Ended(attempt=ring.attempt)))
         self._forget(ring)
 

@@ -242,9 +242,11 @@ def _crossed(call: _Call, seen: set[Connection], kept: set[Connection]) -> bool:
 def _standing(call: _Call) -> list[Connection]:
     """Connections at the far end that were not taken back at once by the backbone.
 
-    By place, not by attempt alone: one attempt may ring several lines, one after the other.
+    By place, not by attempt alone: one attempt may ring several lines, one after the other. A ring that was cancelled
+    before anybody was connected took nothing back: under the same name it may ring anew through another gateway (R5).
     """
-    taken_back = {Connection.of(entry) for entry in call.seen("cancelled")}
+    ends = [entry for entry in call.seen("cancelled") if entry.get("stage", "connected") == "connected"]
+    taken_back = {Connection.of(entry) for entry in ends}
     return [each for each in map(Connection.of, call.seen("connected")) if each not in taken_back]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
-from throughline.v1 import delivery_pb2, place_pb2, trunk_pb2
+from throughline.v1 import delivery_pb2, holding_pb2, place_pb2, trunk_pb2
 
 from loadtest.answering_point import AnsweringPoint, Fault
 from loadtest.attachment import Switchboard
@@ -156,6 +156,90 @@ async def test_a_connected_call_answers_any_offer_of_it_with_have(
         have = await stream.expect("have")
         assert (have.call_id, have.attempt) == ("c", "c/1/1")
         await end.switchboard.close()
+
+
+async def test_a_psap_says_how_a_call_stands_on_the_stream_that_asks(
+    gateway: Callable[..., Any], far_end: Callable[..., FarEnd]
+) -> None:
+    """T3: nothing of it, ringing, answered, connected; each with the attempt, whichever stream has the call."""
+    end = far_end(SLOW)
+    async with gateway(end.welcome) as one, gateway(end.welcome) as two:
+        end.attach(one)
+        first = await end.stream()
+        end.attach(two)
+        second = await end.stream()
+
+        async def has() -> tuple[int, str]:
+            await second.say(Down(who_has=delivery_pb2.WhoHas(call_id="c")))
+            said = await second.expect("has")
+            assert said.call_id == "c"
+            return said.standing, said.attempt
+
+        assert await has() == (holding_pb2.STANDING_NONE, "")
+        await first.say(offer())
+        await first.expect("ringing")
+        assert await has() == (holding_pb2.STANDING_RINGING, "c/1/1")
+        end.point._answer(end.point._rings["c"])
+        await first.expect("answer")
+        assert await has() == (holding_pb2.STANDING_ANSWERED, "c/1/1")
+        await first.say(Down(connect=delivery_pb2.Connect(attempt="c/1/1")))
+        await first.expect("connected")
+        assert await has() == (holding_pb2.STANDING_CONNECTED, "c/1/1")
+        await end.switchboard.close()
+
+
+async def test_the_same_attempt_through_another_gateway_goes_on_there(
+    gateway: Callable[..., Any], far_end: Callable[..., FarEnd]
+) -> None:
+    """R5: ringing, and answered if it was; the stream that had it is told, and neither stops nor connects it."""
+    end = far_end(SLOW)
+    async with gateway(end.welcome) as one, gateway(end.welcome) as two:
+        end.attach(one)
+        first = await end.stream()
+        end.attach(two)
+        second = await end.stream()
+        await first.say(offer())
+        await first.expect("ringing")
+        end.point._answer(end.point._rings["c"])
+        await first.expect("answer")
+        await second.say(offer())
+        assert (await second.expect("ringing")).attempt == "c/1/1"
+        assert (await second.expect("answer")).attempt == "c/1/1"
+        assert (await first.expect("reject")).rejection == delivery_pb2.REJECTION_SUPERSEDED
+        await first.say(Down(connect=delivery_pb2.Connect(attempt="c/1/1")))
+        assert (await first.expect("reject")).rejection == delivery_pb2.REJECTION_EXPIRED
+        await first.say(Down(release=delivery_pb2.Release(attempt="c/1/1", reason="stream_broken")))
+        await first.say(Down(who_has=delivery_pb2.WhoHas(call_id="c")))
+        assert (await first.expect("has")).standing == holding_pb2.STANDING_ANSWERED
+        await second.say(Down(connect=delivery_pb2.Connect(attempt="c/1/1")))
+        await second.expect("connected")
+        await first.say(offer())
+        assert (await first.expect("have")).attempt == "c/1/1"
+        await end.switchboard.close()
+    assert end.seen().count("connected") == 1
+    assert "cancelled" not in end.seen()
+
+
+async def test_a_gateway_that_asks_for_an_attempt_has_it_and_may_stop_it(
+    gateway: Callable[..., Any], far_end: Callable[..., FarEnd]
+) -> None:
+    """P5: `resume` moves the ring to the stream that asks, so that its release is heard, and `has` says so."""
+    end = far_end(SLOW)
+    async with gateway(end.welcome) as one, gateway(end.welcome) as two:
+        end.attach(one)
+        first = await end.stream()
+        end.attach(two)
+        second = await end.stream()
+        await first.say(offer())
+        await first.expect("ringing")
+        await second.say(Down(release=delivery_pb2.Release(attempt="c/1/1")))  # it does not have it
+        await second.say(Down(resume=delivery_pb2.Resume(attempt="c/1/1")))
+        assert (await second.expect("ringing")).attempt == "c/1/1"
+        await second.say(Down(release=delivery_pb2.Release(attempt="c/1/1", reason="a_newer_leg_has_come")))
+        await second.say(Down(who_has=delivery_pb2.WhoHas(call_id="c")))
+        assert (await second.expect("has")).standing == holding_pb2.STANDING_NONE
+        await end.switchboard.close()
+    assert end.seen() == ["offered", "ringing", "ringing", "cancelled"]
 
 
 async def test_an_unknown_attempt_cannot_be_connected(

@@ -247,6 +247,16 @@ def test_a_connection_at_another_place_is_noticed(witness: str) -> None:
     assert "3175" in str(disagreement) and "3178" in str(disagreement)
 
 
+@pytest.mark.parametrize(("stage", "agree"), [("ringing", True), ("answered", True), ("connected", False)])
+def test_a_ring_that_was_cancelled_and_rung_again_took_no_connection_back(stage: str, agree: bool) -> None:
+    """R5: one attempt may ring twice, through two gateways; what is cancelled once connected is taken back."""
+    accounts = accounts_of([answered])
+    (attempt,) = {entry["attempt"] for entry in accounts.far_end}
+    Told(accounts, "call-0").far("cancelled", attempt, PSAP, reason="stream_lost", stage=stage)
+    verdict = compare(accounts.caller, accounts.far_end, accounts.journal)
+    assert (verdict.disagreements == ()) is agree
+
+
 def test_a_call_that_the_books_leave_in_progress_is_noticed() -> None:
     """J3: when all is over nothing may be in progress."""
     accounts = accounts_of([hung_up])
