@@ -8,7 +8,8 @@ let through as a probe, while the others are answered at once (protocol.md R4, R
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -21,6 +22,8 @@ MESSAGES_EARNED_MAX: Final = 4_000.0
 MESSAGES_FOR_AN_OFFER: Final = 8
 """What an offer may be answered with, whatever the rate: a busy PSAP is not a flood."""
 REMEMBERED_MAX: Final = 1024
+UNANSWERED_MAX: Final = 256
+"""Questions that a PSAP may leave open; past that it is asked nothing more until it attaches again."""
 
 
 class Offence(StrEnum):
@@ -49,11 +52,17 @@ class Row:
     connected: int
 
 
-class Memory:
-    """The newest names, at most `REMEMBERED_MAX`: so that a word that crossed ours is told from a lie."""
+def call_of(attempt: str) -> str:
+    """The call_id of call_id/leg/n."""
+    return attempt.rsplit("/", 2)[0]
 
-    def __init__(self) -> None:
+
+class Memory:
+    """The newest names, at most `names_max`: so that a word that crossed ours is told from a lie."""
+
+    def __init__(self, names_max: int = REMEMBERED_MAX) -> None:
         self._names: dict[str, None] = {}
+        self._names_max = names_max
 
     def __contains__(self, name: str) -> bool:
         return name in self._names
@@ -63,16 +72,42 @@ class Memory:
 
     def add(self, name: str) -> None:
         self._names[name] = None
-        if len(self._names) > REMEMBERED_MAX:
+        if len(self._names) > self._names_max:
             del self._names[next(iter(self._names))]
 
     def discard(self, name: str) -> None:
         self._names.pop(name, None)
 
-    def keep(self, names: Iterable[str]) -> None:
-        """Forgets all but these."""
-        kept = set(names)
-        self._names = {name: None for name in self._names if name in kept}
+
+class Conversations:
+    """The attempts under which calls were connected, one a call, the newest `REMEMBERED_MAX`."""
+
+    def __init__(self, attempts: Iterable[str] = ()) -> None:
+        self._by_call: dict[str, str] = {}
+        for attempt in attempts:
+            self.add(attempt)
+
+    def __contains__(self, attempt: str) -> bool:
+        return self._by_call.get(call_of(attempt)) == attempt
+
+    def __len__(self) -> int:
+        return len(self._by_call)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_call.values())
+
+    def of(self, call_id: str) -> str:
+        """The attempt under which this call was connected; empty where it was not."""
+        return self._by_call.get(call_id, "")
+
+    def add(self, attempt: str) -> None:
+        self._by_call[call_of(attempt)] = attempt
+        if len(self._by_call) > REMEMBERED_MAX:
+            del self._by_call[next(iter(self._by_call))]
+
+    def discard(self, attempt: str) -> None:
+        if attempt in self:
+            del self._by_call[call_of(attempt)]
 
 
 class Allowance:
@@ -103,6 +138,9 @@ class Attachment:
 
     __slots__ = (
         "allowance",
+        "asked",
+        "claimed",
+        "gone_at",
         "gone_reason",
         "heard_at",
         "held",
@@ -111,6 +149,7 @@ class Attachment:
         "probe_at",
         "psap_id",
         "silent",
+        "spoken",
         "state",
         "watched",
     )
@@ -119,6 +158,8 @@ class Attachment:
         self.psap_id = psap_id
         self.link: int | None = None
         self.gone_reason = ""
+        self.gone_at = 0.0
+        """When its last stream was lost."""
         self.heard_at = 0.0
         self.silent = False
         self.watched = False
@@ -128,27 +169,58 @@ class Attachment:
         self.state = ""
         """What it says of itself (i3 ServiceState): published, never a gate."""
         self.allowance = Allowance(0.0)
-        self.held = Memory()
-        """Attempts that are connected there through this gateway."""
+        self.held = Conversations()
+        """Attempts connected there: those that it acknowledged here, and those that its hello named (R5)."""
+        self.spoken = Conversations()
+        """Attempts that were connected there; their conversations are over."""
         self.over = Memory()
         """Attempts that are no longer ours to ring, but that it may still speak of."""
+        self.claimed: set[str] = set()
+        """Attempts that ring there by its hello, and that no conductor has offered here (R5)."""
+        self.asked: dict[str, deque[int]] = {}
+        """Questions that it has not answered yet, by call, in the order in which they were put (T3)."""
 
     def attach(self, link: int, ringing: Sequence[str], held: Sequence[str], now: float) -> None:
-        """A stream with a good hello: all doubts are forgotten."""
+        """A stream with a good hello: all doubts are forgotten, and what is connected there is what it says."""
         self.link = link
         self.heard_at = now
         self.silent = False
         self.probe_at = None
         self.state = ""
         self.allowance = Allowance(now)
-        for attempt in (*ringing, *held):
-            self.over.add(attempt)
-        self.held.keep(held)
+        before, self.held = self.held, Conversations(held)
+        for attempt in before:
+            if attempt not in self.held:
+                self.spoken.add(attempt)
+                self.over.add(attempt)
+        self.claimed = {attempt for attempt in ringing[:REMEMBERED_MAX] if attempt not in self.over}
+        self.asked = {}
 
-    def detach(self, reason: str) -> None:
+    def detach(self, reason: str, now: float) -> None:
         """Its stream is gone."""
         self.link = None
         self.gone_reason = reason
+        self.gone_at = now
+        self.claimed = set()
+        self.asked = {}
+
+    def ask(self, call_id: str, question: int) -> bool:
+        """Notes that it is asked about a call; False when it has left too many questions open."""
+        if sum(map(len, self.asked.values())) >= UNANSWERED_MAX:
+            return False
+        self.asked.setdefault(call_id, deque()).append(question)
+        self.allowance.earn()
+        return True
+
+    def answered(self, call_id: str) -> int | None:
+        """The oldest question about that call which is open, and no more; None where it was not asked."""
+        waiting = self.asked.get(call_id)
+        if waiting is None:
+            return None
+        question = waiting.popleft()
+        if not waiting:
+            del self.asked[call_id]
+        return question
 
     def suspect(self, now: float) -> None:
         """An offer found no taker."""

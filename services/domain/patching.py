@@ -1,11 +1,14 @@
-"""What a switchboard has its shell do, in order: words to a PSAP over one of its streams, and words to a conductor."""
+"""What a switchboard has its shell do, in order: words to a PSAP over one of its streams, words to a conductor,
+and answers to who asks about a call.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from services.domain.attachments import Offence
-from services.domain.deliveries import Became
+from services.domain.deliveries import Became, Outcome
+from services.domain.holding import Holding
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +50,36 @@ class Unlink:
     reason: str
 
 
-Effect = Offer | Connect | Cancel | Release | Unlink | Became
+@dataclass(frozen=True, slots=True)
+class TakeUp:
+    """This attempt is to be this stream's from now on, if the PSAP has it (R5)."""
+
+    link: int
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Has the PSAP this call? (T3)"""
+
+    link: int
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The stream that has taken an attempt over hears how it stands; on record it is already (R5)."""
+
+    attempt: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Attested:
+    """The answer to a question about a call."""
+
+    question: int
+    holding: Holding
+
+
+Effect = Offer | Connect | Cancel | Release | Unlink | TakeUp | Ask | Again | Attested | Became

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum, auto
 from typing import Final
 
-from services.domain.attachments import Attachment
+from services.domain.attachments import Attachment, Memory
 from services.domain.deliveries import Became, Outcome
 from services.domain.events import Failure
 from services.domain.patching import Cancel, Effect, Release
@@ -16,6 +16,13 @@ CONFIRM_S: Final = 1.0
 """From answer to connect; this timer is the authority (P4)."""
 ACKNOWLEDGE_S: Final = 2.0
 """From connect to the acknowledgement."""
+RETURN_S: Final = 1.0
+"""A PSAP that lost its stream while it was to connect says within this, by a new hello, whether it has (R5)."""
+UNCLAIMED_S: Final = 2.0
+"""What rings at a PSAP by its own word rings on for this long without a conductor's offer (R5)."""
+
+NEVER_AGAIN_MAX: Final = 8192
+"""Attempts that are remembered so that they never ring again, the newest."""
 
 
 class Stage(StrEnum):
@@ -23,6 +30,9 @@ class Stage(StrEnum):
     RINGING = auto()
     ANSWERED = auto()
     CONNECTING = auto()
+
+
+_STEPS: Final = {Stage.OFFERED: 0, Stage.RINGING: 1, Stage.ANSWERED: 2, Stage.CONNECTING: 2}
 
 
 class Due(StrEnum):
@@ -33,10 +43,15 @@ class Due(StrEnum):
     ACKNOWLEDGE = auto()
     SILENCE = auto()
     PROBE = auto()
+    RETURN = auto()
+    UNCLAIMED = auto()
+    QUESTION = auto()
 
 
-ACCUSES: Final = frozenset({Due.TAKE_UP, Due.SILENCE, Due.ACKNOWLEDGE})
-"""At these a PSAP is found wanting."""
+ACCUSES: Final = frozenset(
+    {Due.TAKE_UP, Due.SILENCE, Due.ACKNOWLEDGE, Due.RETURN, Due.UNCLAIMED, Due.QUESTION},
+)
+"""At these somebody is found wanting, whose word may wait in the socket of a process that was held up."""
 LIMIT_S: Final = {
     Due.TAKE_UP: (Stage.OFFERED, TAKE_UP_S),
     Due.CONFIRM: (Stage.ANSWERED, CONFIRM_S),
@@ -57,6 +72,11 @@ class Ring:
         self.stage = Stage.OFFERED
         self.since = now
 
+    @property
+    def so_far(self) -> list[Outcome]:
+        """The steps that its conductor has heard of."""
+        return [Outcome.RINGING, Outcome.ANSWERED][: _STEPS[self.stage]]
+
     def enter(self, stage: Stage, now: float) -> None:
         self.stage = stage
         self.since = now
@@ -67,8 +87,15 @@ class Rings:
 
     def __init__(self) -> None:
         self.effects: list[Effect] = []
+        self.ended: list[Ring] = []
+        """Those that were forgotten since somebody last looked."""
+        self.connected_once = Memory(NEVER_AGAIN_MAX)
+        """Attempts that were connected: one attempt, one connection."""
+        self.resumed = Memory(NEVER_AGAIN_MAX)
+        """Attempts that a newer leg has asked about: not to be rung here any more (P5)."""
         self._by_name: dict[str, Ring] = {}
         self._by_psap: dict[str, dict[str, Ring]] = {}
+        self._by_call: dict[str, dict[str, Ring]] = {}
 
     def __len__(self) -> int:
         return len(self._by_name)
@@ -80,6 +107,10 @@ class Rings:
         """What rings at a PSAP; a copy."""
         return list(self._by_psap.get(psap.psap_id, {}).values())
 
+    def of(self, call_id: str) -> list[Ring]:
+        """What rings of a call; a copy."""
+        return list(self._by_call.get(call_id, {}).values())
+
     def count_at(self, psap: Attachment) -> int:
         return len(self._by_psap.get(psap.psap_id, ()))
 
@@ -87,12 +118,19 @@ class Rings:
         """An attempt is offered to a PSAP."""
         ring = Ring(name, call_id, psap, now)
         self._by_name[name] = self._by_psap.setdefault(psap.psap_id, {})[name] = ring
+        self._by_call.setdefault(call_id, {})[name] = ring
         psap.over.discard(name)
+        psap.claimed.discard(name)
 
     def forget(self, ring: Ring) -> None:
         """It is over, by the PSAP's own word; the PSAP may still speak of it."""
         del self._by_name[ring.name]
         del self._by_psap[ring.psap.psap_id][ring.name]
+        of_the_call = self._by_call[ring.call_id]
+        del of_the_call[ring.name]
+        if not of_the_call:
+            del self._by_call[ring.call_id]
+        self.ended.append(ring)
         ring.psap.over.add(ring.name)
 
     def give_back(self, ring: Ring, reason: str) -> None:
@@ -109,6 +147,20 @@ class Rings:
         """Ends an attempt that the PSAP itself has not ended."""
         self.give_back(ring, reason)
         self.became(ring, Outcome.FAILED, failure, reason)
+
+    def connected(self, ring: Ring) -> None:
+        """The PSAP has said that the two are connected."""
+        self.forget(ring)
+        ring.psap.held.add(ring.name)
+        self.connected_once.add(ring.name)
+        self.became(ring, Outcome.CONNECTED)
+
+    def lose_all_at(self, psap: Attachment, reason: str) -> list[Ring]:
+        """Its stream is gone: all fail but those that it was to connect, which it may have done. Returns these."""
+        for ring in self.at(psap):
+            if ring.stage is not Stage.CONNECTING:
+                self.fail(ring, Failure.UNREACHABLE, reason)
+        return self.at(psap)
 
     def fail_all_at(self, psap: Attachment, reason: str) -> None:
         """The PSAP is not there any more."""

@@ -69,25 +69,7 @@ class Attempt:
 
     def became(self, step: Became, by: str, at_ms: int) -> Delivery:
         """Tells the conductor, ends the stream after a final step, and returns the record for `deliveries`."""
-        say, down = self._dialogue.say, self._down
-        match step.outcome:
-            case Outcome.RINGING:
-                if self.rung_after_s is None:
-                    self.rung_after_s = asyncio.get_running_loop().time() - self._began
-                say(down(ringing=delivery_pb2.Rung(attempt=self.name, where=self._there())))
-            case Outcome.ANSWERED:
-                say(down(answer=delivery_pb2.Answer(attempt=self.name)))
-            case Outcome.CONNECTED:
-                say(down(connected=delivery_pb2.ConnectDone(attempt=self.name, where=self._there())))
-            case Outcome.FAILED:
-                rejection = rejection_of(step.failure or Failure.REFUSED)
-                say(down(rejected=delivery_pb2.Rejected(attempt=self.name, rejection=rejection, reason=step.reason)))
-            case Outcome.RELEASED:
-                pass  # the conductor has said so itself, or is gone
-        if step.outcome in FINAL:
-            self.outcome = step.outcome
-            self.reason = step.failure or step.reason
-            self._dialogue.end()
+        self.tell(step.outcome, step.failure, step.reason)
         return Delivery(
             self.offer.call_id,
             self.offer.leg,
@@ -99,6 +81,33 @@ class Attempt:
             step.reason,
             at_ms,
         )
+
+    def tell(self, outcome: Outcome, failure: Failure | None = None, reason: str = "") -> None:
+        """Tells the conductor a step, and ends the stream after a final one."""
+        say, down = self._dialogue.say, self._down
+        match outcome:
+            case Outcome.RINGING:
+                if self.rung_after_s is None:
+                    self.rung_after_s = asyncio.get_running_loop().time() - self._began
+                say(down(ringing=delivery_pb2.Rung(attempt=self.name, where=self._there())))
+            case Outcome.ANSWERED:
+                say(down(answer=delivery_pb2.Answer(attempt=self.name)))
+            case Outcome.CONNECTED:
+                say(down(connected=delivery_pb2.ConnectDone(attempt=self.name, where=self._there())))
+            case Outcome.FAILED:
+                rejection = rejection_of(failure or Failure.REFUSED)
+                say(down(rejected=delivery_pb2.Rejected(attempt=self.name, rejection=rejection, reason=reason)))
+            case Outcome.RELEASED:
+                pass  # the conductor has said so itself, or is gone
+        if outcome in FINAL:
+            self.outcome = outcome
+            self.reason = failure or reason
+            self._dialogue.end()
+
+    def takes_over(self, older: Attempt) -> None:
+        """This stream goes on with the attempt of an older one, which ends (R5)."""
+        self.where = older.where
+        older.tell(Outcome.FAILED, Failure.SUPERSEDED, "taken_over")
 
     async def lead(self, connect: Callable[[], None], release: Callable[[str], None]) -> None:
         """Returns when the attempt is over; a conductor that falls silent for good is the caller's to release.

@@ -1,7 +1,7 @@
 """The PSAPs' streams: who may hold one, what comes over it, what is sent (protocol.md R2).
 
 One stream is one link, by number. What is heard is given to the switchboard; what a switchboard wants sent comes back
-through `offer`, `connect`, `cancel`, `release` and `unlink`.
+through `offer`, `connect`, `cancel`, `release`, `take_up`, `ask` and `unlink`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from services.host.network import Broken, Refuse, Status, Stream
 from services.places.directory import Directory
 from services.psap_gateway.metrics import PsapGatewayMetrics
 from services.wire.deliveries import failure_of
+from services.wire.holding import standing_to_domain
 from services.wire.methods import Unreadable
 
 HELLO_WITHIN_S: Final = 2.0
@@ -153,7 +154,10 @@ class Lines:
                     failure = Failure.REFUSED
                 effects = board.rejects(link, said.attempt, failure, reason, now)
             case "have":
-                effects = board.has(link, message.have.call_id, message.have.attempt, now)
+                effects = board.have(link, message.have.call_id, message.have.attempt, now)
+            case "has":
+                has = message.has
+                effects = board.has(link, has.call_id, has.attempt, standing_to_domain(has.standing), now)
             case "ended":
                 effects = board.ended(link, message.ended.attempt, now)
             case "state":
@@ -177,6 +181,12 @@ class Lines:
 
     def release(self, link: int, attempt: str, reason: str) -> None:
         self._say(link, Down(release=delivery_pb2.Release(attempt=attempt, reason=reason)))
+
+    def take_up(self, link: int, attempt: str) -> None:
+        self._say(link, Down(resume=delivery_pb2.Resume(attempt=attempt)))
+
+    def ask(self, link: int, call_id: str) -> None:
+        self._say(link, Down(who_has=delivery_pb2.WhoHas(call_id=call_id)))
 
     def unlink(self, effect: Unlink) -> None:
         """Ends a stream, with the status that fits the offence."""

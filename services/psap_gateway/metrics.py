@@ -9,8 +9,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from services.domain.attachments import Offence
 from services.domain.deliveries import Outcome
 from services.domain.events import Failure
+from services.domain.holding import Standing
 from services.journal.journal import Happening
 
+QUESTIONS: Final = ("who_has", "resume")
 _TAKE_UP_S: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
 
 
@@ -30,6 +32,17 @@ class PsapGatewayMetrics:
         self.outcomes = {each: outcomes.labels(each) for each in Outcome}
         failed = counter("attempts_failed", "Attempts that failed, by how (protocol.md R1).", "failure")
         self.failed = {each: failed.labels(each) for each in Failure}
+        self.taken_over = counter(
+            "attempts_taken_over",
+            "Attempts in hand that were offered again by a newer stream; counted when the older one is ended (R5).",
+        )
+        attested = counter(
+            "attestations",
+            "Answers given to who asks for a call, by question and standing (P5, T3).",
+            "question",
+            "standing",
+        )
+        self.attested = {(asked, each): attested.labels(asked, each) for asked in QUESTIONS for each in Standing}
         self.take_up = Histogram(
             "throughline_psap_gateway_take_up_seconds",
             "From an offer to the PSAP's `ringing`.",

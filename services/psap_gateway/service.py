@@ -1,7 +1,7 @@
 """The gateway's life, and the conductors' streams: one `Deliver` is one attempt (protocol.md R1).
 
 What may happen is decided in `services/domain/switchboard.py`; here its effects are carried out, its timer is kept, and
-each step of an attempt goes to the conductor and on record.
+each step of an attempt goes to the conductor and on record. Questions about calls are in attestations.py.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ from collections.abc import Sequence
 from throughline.v1 import delivery_pb2
 
 from services.domain.attachments import Offence, Row
-from services.domain.deliveries import Became, Outcome
-from services.domain.patching import Cancel, Connect, Effect, Offer, Release, Unlink
+from services.domain.deliveries import FINAL, Became, Outcome
+from services.domain.patching import Again, Ask, Attested, Cancel, Connect, Effect, Offer, Release, TakeUp, Unlink
 from services.domain.switchboard import Switchboard
 from services.host.alarm import Alarm
 from services.host.attempt import Attempt, Misspoken, offered
-from services.host.network import Broken, Converses, Refuse, Server, Status, Stream
+from services.host.network import Answers, Broken, Converses, Refuse, Server, Status, Stream
 from services.host.region import DIRECTORY
 from services.host.region_feed import RegionFeed
 from services.host.world import World
+from services.psap_gateway.attestations import Attestations
 from services.psap_gateway.lines import Lines
 from services.psap_gateway.metrics import PsapGatewayMetrics
 from services.psap_gateway.settings import PsapGatewaySettings
 from services.psap_gateway.witness import Witness
-from services.wire.methods import ATTACH, DELIVER
+from services.wire.methods import ATTACH, DELIVER, RESUME, WHO_HAS
 
 
 class PsapGateway:
@@ -39,7 +40,9 @@ class PsapGateway:
         self._directories = RegionFeed(world, settings, DIRECTORY)
         self._board = Switchboard()
         self._witness = Witness(world, self._metrics, settings.status_every_ms / 1000, self._rows)
+        self._attestations = Attestations(self._board, self._metrics, self._act)
         self._attempts: dict[str, Attempt] = {}
+        """Those that are not over, each with its newest stream, which may be gone."""
         self._lines: Lines | None = None
         self._server: Server | None = None
         self._alarm = Alarm(self._time_passed)
@@ -59,8 +62,15 @@ class PsapGateway:
             self._log_unlinked,
         )
         self._server = await self._world.network.serve(
-            self._settings.listen, [Converses(DELIVER, self._deliver), Converses(ATTACH, self._lines.attach)]
+            self._settings.listen,
+            [
+                Converses(DELIVER, self._deliver),
+                Converses(ATTACH, self._lines.attach),
+                Answers(WHO_HAS, self._attestations.who_has),
+                Answers(RESUME, self._attestations.resume),
+            ],
         )
+        self._board.open(asyncio.get_running_loop().time())
         self.address = self._server.address
         self._witness.begin(self._settings.advertise or self.address)
 
@@ -104,12 +114,23 @@ class PsapGateway:
             raise Refuse(Status.UNAVAILABLE, "draining")
         try:
             attempt = await offered(stream, delivery_pb2.DeliverResponse)
-            if attempt.name in self._attempts:
-                raise Misspoken(Status.ALREADY_EXISTS, f"{attempt.name} is in hand here already")
+            self._take_over(attempt)
             await self._ring(attempt)
         except Misspoken:
             self._metrics.misspoken.inc()
             raise
+
+    def _take_over(self, attempt: Attempt) -> None:
+        """One in hand here goes on with its newest stream: the older one may be gone, and not have ended (R5)."""
+        older = self._attempts.get(attempt.name)
+        if older is None:
+            return
+        ours, theirs = attempt.offer, older.offer
+        if (ours.psap_id, ours.call_id) != (theirs.psap_id, theirs.call_id):
+            raise Misspoken(Status.ALREADY_EXISTS, f"{attempt.name} is in hand here already, for another call or PSAP")
+        self._metrics.taken_over.inc()
+        attempt.takes_over(older)
+        self._world.logger.info("attempt.taken_over", **older.summary())
 
     async def _ring(self, attempt: Attempt) -> None:
         name, offer = attempt.name, attempt.offer
@@ -126,11 +147,8 @@ class PsapGateway:
         except Broken:
             return  # the conductor is gone, as below
         finally:
-            self._act(self._board.release(name, "stream_broken", loop.time()))
-            del self._attempts[name]
-            if not self._attempts:
-                self._idle.set()
-            self._world.logger.info("attempt.over", **attempt.summary())
+            if self._attempts.get(name) is attempt:
+                self._act(self._board.abandon(name, loop.time()))
 
     # What the switchboard wants.
 
@@ -152,8 +170,16 @@ class PsapGateway:
                     lines.release(link, attempt, reason)
                 case Unlink():
                     lines.unlink(effect)
-        if self._board.rows_changed:
-            self._board.rows_changed = False
+                case TakeUp(link, attempt):
+                    lines.take_up(link, attempt)
+                case Ask(link, call_id):
+                    lines.ask(link, call_id)
+                case Again(attempt, outcome):
+                    self._attempts[attempt].tell(outcome)
+                    self._is_over(attempt, outcome)
+                case Attested(question, holding):
+                    self._attestations.attested(question, holding)
+        if self._board.take_changed():
             self._witness.status_changed()
         self._alarm.no_later_than(self._board.deadline())
 
@@ -167,6 +193,14 @@ class PsapGateway:
             self._metrics.take_up.observe(attempt.rung_after_s)
         if step.failure is not None:
             self._metrics.failed[step.failure].inc()
+        self._is_over(step.attempt, step.outcome)
+
+    def _is_over(self, name: str, outcome: Outcome) -> None:
+        """After its last step an attempt is not in hand any more."""
+        if outcome in FINAL:
+            self._world.logger.info("attempt.over", **self._attempts.pop(name).summary())
+            if not self._attempts:
+                self._idle.set()
 
     def _time_passed(self) -> None:
         self._act(self._board.pass_time(asyncio.get_running_loop().time()))

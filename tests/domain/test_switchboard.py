@@ -11,9 +11,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from services.domain.attachments import MESSAGES_BURST_MAX, SILENT_AFTER_S, Offence
 from services.domain.deliveries import FINAL, Became, Outcome
 from services.domain.events import Failure
-from services.domain.patching import Cancel, Connect, Effect, Offer, Release, Unlink
+from services.domain.holding import Standing
+from services.domain.inquiries import RESUME_S
+from services.domain.patching import Again, Ask, Attested, Cancel, Connect, Effect, Offer, Release, TakeUp, Unlink
 from services.domain.rings import ACKNOWLEDGE_S, CONFIRM_S, TAKE_UP_S
-from services.domain.switchboard import READ_FIRST_S, Switchboard
+from services.domain.switchboard import Switchboard
+from services.domain.timekeeper import READ_FIRST_S
 
 PSAPS = ("P1", "P2", "P3")
 PAUSES = st.sampled_from((0.0, 0.001, 0.01, 0.1, 0.31, 0.5, 1.1, 2.6))
@@ -29,6 +32,7 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.board = Switchboard()
+        self.board.open(0.0)
         self.now = 0.0
         self.numbers = 0
         self.linked: dict[int, str] = {}  # link -> PSAP, while the switchboard has not ended it
@@ -36,7 +40,14 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
         self.steps: dict[str, list[Outcome]] = {}
         self.answered_at: dict[str, float] = {}
         self.connect_sent: Counter[str] = Counter()
+        self.connect_said: set[tuple[int, str]] = set()
+        self.connected: set[str] = set()
         self.released: set[str] = set()
+        self.said_have = ""
+        self.claimed: set[str] = set()  # what some hello said is connected there
+        self.questions: dict[int, tuple[str, str]] = {}  # open ones: the call, and the attempt where it is to resume
+        self.asked: dict[int, list[str]] = {}  # link -> calls that its PSAP was asked about, oldest first
+        self.nobody_has: set[str] = set()
 
     def took(self, effects: list[Effect], blamed: int | None = None) -> None:
         """Looks at what the switchboard wants; `blamed` is the only link that may be cut off for an offence."""
@@ -45,18 +56,33 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
                 case Offer(link, attempt):
                     assert self.linked[link] == self.psap_of[attempt], "an offer goes to its own PSAP"
                 case Connect(link, attempt):
-                    self.connect_sent[attempt] += 1
-                    assert self.connect_sent[attempt] == 1, "connect is said once"
+                    assert (link, attempt) not in self.connect_said, "connect is said once on a stream"
                     assert attempt not in self.released, "connect after release"
-                    assert self.now < self.answered_at[attempt] + CONFIRM_S, "connect after the confirm timer"
+                    assert attempt not in self.nobody_has, "connect after a newer leg was told that nobody has it"
+                    if not self.connect_sent[attempt]:
+                        assert self.now < self.answered_at[attempt] + CONFIRM_S, "connect after the confirm timer"
                     assert self.linked[link] == self.psap_of[attempt]
+                    self.connect_sent[attempt] += 1
+                    self.connect_said.add((link, attempt))
                 case Cancel(link, attempt, _):
                     assert link in self.linked, "nothing is said on a stream that is gone"
-                    assert Outcome.ANSWERED not in self.steps[attempt], "an answer is released, not cancelled"
                     self.released.add(attempt)
                 case Release(link, attempt, _):
                     assert link in self.linked, "nothing is said on a stream that is gone"
                     self.released.add(attempt)
+                case TakeUp(link, _):
+                    assert link in self.linked, "nothing is said on a stream that is gone"
+                case Ask(link, call_id):
+                    assert link in self.linked, "nothing is said on a stream that is gone"
+                    self.asked.setdefault(link, []).append(call_id)
+                case Again(attempt, outcome):
+                    assert outcome in self.steps[attempt]
+                case Attested(question, holding):
+                    call_id, resumes = self.questions.pop(question)
+                    if resumes and holding.standing is Standing.NONE:
+                        assert resumes not in self.in_hand(), "it is released before anybody hears that it is not here"
+                        self.nobody_has.add(resumes)
+                    assert not resumes or holding.standing not in (Standing.RINGING, Standing.ANSWERED)
                 case Unlink(link, offence, _):
                     if offence is not Offence.REPLACED:
                         assert link == blamed, "a liar harms nobody but itself"
@@ -70,7 +96,11 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
                         assert steps == [Outcome.RINGING]
                         self.answered_at[attempt] = self.now
                     if outcome is Outcome.CONNECTED:
-                        assert self.connect_sent[attempt] == 1, "never connected without its conductor's word"
+                        before = not steps and self.said_have == attempt  # through another gateway, by the PSAP's word
+                        assert before or self.connect_sent[attempt], "never connected without its conductor's word"
+                        assert attempt not in self.connected, "never twice"
+                        assert attempt not in self.nobody_has, "never after a newer leg was told that nobody has it"
+                        self.connected.add(attempt)
                     steps.append(outcome)
 
     def some_attempt(self, data: st.DataObject) -> str:
@@ -104,6 +134,29 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
         for _ in range(words):
             self.speak_in_turn(attempt)
 
+    @rule(data=st.data(), words=st.integers(0, 4))
+    def offers_again(self, data: st.DataObject, words: int) -> None:
+        """The same attempt by a newer stream: in hand it is taken over as it stands, else it may ring anew (R5)."""
+        attempt = self.some_attempt(data)
+        if attempt not in self.psap_of:
+            return
+        in_hand = attempt in self.in_hand()
+        effects = self.board.offer(attempt, attempt.split("/")[0], self.psap_of[attempt], self.now)
+        if effects == [Again(attempt, Outcome.CONNECTED)]:
+            assert attempt in self.connected | self.claimed
+            return
+        if in_hand and effects and isinstance(effects[0], Again):
+            assert effects == [Again(attempt, outcome) for outcome in self.steps[attempt]]
+        if not in_hand:
+            self.steps[attempt] = []
+            self.connect_sent[attempt] = 0
+            self.connect_said -= {each for each in self.connect_said if each[1] == attempt}
+            self.released.discard(attempt)
+        self.took(effects)
+        assert attempt not in self.connected or attempt not in self.in_hand(), "what was connected never rings again"
+        for _ in range(words):
+            self.speak_in_turn(attempt)
+
     @rule(data=st.data())
     def conductor_connects(self, data: st.DataObject) -> None:
         self.took(self.board.connect(self.some_attempt(data), self.now))
@@ -113,6 +166,47 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
         attempt = self.some_attempt(data)
         self.took(self.board.release(attempt, reason, self.now))
         assert attempt not in self.in_hand()
+
+    @rule(data=st.data())
+    def conductor_is_gone(self, data: st.DataObject) -> None:
+        attempt = self.some_attempt(data)
+        connecting = bool(self.connect_sent[attempt])
+        self.took(self.board.abandon(attempt, self.now))
+        assert connecting or attempt not in self.in_hand()
+
+    # Who asks.
+
+    @rule(call=st.integers(1, 3), psap_ids=st.lists(st.sampled_from((*PSAPS, "P9")), max_size=4))
+    def who_has(self, call: int, psap_ids: list[str]) -> None:
+        self.numbers += 1
+        self.questions[self.numbers] = (f"call-{call}", "")
+        self.took(self.board.who_has(self.numbers, f"call-{call}", psap_ids, self.now))
+
+    @rule(data=st.data(), elsewhere=st.integers(0, 5), connecting=st.booleans())
+    def resumes(self, data: st.DataObject, elsewhere: int, connecting: bool) -> None:
+        """A newer leg names an attempt; most often it knows where that rang, and often it is one being connected."""
+        attempt = self.some_attempt(data)
+        if connecting:
+            attempt = next((each for each in self.in_hand() if self.connect_sent[each]), attempt)
+        psap_id = self.psap_of.get(attempt, "P1") if elsewhere else "P3"
+        self.numbers += 1
+        self.questions[self.numbers] = (attempt.split("/")[0], attempt)
+        self.took(self.board.resume(self.numbers, attempt.split("/")[0], attempt, psap_id, self.now))
+
+    @rule(data=st.data(), standing=st.sampled_from(Standing), lie=st.integers(0, 9))
+    def answers_who_asked(self, data: st.DataObject, standing: Standing, lie: int) -> None:
+        """Most often of the call that it was asked about, oldest first; who answers what nobody asked is cut off."""
+        link = self.some_link(data)
+        asked = self.asked.get(link, [])
+        attempt = self.some_attempt(data)
+        call_id = asked[0] if asked and lie else attempt.split("/")[0]
+        if lie > 1:
+            attempt = next((name for name in self.steps if name.startswith(f"{call_id}/")), f"{call_id}/1/9")
+        unasked = call_id not in asked or not attempt.startswith(f"{call_id}/")
+        if call_id in asked:
+            asked.remove(call_id)
+        self.took(self.board.has(link, call_id, attempt, standing, self.now), blamed=link)
+        assert not unasked or link not in self.linked
 
     # PSAPs.
 
@@ -127,6 +221,7 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
     def attaches(self, psap_id: str, data: st.DataObject) -> None:
         own = [name for name, at in self.psap_of.items() if at == psap_id][-4:]
         named = data.draw(st.lists(st.sampled_from(own), max_size=3)) if own else []
+        self.claimed |= set(named[2:])
         self.attach(psap_id, named[:2], named[2:])
 
     @rule(liar=st.sampled_from(PSAPS), data=st.data())
@@ -141,7 +236,9 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
         hit = [name for name in self.in_hand() if self.link_of(name) == link]
         self.linked.pop(link, None)
         self.took(self.board.detach(link, "stream_lost", self.now))
-        assert all(self.steps[name][-1] is Outcome.FAILED for name in hit), "what rang there is given back at once"
+        for name in hit:
+            confirmed = self.connect_sent[name] and self.steps[name][-1] is Outcome.ANSWERED
+            assert confirmed or self.steps[name][-1] is Outcome.FAILED, "what rang there is given back at once"
 
     @rule(data=st.data(), word=st.sampled_from(("rings", "answers", "connects", "ended")))
     def says_anything(self, data: st.DataObject, word: str) -> None:
@@ -175,9 +272,11 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
         self.took(self.board.rejects(link, self.some_attempt(data), failure, "", self.now), blamed=link)
 
     @rule(data=st.data(), call=st.integers(1, 3))
-    def has(self, data: st.DataObject, call: int) -> None:
-        link = self.some_link(data)
-        self.took(self.board.has(link, f"call-{call}", self.some_attempt(data), self.now), blamed=link)
+    def have(self, data: st.DataObject, call: int) -> None:
+        link, attempt = self.some_link(data), self.some_attempt(data)
+        self.said_have = attempt
+        self.took(self.board.have(link, f"call-{call}", attempt, self.now), blamed=link)
+        self.said_have = ""
 
     @rule(data=st.data())
     def beats(self, data: st.DataObject) -> None:
@@ -230,6 +329,13 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
                 due = self.board.deadline()
                 assert due is not None
                 assert due <= self.now + max(TAKE_UP_S, CONFIRM_S, ACKNOWLEDGE_S)
+
+    @invariant()
+    def every_question_is_answered_in_time(self) -> None:
+        if self.questions:
+            due = self.board.deadline()
+            assert due is not None
+            assert due <= self.now + max(RESUME_S, READ_FIRST_S)
 
 
 SwitchboardUnderStress.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)

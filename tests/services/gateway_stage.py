@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
-from throughline.v1 import delivery_pb2, psap_status_pb2
+from throughline.v1 import delivery_pb2, holding_pb2, place_pb2, psap_status_pb2
 
 from services.domain.deliveries import Delivery
 from services.host.blocking import at_once
@@ -25,7 +25,7 @@ from services.journal.memory import MemoryBroker, MemoryLog
 from services.psap_gateway.service import PsapGateway
 from services.psap_gateway.settings import PsapGatewaySettings
 from services.wire import deliveries
-from services.wire.methods import ATTACH, DELIVER
+from services.wire.methods import ATTACH, DELIVER, RESUME, WHO_HAS
 
 REGION = Path("region")
 CREDENTIALS = Path("credentials.csv")
@@ -48,13 +48,19 @@ def texts() -> dict[Path, str]:
 class GatewayStage:
     """One gateway under a loop of any kind. PSAPs and conductors are made from here."""
 
-    def __init__(self, wall_ms: Callable[[], int], network: Network | None = None, listen: str = "gateway:1") -> None:
+    def __init__(
+        self,
+        wall_ms: Callable[[], int],
+        network: Network | None = None,
+        listen: str = "gateway:1",
+        name: str = "gateway-1",
+    ) -> None:
         self.network: Network = network or MemoryNetwork(latency_s=0.001)
         self.broker = MemoryBroker(wall_ms)
         self.log = MemoryLog(self.broker)
         self.registry = CollectorRegistry()
         world = World(
-            name="gateway-1",
+            name=name,
             incarnation="000000000000-0001",
             network=self.network,
             log=self.log,
@@ -66,7 +72,7 @@ class GatewayStage:
             logger=structlog.stdlib.get_logger(),
             run_blocking=at_once,
         )
-        settings = PsapGatewaySettings(name="gateway-1", listen=listen, region_dir=REGION, credentials_file=CREDENTIALS)
+        settings = PsapGatewaySettings(name=name, listen=listen, region_dir=REGION, credentials_file=CREDENTIALS)
         self.gateway = PsapGateway(world, settings)
         self._psaps: list[Psap] = []
 
@@ -92,6 +98,17 @@ class GatewayStage:
         attempt = Attempt(self.network, self.gateway.address, psap_id, call_id, leg, n)
         await attempt.offer()
         return attempt
+
+    async def who_has(self, call_id: str, *psap_ids: str) -> holding_pb2.WhoHasResponse:
+        """Asks as failover does (T3)."""
+        asked = holding_pb2.WhoHasRequest(call_id=call_id, psap_ids=psap_ids)
+        return await self.network.ask(self.gateway.address, WHO_HAS, asked, within_s=0.5)
+
+    async def resume(self, attempt: str, psap_id: str = "P1") -> holding_pb2.ResumeResponse:
+        """Asks as a conductor does whose caller has come back (P5)."""
+        where = place_pb2.Where(psap_id=psap_id)
+        asked = holding_pb2.ResumeRequest(call_id=attempt.rsplit("/", 2)[0], attempt=attempt, where=where)
+        return await self.network.ask(self.gateway.address, RESUME, asked, within_s=0.3)
 
     def count(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(f"throughline_psap_gateway_{name}", labels) or 0.0

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from throughline.v1 import delivery_pb2
+from throughline.v1 import delivery_pb2, holding_pb2
 
 from services.domain.deliveries import Outcome
 from services.domain.events import Failure
@@ -473,6 +473,31 @@ async def _says_hello_twice(stage: GatewayStage, liar: Psap, other: Attempt) -> 
     await liar.say(hello=delivery_pb2.Hello(psap_id="P2", credential="token-of-P2"))
 
 
+async def _answers_for_anothers_call(stage: GatewayStage, liar: Psap, other: Attempt) -> None:
+    await liar.say(has=delivery_pb2.Has(call_id="call-1", attempt=other.name, standing=holding_pb2.STANDING_CONNECTED))
+
+
+async def _claims_anothers_call_when_asked(stage: GatewayStage, liar: Psap, other: Attempt) -> None:
+    asking = asyncio.ensure_future(stage.who_has("call-1", "P2"))
+    await liar.next("who_has")
+    await liar.say(has=delivery_pb2.Has(call_id="call-1", attempt=other.name, standing=holding_pb2.STANDING_CONNECTED))
+    assert (await asking).standing == holding_pb2.STANDING_UNSPECIFIED
+
+
+async def _has_what_rings_there(stage: GatewayStage, liar: Psap, other: Attempt) -> None:
+    attempt = await rings(stage, liar, call_id="call-8")
+    await liar.say(have=delivery_pb2.Have(call_id="call-8", attempt=attempt.name))
+    assert (await attempt.rejected())[0] == "unreachable"
+
+
+async def _floods_with_has(stage: GatewayStage, liar: Psap, other: Attempt) -> None:
+    asking = asyncio.ensure_future(stage.who_has("call-1", "P2"))
+    await liar.next("who_has")
+    for _ in range(1_000):
+        await liar.say(has=delivery_pb2.Has(call_id="call-1", standing=holding_pb2.STANDING_NONE))
+    assert (await asking).standing == holding_pb2.STANDING_NONE
+
+
 async def _connects_unasked(stage: GatewayStage, liar: Psap, other: Attempt) -> None:
     attempt = await rings(stage, liar, call_id="call-8")
     await liar.connected(attempt.name)
@@ -497,6 +522,10 @@ async def _shouts(stage: GatewayStage, liar: Psap, other: Attempt) -> None:
         (_rejects_anothers, Status.PERMISSION_DENIED, "anothers_id"),
         (_ends_anothers, Status.PERMISSION_DENIED, "anothers_id"),
         (_says_hello_twice, Status.INVALID_ARGUMENT, "out_of_turn"),
+        (_answers_for_anothers_call, Status.INVALID_ARGUMENT, "out_of_turn"),
+        (_claims_anothers_call_when_asked, Status.PERMISSION_DENIED, "anothers_id"),
+        (_has_what_rings_there, Status.INVALID_ARGUMENT, "out_of_turn"),
+        (_floods_with_has, Status.INVALID_ARGUMENT, "out_of_turn"),
         (_connects_unasked, Status.INVALID_ARGUMENT, "out_of_turn"),
         (_floods, Status.RESOURCE_EXHAUSTED, "flood"),
         (_shouts, Status.INVALID_ARGUMENT, "unreadable"),
@@ -603,13 +632,64 @@ def test_a_conductor_that_does_not_begin_with_an_offer_is_refused(said: dict[str
     play(scene)
 
 
-def test_the_same_attempt_twice_is_refused_and_the_first_rings_on() -> None:
-    """ALREADY_EXISTS for the second; the first is connected as if nothing had been (R1)."""
+def test_an_attempt_offered_again_goes_on_by_its_newest_stream() -> None:
+    """R5: the newer stream hears how it stands, the older one ends superseded, and the PSAP hears nothing of it."""
+
+    async def scene(stage: GatewayStage) -> None:
+        psap = await stage.psap()
+        older = await answered(stage, psap)
+        newer = await stage.ring()
+        assert await older.rejected() == ("superseded", "taken_over")
+        assert (await newer.next("ringing")).where.psap_id == "P1"
+        await newer.next("answer")
+        await newer.connect()
+        await psap.next("connect")
+        await psap.connected(newer.name)
+        await newer.next("connected")
+        await newer.over()
+        await asyncio.sleep(0.1)
+        assert [each.outcome for each in stage.deliveries()] == [
+            Outcome.RINGING,
+            Outcome.ANSWERED,
+            Outcome.CONNECTED,
+        ]
+        assert stage.count("attempts_taken_over_total") == 1
+
+    play(scene)
+
+
+def test_two_conductors_of_one_attempt_make_one_connection() -> None:
+    """R5: a zombie that has said connect, and a newer stream that says it too: the PSAP hears it once."""
+
+    async def scene(stage: GatewayStage) -> None:
+        psap = await stage.psap()
+        zombie = await answered(stage, psap)
+        newer = Attempt(stage.network, stage.gateway.address, "P1", "call-1", 1, 1)
+        await zombie.connect()
+        await newer.offer()
+        await newer.next("ringing")
+        await newer.next("answer")
+        await newer.connect()
+        await psap.next("connect")
+        assert await zombie.rejected() == ("superseded", "taken_over")
+        with suppress(Broken):
+            await zombie.connect()
+        await psap.connected(newer.name)
+        await newer.next("connected")
+        await asyncio.sleep(0.1)
+        assert psap.heard.empty()
+        assert [each.outcome for each in stage.deliveries()].count(Outcome.CONNECTED) == 1
+
+    play(scene)
+
+
+def test_the_name_of_anothers_attempt_is_refused() -> None:
+    """R5: ALREADY_EXISTS for one that names another PSAP; the first rings on."""
 
     async def scene(stage: GatewayStage) -> None:
         psap = await stage.psap()
         first = await rings(stage, psap)
-        second = await stage.ring()
+        second = await stage.ring("P2")
         with pytest.raises(Broken) as broken:
             await second.stream.read()
         assert broken.value.status is Status.ALREADY_EXISTS
@@ -679,6 +759,11 @@ PSAP_SAYS = st.one_of(
         lambda rejected: delivery_pb2.AttachRequest(reject=rejected)
     ),
     WORDS.map(lambda a: delivery_pb2.AttachRequest(have=delivery_pb2.Have(call_id="call-1", attempt=a))),
+    st.builds(
+        lambda a, s: delivery_pb2.AttachRequest(has=delivery_pb2.Has(call_id="call-1", attempt=a, standing=s)),
+        WORDS,
+        st.integers(0, 9),
+    ),
     WORDS.map(lambda a: delivery_pb2.AttachRequest(ended=delivery_pb2.Ended(attempt=a))),
     WORDS.map(lambda a: delivery_pb2.AttachRequest(state=delivery_pb2.PsapState(service_state=a))),
     st.just(delivery_pb2.AttachRequest(hello=delivery_pb2.Hello())),

@@ -1,0 +1,203 @@
+"""Questions about calls, put to a gateway when a conductor is gone or a caller has come back (protocol.md P5, T3).
+
+A gateway first looks at what it knows itself; for the rest it asks the PSAP, over the stream that the PSAP opened, and
+waits a moment. "It is not there" comes from the PSAP's own mouth, or after 3 s without a stream *here*: the PSAP may
+talk through another gateway, so who asks must ask all of them, and one that cannot be asked leaves it unknown.
+
+`Resume` also ends the attempt that it names, unless it is connected: whoever asks has a newer leg, and may ring only
+once nobody can connect the older one. So the attempt is remembered from the question on, and never rung here again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from services.domain.attachments import Attachment
+from services.domain.deadlines import Deadlines
+from services.domain.events import Failure
+from services.domain.holding import NONE, UNKNOWN, WITHOUT_A_STREAM_S, Holding, Standing, furthest
+from services.domain.patching import Ask, Attested, Release, TakeUp
+from services.domain.psaps import Psaps
+from services.domain.rings import Due, Ring, Rings, Stage
+from services.domain.where import Where
+
+WHO_HAS_S: Final = 0.200
+"""How long a PSAP has for its answer."""
+RESUME_S: Final = 0.250
+"""The same where an attempt may have to be released first, or is being connected; who asks waits 300 ms (P5)."""
+QUESTIONS_MAX: Final = 1024
+PSAPS_MAX: Final = 32
+
+_STANDING: Final = {
+    Stage.OFFERED: Standing.RINGING,
+    Stage.RINGING: Standing.RINGING,
+    Stage.ANSWERED: Standing.ANSWERED,
+}
+
+
+class Question:
+    """One in hand. `resumes` names the attempt that a newer leg asks to have back; empty for WhoHas."""
+
+    __slots__ = ("call_id", "due", "ended_here", "heard", "number", "released", "resumes", "waits_for")
+
+    def __init__(self, number: int, call_id: str, resumes: str, due: float) -> None:
+        self.number = number
+        self.call_id = call_id
+        self.resumes = resumes
+        self.due = due
+        self.ended_here = False
+        """The attempt rang through this gateway, and was released before anything else: nobody can connect it."""
+        self.released = False
+        """The PSAP was told to let go of the attempt, and is asked once more."""
+        self.waits_for: dict[str, int | None] = {}
+        """PSAPs that could not be spoken for at once: the stream on which each was asked, None while it connects."""
+        self.heard: list[Holding] = []
+
+
+class Inquiries:
+    """All questions in hand."""
+
+    def __init__(self, psaps: Psaps, rings: Rings, dues: Deadlines[Due]) -> None:
+        self.open_since: float | None = None
+        """Since when PSAPs could attach here."""
+        self._psaps = psaps
+        self._rings = rings
+        self._dues = dues
+        self._open: dict[int, Question] = {}
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._open
+
+    def who_has(self, number: int, call_id: str, psap_ids: Sequence[str], now: float) -> None:
+        """How far a call has come at these PSAPs; where none is named, at those that have, or had, something of it."""
+        names = list(dict.fromkeys(psap_ids)) or [psap.psap_id for psap in self._psaps if self._knows(psap, call_id)]
+        self._put(Question(number, call_id, "", now + WHO_HAS_S), names, now)
+
+    def resume(self, number: int, call_id: str, attempt: str, psap_id: str, now: float) -> None:
+        """A newer leg has come, whose caller had confirmed this attempt at that PSAP."""
+        self._rings.resumed.add(attempt)
+        question = Question(number, call_id, attempt, now + RESUME_S)
+        one = self._rings.get(attempt)
+        if one is not None:
+            psap_id = one.psap.psap_id
+            if one.stage is not Stage.CONNECTING:
+                question.ended_here = True
+                self._rings.fail(one, Failure.SUPERSEDED, "a_newer_leg_has_come")
+        self._put(question, [psap_id] if psap_id else [], now)
+
+    def hears(self, psap: Attachment, number: int, attempt: str, standing: Standing, now: float) -> None:
+        """A PSAP's own word on a call."""
+        question = self._open.get(number)
+        if question is None or question.waits_for.get(psap.psap_id) is None:
+            return  # too late
+        rings = standing in (Standing.RINGING, Standing.ANSWERED)
+        if standing is Standing.NONE:
+            self._settle(question, psap.psap_id, NONE)
+        elif standing is Standing.UNKNOWN or not attempt:
+            self._settle(question, psap.psap_id, UNKNOWN)
+        elif not question.resumes or not rings:
+            self._settle(question, psap.psap_id, Holding(standing, attempt, Where(psap.psap_id)))
+        elif attempt != question.resumes:
+            self._settle(question, psap.psap_id, NONE)  # one ring a call (R3): so that attempt is not there
+        elif question.released:
+            self._settle(question, psap.psap_id, UNKNOWN)  # it did not let go
+        else:
+            self._let_go(question, psap)
+
+    def lost(self, psaps: Iterable[Attachment]) -> None:
+        """Their streams are gone: what they were asked stays unknown."""
+        for psap in psaps:
+            for question in list(self._open.values()):
+                if question.waits_for.get(psap.psap_id) is not None:
+                    self._settle(question, psap.psap_id, UNKNOWN)
+
+    def over(self, rings: Iterable[Ring], now: float) -> None:
+        """These attempts have come to their end: who waited for that is answered, or the PSAP is asked."""
+        if not self._open:
+            return
+        for ring in rings:
+            for question in list(self._open.values()):
+                psap_id = ring.psap.psap_id
+                if question.call_id == ring.call_id and question.waits_for.get(psap_id, 0) is None:
+                    self._look(question, psap_id, now)
+
+    def give_up(self, number: int) -> None:
+        """Its time is over: who has not answered leaves it unknown."""
+        question = self._open.get(number)
+        if question is not None:
+            for psap_id in list(question.waits_for):
+                self._settle(question, psap_id, UNKNOWN)
+
+    def _knows(self, psap: Attachment, call_id: str) -> bool:
+        if psap.held.of(call_id) or psap.spoken.of(call_id):
+            return True
+        return any(ring.psap is psap for ring in self._rings.of(call_id))
+
+    def _put(self, question: Question, psap_ids: Sequence[str], now: float) -> None:
+        assert question.number not in self._open, f"question {question.number} is in hand"
+        if not psap_ids or len(psap_ids) > PSAPS_MAX or len(self._open) >= QUESTIONS_MAX:
+            question.heard.append(UNKNOWN)
+            psap_ids = ()
+        self._open[question.number] = question
+        question.waits_for = dict.fromkeys(psap_ids)
+        for psap_id in psap_ids:
+            self._look(question, psap_id, now)
+        if not psap_ids:
+            self._answer_if_done(question)
+        elif question.number in self._open:
+            self._dues.set(question.due, Due.QUESTION, str(question.number))
+
+    def _look(self, question: Question, psap_id: str, now: float) -> None:
+        """Settles what is known here of a call at one PSAP, or asks the PSAP, or waits for a connection's outcome."""
+        psap = self._psaps.get(psap_id)
+        if psap is None:
+            self._settle(question, psap_id, self._absent(self.open_since, now))
+            return
+        rings = [ring for ring in self._rings.of(question.call_id) if ring.psap is psap]
+        held = psap.held.of(question.call_id) or ("" if question.resumes else psap.spoken.of(question.call_id))
+        if held:
+            self._settle(question, psap_id, Holding(Standing.CONNECTED, held, Where(psap_id)))
+        elif any(ring.stage is Stage.CONNECTING for ring in rings):
+            question.waits_for[psap_id] = None
+        elif question.ended_here:
+            self._settle(question, psap_id, NONE)
+        elif rings and not question.resumes:
+            known = [Holding(_STANDING[ring.stage], ring.name, Where(psap_id)) for ring in rings]
+            self._settle(question, psap_id, furthest(known))
+        elif psap.link is None:
+            self._settle(question, psap_id, self._absent(psap.gone_at, now))
+        elif psap.silent or psap.probe_at is not None:
+            self._settle(question, psap_id, UNKNOWN)
+        else:
+            self._ask(question, psap, psap.link)
+
+    def _absent(self, since: float | None, now: float) -> Holding:
+        """What is to be said of a PSAP without a stream since then."""
+        return NONE if since is not None and now - since >= WITHOUT_A_STREAM_S else UNKNOWN
+
+    def _ask(self, question: Question, psap: Attachment, link: int) -> None:
+        if psap.ask(question.call_id, question.number):
+            question.waits_for[psap.psap_id] = link
+            self._rings.effects.append(Ask(link, question.call_id))
+        else:
+            self._settle(question, psap.psap_id, UNKNOWN)
+
+    def _let_go(self, question: Question, psap: Attachment) -> None:
+        """The attempt rings there through another gateway, or through none: takes it up here, to release it."""
+        assert psap.link is not None, "it has just spoken"
+        question.released = True
+        self._rings.effects.append(TakeUp(psap.link, question.resumes))
+        self._rings.effects.append(Release(psap.link, question.resumes, "a_newer_leg_has_come"))
+        psap.claimed.discard(question.resumes)
+        psap.over.add(question.resumes)
+        self._ask(question, psap, psap.link)
+
+    def _settle(self, question: Question, psap_id: str, holding: Holding) -> None:
+        del question.waits_for[psap_id]
+        question.heard.append(holding)
+        self._answer_if_done(question)
+
+    def _answer_if_done(self, question: Question) -> None:
+        if not question.waits_for and self._open.pop(question.number, None) is not None:
+            self._rings.effects.append(Attested(question.number, furthest(question.heard)))
