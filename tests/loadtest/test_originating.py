@@ -160,8 +160,11 @@ async def test_a_caller_without_patience_says_that_he_hangs_up(ingress: Callable
     async def ring_on(heard: Any) -> None:
         await heard.expect("offer")
         await heard.say(Say(ringing=call_pb2.Ringing(attempt="call-1/1/1", where=WHERE)))
-        message = await heard.read()
-        said.append(message.WhichOneof("said"))
+        reading = asyncio.ensure_future(heard.read())
+        while not reading.done():
+            await heard.say(Say(heartbeat=call_pb2.Heartbeat()))
+            await asyncio.wait({reading}, timeout=0.2)
+        said.append(reading.result().WhichOneof("said"))
 
     async with ingress(ring_on) as address:
         outcome, seen = await carry(tmp_path, [address], patience_s=2.0)  # long enough to hear it ring
