@@ -127,7 +127,7 @@ class Hunting:
     # One dial.
 
     async def _converse(self, dial: int, choice: Choice, stream: DialStream) -> None:
-        """Dials, and passes on what the trunk says, to the end of its stream."""
+        """Dials, and passes on what the trunk says, to its last word: `rejected` or `connected`."""
         offer, hunt, loop = self._attempt.offer, self._hunt, self._loop
         number = trunk_pb2.DialNumber(
             attempt=offer.attempt,
@@ -153,10 +153,14 @@ class Hunting:
                         self._act(hunt.answers(dial, loop.time()))
                     case "connected":
                         self._act(hunt.connects(dial, loop.time()))
+                        if self._dial is not None and self._dial[0] is stream:  # it was asked for, and is not hung up
+                            await _see_off(stream)
+                            return
                     case "rejected":
                         failure, why = failure_of(message.rejected.rejection), message.rejected.reason
                         first = failure if first == "rejected" else first
                         self._act(hunt.rejects(dial, failure, why[:REASON_CHARS_MAX], loop.time()))
+                        return
             self._act(hunt.breaks(dial, "trunk_ended", loop.time()))
         except Broken as broken:
             first = "broken" if first == "nothing" else first
@@ -188,3 +192,15 @@ class Hunting:
                 await asyncio.wait({task})
         except (Broken, TimeoutError):
             stream.cancel()  # to the trunk that is a release as well
+
+
+async def _see_off(stream: DialStream) -> None:
+    """Half-closes a connected dial and lets the trunk end it; what it does not end in time is cut by whoever reads it.
+    The conversation itself is between the two people."""
+    try:
+        async with asyncio.timeout(PART_WITHIN_S):
+            await stream.done_writing()
+            while await stream.read() is not None:
+                pass  # nothing means anything after the last word
+    except (Broken, TimeoutError):
+        return

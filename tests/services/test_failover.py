@@ -17,6 +17,7 @@ from tests.services.failover_stage import (
     P1_FIRST,
     P1_SECOND,
     REGION_LINE,
+    Dialled,
     Diversion,
     FailoverStage,
     Script,
@@ -452,5 +453,42 @@ def test_a_replica_that_stops_lets_its_calls_finish() -> None:
         await diversion.next("connected")
         await stopping
         assert now() < 2.0
+
+    play(scene)
+
+
+async def rejects_and_stays(dialled: Dialled) -> None:
+    """Says its last word and holds the stream open all the same."""
+    await dialled.reject(delivery_pb2.REJECTION_FULL)
+    await asyncio.Event().wait()
+
+
+async def connects_and_stays(dialled: Dialled) -> None:
+    """Answers, connects, and never ends the stream."""
+    await dialled.ring()
+    await dialled.answer()
+    if await dialled.hear() == "connect":
+        await dialled.connected()
+        await asyncio.Event().wait()
+
+
+def test_a_trunk_that_holds_its_streams_open_leaves_no_task_behind() -> None:
+    """`rejected` and `connected` are last words (R1): fifty of each leave as many tasks as there were before."""
+
+    async def scene(stage: FailoverStage) -> None:
+        await asyncio.sleep(1)
+        before = len(asyncio.all_tasks())
+        stage.script("*", "*", rejects_and_stays)
+        for n in range(50):
+            diversion = await stage.divert(call_id=f"full-{n}")
+            await diversion.rejected()
+        stage.script("*", "*", connects_and_stays)
+        for n in range(50):
+            diversion = await answered(stage, call_id=f"connected-{n}")
+            await diversion.connect()
+            await diversion.next("connected")
+            await diversion.over()
+        await asyncio.sleep(2)
+        assert len(asyncio.all_tasks()) == before
 
     play(scene)
