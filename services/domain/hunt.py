@@ -17,6 +17,10 @@ from services.domain.rings import ACKNOWLEDGE_S, CONFIRM_S, Stage
 
 RING_WITHIN_S: Final = 1.0
 """A line says `ringing` or `rejected` within this, or the next is dialled."""
+GIVE_BACK_AFTER_S: Final = 30.0
+"""A line rung for longer is given back when another call waits for it (R6)."""
+GIVE_BACK_S: Final = 1.5
+"""So long may a trunk take to free the channel."""
 LATE_S: Final = 0.050
 READ_FIRST_S: Final = 0.100
 
@@ -48,10 +52,15 @@ Effect = Dial | ConnectLine | HangUp | Became
 class Hunt:
     """See the module. Effects come in order; `over` once a final `Became` was among them."""
 
-    def __init__(self, attempt: str, plan: DialPlan, trunks: Trunks) -> None:
+    def __init__(self, attempt: str, plan: DialPlan, trunks: Trunks, acknowledge_s: float = ACKNOWLEDGE_S) -> None:
+        """`acknowledge_s`: how long a trunk may take from connect to the connection."""
         self.over = False
         self.choice: Choice | None = None
         """The line that is being dialled, or rings."""
+        self.rings_since: float | None = None
+        """Since when a line rings that nobody has answered."""
+        self._acknowledge_s = acknowledge_s
+        self._waited = False
         self._attempt = attempt
         self._plan = plan
         self._trunks = trunks
@@ -73,6 +82,7 @@ class Hunt:
         if self._stage is not Stage.OFFERED:
             return []
         self._enter(Stage.RINGING, None)
+        self.rings_since = now
         return [Became(self._attempt, Outcome.RINGING)]
 
     def answers(self, dial: int, now: float) -> list[Effect]:
@@ -104,6 +114,24 @@ class Hunt:
             return self._end(failure, reason)
         return self._move_on(Trouble.FULL if failure is Failure.FULL else Trouble.REFUSED, now)
 
+    def waits(self, dial: int, now: float) -> bool:
+        """The line is full of rings of ours, and the oldest is being given back (R6): False where this hunt had that
+        done for it once, and moves on instead."""
+        if self._means_nothing(dial) or self._stage is not Stage.OFFERED or self._waited:
+            return False
+        self._well()
+        self._waited = True
+        self._enter(Stage.OFFERED, now + GIVE_BACK_S)
+        return True
+
+    def dial_again(self, dial: int, now: float) -> list[Effect]:
+        """The ring was given back: the same line again."""
+        if self._means_nothing(dial) or self.choice is None:
+            return []
+        self._dial += 1
+        self._enter(Stage.OFFERED, now + RING_WITHIN_S)
+        return [Dial(self._dial, self.choice)]
+
     def breaks(self, dial: int, reason: str, now: float) -> list[Effect]:
         """The dial's stream is over without a last word."""
         if self._means_nothing(dial):
@@ -123,8 +151,25 @@ class Hunt:
             return self._fail(Failure.EXPIRED, "connect_without_an_answer", now)
         if self._due is not None and now >= self._due:
             return self._fail(Failure.EXPIRED, "not_confirmed_in_time", now)
-        self._enter(Stage.CONNECTING, now + ACKNOWLEDGE_S)
+        self._enter(Stage.CONNECTING, now + self._acknowledge_s)
         return [ConnectLine(self._dial)]
+
+    def give_back(self, now: float) -> list[Effect]:
+        """Its ring is wanted by a call that waits for the line (R6). Nothing happens where it does not ring."""
+        if self.over or self._stage is not Stage.RINGING:
+            return []
+        return self._fail(Failure.NO_ANSWER, "given_back", now)
+
+    def supersede(self, reason: str, now: float) -> list[Effect]:
+        """Another leg has the call, or asks for it (P5): the line is let go, and the conductor hears that."""
+        if self.over:
+            return []
+        return self._fail(Failure.SUPERSEDED, reason, now)
+
+    @property
+    def stage(self) -> Stage:
+        """How far the present dial has come."""
+        return self._stage
 
     def release(self, reason: str, now: float) -> list[Effect]:
         """It is wanted no more, or its stream broke."""
@@ -183,6 +228,7 @@ class Hunt:
         self._stage = stage
         self._due = due
         self._excused = False
+        self.rings_since = None
 
     def _means_nothing(self, dial: int) -> bool:
         return self.over or dial != self._dial

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from throughline.v1 import delivery_pb2, place_pb2, trunk_pb2
 
 from services.domain.deliveries import Became, Outcome
-from services.domain.hunt import ConnectLine, Dial, Effect, HangUp, Hunt
+from services.domain.events import Failure
+from services.domain.hunt import GIVE_BACK_AFTER_S, ConnectLine, Dial, Effect, HangUp, Hunt
 from services.domain.lines import Choice, DialPlan, Owned, Trunks, keep_free
+from services.domain.rings import ACKNOWLEDGE_S, Stage
 from services.domain.where import Where
 from services.failover.metrics import FailoverMetrics
 from services.host.alarm import Alarm
-from services.host.attempt import REASON_CHARS_MAX, Attempt
+from services.host.attempt import REASON_CHARS_MAX
 from services.host.network import Broken, Network, OpenedStream
 from services.places.directory import REGION_DESK, Directory
 from services.wire.deliveries import failure_of
@@ -22,6 +24,9 @@ from services.wire.methods import DIAL
 
 PART_WITHIN_S: Final = 1.0
 """A trunk ends a released dial within this, or its stream is cut."""
+
+RING_BACK_WITHIN_S: Final = 40.0
+"""From the person's answer to the caller's: the trunk rings the caller's telephone meanwhile."""
 
 DialStream = OpenedStream[trunk_pb2.DialResponse, trunk_pb2.DialRequest]
 
@@ -37,6 +42,7 @@ class Exchange:
         self.trunks = trunks
         self.metrics = metrics
         self._tasks: set[asyncio.Task[None]] = set()
+        self._hunting: dict[Hunting, None] = {}
 
     @property
     def directory(self) -> Directory:
@@ -59,6 +65,22 @@ class Exchange:
         answers_for_psaps = owner in self.directory.psaps or owner == REGION_DESK
         return keep_free(choice.channels, reason) if answers_for_psaps else 0
 
+    def begins(self, hunting: Hunting) -> None:
+        """A hunt dials from now on."""
+        self._hunting[hunting] = None
+
+    def ended(self, hunting: Hunting) -> None:
+        self._hunting.pop(hunting, None)
+
+    def to_give_back(self, choice: Choice, now: float) -> Hunting | None:
+        """Whose ring gives way to a caller who waits for this line (R6): one that rings a caller back, at once; else
+        the oldest past its time."""
+        rings = [each for each in self._hunting if each.rings_for(choice, now) is not None]
+        oldest = max(rings, key=lambda each: (each.rings_back, each.rings_for(choice, now)), default=None)
+        if oldest is None or not (oldest.rings_back or (oldest.rings_for(choice, now) or 0) >= GIVE_BACK_AFTER_S):
+            return None
+        return oldest
+
     def start(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
         """Holds a task until it ends; its mistakes are loud."""
         self._tasks.add(task)
@@ -77,21 +99,43 @@ class Exchange:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-class Hunting:
-    """One attempt's hunt. `became` gets each step, in order."""
+class Sought(Protocol):
+    """For whom lines are dialled: a conductor's attempt, or a caller to be rung back."""
 
-    def __init__(self, attempt: Attempt, exchange: Exchange, became: Callable[[Became], None]) -> None:
+    name: str
+    offer: delivery_pb2.RingOffer
+    where: Where
+    """Where it rings now."""
+
+
+class Hunting:
+    """One attempt's hunt. `became` gets each step, in order.
+
+    `rings_back`: nobody is on the line; the trunk rings the caller once a person has answered and is to be connected
+    (T3), which takes as long as a telephone rings."""
+
+    def __init__(
+        self, attempt: Sought, exchange: Exchange, became: Callable[[Became], None], *, rings_back: bool = False
+    ) -> None:
+        self.rings_back = rings_back
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._attempt = attempt
         self._exchange = exchange
         self._became = became
         self._owner = exchange.owner_of(attempt.offer.psap_id)
-        self._hunt = Hunt(attempt.name, exchange.plan(self._owner, loop.time()), exchange.trunks)
+        self._hunt = Hunt(
+            attempt.name,
+            exchange.plan(self._owner, loop.time()),
+            exchange.trunks,
+            RING_BACK_WITHIN_S if rings_back else ACKNOWLEDGE_S,
+        )
         self._dial: tuple[DialStream, asyncio.Task[None]] | None = None
+        self._parting: asyncio.Task[None] | None = None
         self._alarm = Alarm(self._time_passed)
 
     def begin(self) -> None:
+        self._exchange.begins(self)
         self._act(self._hunt.begin(self._loop.time()))
 
     def connect(self) -> None:
@@ -101,6 +145,20 @@ class Hunting:
     def release(self, reason: str) -> None:
         """Not wanted any more; nothing happens where it is over."""
         self._act(self._hunt.release(reason, self._loop.time()))
+
+    def supersede(self, reason: str) -> None:
+        """Another leg has the call: the conductor hears so, and the line stops ringing."""
+        self._act(self._hunt.supersede(reason, self._loop.time()))
+
+    def rings_for(self, choice: Choice, now: float) -> float | None:
+        """For how long it has rung this very line through this trunk; None where it does not."""
+        since = self._hunt.rings_since
+        return now - since if since is not None and self._hunt.choice == choice else None
+
+    @property
+    def stage(self) -> Stage:
+        """How far it has come."""
+        return self._hunt.stage
 
     # What the hunt wants.
 
@@ -120,6 +178,8 @@ class Hunting:
                         self._attempt.where = Where(self._owner, self._hunt.choice.line)
                     self._became(effect)
         self._alarm.no_later_than(self._hunt.deadline())
+        if self._hunt.over:
+            self._exchange.ended(self)
 
     def _time_passed(self) -> None:
         self._act(self._hunt.pass_time(self._loop.time()))
@@ -139,6 +199,7 @@ class Hunting:
             reason=offer.reason,
             keep_free=self._exchange.keep_free(self._owner, choice, offer.reason),
             ring_ms=offer.ring_ms,
+            callback=self.rings_back,
         )
         first = "nothing"
         try:
@@ -159,6 +220,8 @@ class Hunting:
                     case "rejected":
                         failure, why = failure_of(message.rejected.rejection), message.rejected.reason
                         first = failure if first == "rejected" else first
+                        if failure is Failure.FULL and self._had_given_back(dial, choice):
+                            return
                         self._act(hunt.rejects(dial, failure, why[:REASON_CHARS_MAX], loop.time()))
                         return
             self._act(hunt.breaks(dial, "trunk_ended", loop.time()))
@@ -168,6 +231,26 @@ class Hunting:
         finally:
             stream.cancel()
             self._exchange.metrics.dials.labels(choice.trunk, first).inc()
+
+    def _had_given_back(self, dial: int, choice: Choice) -> bool:
+        """Has a ring of ours given back for this call, and dials the line again after that; False where none is."""
+        now = self._loop.time()
+        other = None if self.rings_back else self._exchange.to_give_back(choice, now)
+        if other is None or other is self or not self._hunt.waits(dial, now):
+            return False
+        self._exchange.metrics.given_back.inc()
+        self._exchange.start(self._loop.create_task(self._dial_after(dial, other)))
+        return True
+
+    async def _dial_after(self, dial: int, other: Hunting) -> None:
+        await other.give_back()
+        self._act(self._hunt.dial_again(dial, self._loop.time()))
+
+    async def give_back(self) -> None:
+        """Ends the ring, and returns once the trunk has its channel back."""
+        self._act(self._hunt.give_back(self._loop.time()))
+        if self._parting is not None:
+            await asyncio.wait({self._parting})
 
     async def _connect_line(self) -> None:
         if self._dial is not None:
@@ -182,7 +265,7 @@ class Hunting:
         if self._dial is not None:
             stream, task = self._dial
             self._dial = None
-            self._exchange.start(self._loop.create_task(self._part(stream, task, reason)))
+            self._parting = self._exchange.start(self._loop.create_task(self._part(stream, task, reason)))
 
     async def _part(self, stream: DialStream, task: asyncio.Task[None], reason: str) -> None:
         release = delivery_pb2.Release(attempt=self._attempt.name, reason=reason)

@@ -27,6 +27,7 @@ class FailoverMetrics:
         self.failed = {each: failed.labels(each) for each in Failure}
         self.dials = counter("dials", "Lines dialled, by trunk and what the trunk said first.", "trunk", "said")
         self.unknown_owners = counter("unknown_owners", "Attempts for an owner without lines: to the region's desk.")
+        self.given_back = counter("rings_given_back", "Rings that gave way to another call that waited for the line.")
         self.misspoken = counter("conductor_words_refused", "Streams of conductors refused for what they said.")
         journal = counter("journal_events", "What became of records on their way to Kafka.", "happening")
         self.journal = {each: journal.labels(each) for each in Happening}

@@ -19,6 +19,8 @@ from services.wire.methods import Unreadable, parse
 FACT_BYTES_MAX: Final = 1024 * 1024
 """What a broker takes in one record by default; a reader believes nothing larger."""
 
+_INT64_MAX: Final = 2**63 - 1
+
 _KIND: Final = {
     fact_pb2.FACT_KIND_OFFERED: FactKind.OFFERED,
     fact_pb2.FACT_KIND_SCREENED: FactKind.SCREENED,
@@ -130,12 +132,12 @@ def _fact(message: fact_pb2.Fact, raw: bytes) -> Fact:
 
 
 def restamp(raw: bytes, age_ms: int) -> bytes:
-    """The same fact with its age written into it, fields of newer versions kept. Never raises: bytes that are no fact
-    stay as they are."""
+    """The same fact, older by `age_ms` than it says, fields of newer versions kept. Never raises: bytes that are no
+    fact stay as they are."""
     message = fact_pb2.Fact()
     try:
         message.ParseFromString(raw)
     except DecodeError:
         return raw
-    message.age_ms = age_ms
+    message.age_ms = min(message.age_ms + age_ms, _INT64_MAX)
     return message.SerializeToString()

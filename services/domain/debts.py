@@ -1,0 +1,231 @@
+"""The debts: which calls are owed a word, by whom, and since when (protocol.md T2, J1, J2).
+
+A fold of `calls`, smaller than the books': it keeps what a take-over must know of each open call and forgets settled
+ones. The facts of a call come twice, in any order and over several legs, and every order gives the same debt. Copies
+that a replica keeps (J4) are folded in the same way, before they are on the log.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import ItemsView
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Final
+
+from services.domain.events import CLOSED, CONNECTED, Conductor, Fact, FactKind
+from services.domain.place import Place
+from services.domain.take_over_facts import LOST_CONDUCTOR, try_of
+
+WINDOW_MS: Final = 15 * 60 * 1000
+"""An open call writes a fact at least each 5 minutes; what is older than this is the ledger's."""
+CALLS_MAX: Final = 200_000
+SETTLED_MAX: Final = 100_000
+"""Calls that are remembered as settled, so that a copy of an old fact does not open them again."""
+TRIED_MAX: Final = 16
+BACKFILL_REST_S: Final = 2.0
+"""So long after a back-filled fact of a call nothing is done about it: the rest of its facts follow."""
+_LIST: Final = frozenset({FactKind.ABANDONED, FactKind.CALLBACK_DUE})
+_TRIED: Final = frozenset({FactKind.ROUTED, FactKind.ATTEMPTING, FactKind.RINGING, FactKind.DIVERTING})
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Where a fact stands: its partition and the log's time of it. A kept copy is on no partition (None), and has the
+    wall time at which it was kept."""
+
+    partition: int | None
+    log_ms: int
+
+
+class OpenCall:
+    """What is known of a call that nobody has settled. All but what every leg shares is of its highest leg."""
+
+    __slots__ = (
+        "_caller_leg", "_latest", "call_id", "caller", "caller_hash", "conductors", "due_in_ms", "judged_from", "leg",
+        "listed", "lost", "partition", "place", "since_ms", "taken_over_at", "test", "tried", "tries", "urgent_at",
+    )  # fmt: skip
+
+    def __init__(self, fact: Fact) -> None:
+        self.call_id = fact.call_id
+        self.test = True
+        self.caller = ""
+        self.caller_hash = ""
+        self.place: Place = None
+        """As the caller's number: of the highest leg that told it."""
+        self._caller_leg = -1
+        self.tried: dict[str, int] = {}
+        """PSAPs and owners of lines where any leg tried it, with the first instant of each."""
+        self.partition: int | None = None
+        self.judged_from = 0.0
+        """Nothing is done about it before this: its facts are being back-filled."""
+        self._begin_leg(fact.leg)
+
+    def _begin_leg(self, leg: int) -> None:
+        self.leg = leg
+        self._latest: tuple[int, int, str] = (-1, -1, "")
+        self.due_in_ms = 0
+        self.since_ms = 0
+        """The log's time of the latest fact, less its age."""
+        self.conductors: frozenset[Conductor] = frozenset()
+        """More than one where the leg was taken by two (P8)."""
+        self.listed = False
+        self.lost = False
+        self.taken_over_at: float | None = None
+        """When a TakenOver was seen here last."""
+        self.urgent_at: float | None = None
+        """When it was seen here that a replica put it onto the list (T3)."""
+        self.tries: dict[int, tuple[float, bool]] = {}
+        """Tries to have it rung back: by number, when one was last heard of, and whether it is over."""
+
+    @property
+    def owes(self) -> bool:
+        """Whether another fact is owed: not where it is on the list, nor where its latest fact owes none."""
+        return not self.listed and (self.due_in_ms > 0 or self.lost)
+
+    @property
+    def first_tried(self) -> str:
+        """Whose call it is: where it was tried first; empty for nowhere."""
+        return min(self.tried, key=lambda psap_id: (self.tried[psap_id], psap_id), default="")
+
+    def add(self, fact: Fact, stamp: Stamp, now: float) -> None:
+        """Takes a fact that does not settle the call."""
+        self._add_shared(fact, stamp, now)
+        if fact.leg > self.leg:
+            self._begin_leg(fact.leg)
+        if fact.leg < self.leg:
+            return
+        latest = (fact.at_ms, fact.seq, fact.writer)
+        since_ms = stamp.log_ms - fact.age_ms
+        if latest > self._latest:
+            self._latest, self.due_in_ms, self.since_ms = latest, fact.due_in_ms, since_ms
+        elif latest == self._latest:
+            self.since_ms = min(self.since_ms, since_ms)
+        if fact.conductor is not None:
+            self.conductors |= {fact.conductor}
+        self.lost |= fact.kind is FactKind.CALLER_LOST
+        self.listed |= fact.kind in _LIST
+        if fact.kind is FactKind.TAKEN_OVER:
+            self.taken_over_at = now
+        elif fact.kind is FactKind.CALLBACK_DUE and fact.urgent and fact.reason == LOST_CONDUCTOR:
+            if fact.age_ms == 0 and self.urgent_at is None:
+                self.urgent_at = now
+        elif (tried := try_of(fact)) is not None:
+            number, over = tried
+            self.tries[number] = (now, over or self.tries.get(number, (now, False))[1])
+
+    def _add_shared(self, fact: Fact, stamp: Stamp, now: float) -> None:
+        self.test &= fact.test
+        self.caller_hash = max(self.caller_hash, fact.caller_hash)
+        offer = fact.offer
+        if offer is not None and offer.caller and (fact.leg, offer.caller) > (self._caller_leg, self.caller):
+            self._caller_leg, self.caller, self.place = fact.leg, offer.caller, offer.place
+        if fact.kind in _TRIED and fact.where is not None and fact.where.psap_id:
+            psap_id = fact.where.psap_id
+            if psap_id in self.tried or len(self.tried) < TRIED_MAX:
+                self.tried[psap_id] = min(fact.at_ms, self.tried.get(psap_id, fact.at_ms))
+        if stamp.partition is not None:
+            self.partition = stamp.partition
+        if fact.age_ms > 0:
+            self.judged_from = max(self.judged_from, now + BACKFILL_REST_S)
+
+
+class Debts:
+    """Every open call within the window. Bounded; what does not fit is the ledger's, and counted."""
+
+    def __init__(self, *, calls_max: int = CALLS_MAX, settled_max: int = SETTLED_MAX) -> None:
+        self.dropped = 0
+        """Open calls that were forgotten for want of room, or since their window was over."""
+        self._calls: OrderedDict[str, OpenCall] = OrderedDict()
+        self._settled: OrderedDict[str, None] = OrderedDict()
+        self._owing: dict[Conductor | None, set[str]] = {}
+        self._listed_under: dict[str, tuple[Conductor | None, ...]] = {}
+        self._urgent: dict[str, OpenCall] = {}
+        self._calls_max = calls_max
+        self._settled_max = settled_max
+
+    def __len__(self) -> int:
+        """How many debts are open."""
+        return len(self._listed_under)
+
+    def get(self, call_id: str) -> OpenCall | None:
+        """An open call; None where it is settled, or was never heard of."""
+        return self._calls.get(call_id)
+
+    def is_settled(self, call_id: str) -> bool:
+        """Whether it is known to be settled."""
+        return call_id in self._settled
+
+    def owing(self) -> ItemsView[Conductor | None, AbstractSet[str]]:
+        """Debts by conductor; those of two stand under both, those of nobody known under None."""
+        return self._owing.items()
+
+    def owed_by(self, conductor: Conductor) -> bool:
+        return conductor in self._owing
+
+    def urgent(self) -> list[OpenCall]:
+        """Calls that replicas put onto the list and nobody has closed since."""
+        return list(self._urgent.values())
+
+    def add(self, fact: Fact, stamp: Stamp, now: float) -> None:
+        """Takes a fact, or a copy of one that came before."""
+        call_id = fact.call_id
+        if call_id in self._settled:
+            return
+        if fact.settled or fact.kind in CONNECTED or fact.kind in CLOSED:
+            self._settle(call_id)
+            return
+        call = self._calls.get(call_id)
+        if call is None:
+            call = self._calls[call_id] = OpenCall(fact)
+        call.add(fact, stamp, now)
+        self._calls.move_to_end(call_id)
+        self._place(call)
+        if len(self._calls) > self._calls_max:
+            self._drop(next(iter(self._calls)))
+
+    def forget_before(self, newest_ms: int) -> None:
+        """Drops what has said nothing for the window, by the log's time."""
+        while self._calls:
+            call_id, call = next(iter(self._calls.items()))
+            if call.since_ms >= newest_ms - WINDOW_MS:
+                return
+            self._drop(call_id)
+
+    def _settle(self, call_id: str) -> None:
+        self._remove(call_id)
+        self._settled[call_id] = None
+        if len(self._settled) > self._settled_max:
+            self._settled.popitem(last=False)
+
+    def _drop(self, call_id: str) -> None:
+        self.dropped += self._calls[call_id].owes
+        self._remove(call_id)
+
+    def _remove(self, call_id: str) -> None:
+        self._calls.pop(call_id, None)
+        self._urgent.pop(call_id, None)
+        self._take_off(call_id)
+
+    def _place(self, call: OpenCall) -> None:
+        """Keeps the indexes."""
+        under: tuple[Conductor | None, ...] = ()
+        if call.owes:
+            under = tuple(sorted(call.conductors, key=lambda c: (c.address, c.incarnation))) or (None,)
+        if self._listed_under.get(call.call_id, ()) != under:
+            self._take_off(call.call_id)
+            if under:
+                self._listed_under[call.call_id] = under
+                for conductor in under:
+                    self._owing.setdefault(conductor, set()).add(call.call_id)
+        if call.urgent_at is not None:
+            self._urgent[call.call_id] = call
+        else:
+            self._urgent.pop(call.call_id, None)
+
+    def _take_off(self, call_id: str) -> None:
+        for conductor in self._listed_under.pop(call_id, ()):
+            ids = self._owing[conductor]
+            ids.discard(call_id)
+            if not ids:
+                del self._owing[conductor]

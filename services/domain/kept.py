@@ -1,0 +1,83 @@
+"""Which copies of facts a replica keeps for others, and until when (protocol.md J4).
+
+A copy is dropped when its fact is seen on the log, or its call is settled there. Those of a conductor that is gone are
+handed to the log by the keeper, in whose hands they then are the only ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from services.domain.events import Conductor, Fact
+
+Handle = TypeVar("Handle")
+Identity = tuple[str, int, int, str]
+
+
+@dataclass(slots=True)
+class Copy(Generic[Handle]):
+    """One fact that is kept: its bytes, whose it is, the wall time at which it came, and where it is on the disk."""
+
+    fact: Fact
+    raw: bytes
+    conductor: Conductor
+    kept_ms: int
+    handle: Handle
+    handed_over: bool = False
+
+
+class KeptCopies(Generic[Handle]):
+    """Every copy, by the identity of its fact."""
+
+    def __init__(self) -> None:
+        self._by_identity: dict[Identity, Copy[Handle]] = {}
+        self._by_call: dict[str, set[Identity]] = {}
+        self._by_conductor: dict[Conductor, set[Identity]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_identity)
+
+    def __contains__(self, identity: Identity) -> bool:
+        return identity in self._by_identity
+
+    def keeps(self, call_id: str) -> bool:
+        """Whether a fact of this call is kept."""
+        return call_id in self._by_call
+
+    def conductors(self) -> list[Conductor]:
+        """Those of whom facts are kept."""
+        return list(self._by_conductor)
+
+    def put(self, copy: Copy[Handle]) -> None:
+        """Keeps it; the fact is not kept yet."""
+        identity = copy.fact.identity
+        assert identity not in self._by_identity, "a fact is kept once"
+        self._by_identity[identity] = copy
+        self._by_call.setdefault(copy.fact.call_id, set()).add(identity)
+        self._by_conductor.setdefault(copy.conductor, set()).add(identity)
+
+    def seen(self, fact: Fact) -> list[Handle]:
+        """The fact is on the log: what need not be kept any more."""
+        drop = {fact.identity} if fact.identity in self._by_identity else set()
+        if fact.settled:
+            drop |= self._by_call.get(fact.call_id, set())
+        return [self._drop(identity) for identity in drop]
+
+    def to_hand_over(self, conductor: Conductor) -> Iterable[Copy[Handle]]:
+        """What this conductor leaves, each once."""
+        copies = [self._by_identity[identity] for identity in self._by_conductor.get(conductor, ())]
+        left = sorted((each for each in copies if not each.handed_over), key=lambda each: each.fact.seq)
+        for copy in left:
+            copy.handed_over = True
+        return left
+
+    def _drop(self, identity: Identity) -> Handle:
+        copy = self._by_identity.pop(identity)
+        for index, key in ((self._by_call, copy.fact.call_id), (self._by_conductor, copy.conductor)):
+            identities = index[key]  # type: ignore[index]
+            identities.discard(identity)
+            if not identities:
+                del index[key]  # type: ignore[attr-defined]
+        return copy.handle

@@ -1,0 +1,79 @@
+"""What this replica knows of other processes' debts: every record of `calls`, every copy it keeps, and its own words.
+
+One object that several parts of the replica look at, so that a fact is read once and known to all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.domain.debts import Debts, Stamp
+from services.domain.events import Conductor, Fact, Tick
+from services.domain.kept import Copy, KeptCopies
+from services.domain.log_time import LogTime
+from services.domain.ranks import Ranks
+from services.domain.ring_backs import RingBacks
+from services.domain.taking_over import TakeOvers
+from services.domain.watch import Watch
+from services.journal import Record
+from services.journal.spool import Ticket
+from services.wire import facts
+from services.wire.methods import Unreadable
+
+SERVICE = "failover"
+INGRESS = "ingress"
+
+
+class View:
+    """`name`: this replica's own."""
+
+    def __init__(self, name: str) -> None:
+        self.debts = Debts()
+        self.log_time = LogTime()
+        self.watch = Watch()
+        self.ranks = Ranks(name)
+        self.kept: KeptCopies[Ticket] = KeptCopies()
+        self.take_overs = TakeOvers(self.debts, self.watch, self.log_time, self.ranks, self.kept.keeps)
+        self.ring_backs = RingBacks(self.debts, self.ranks)
+
+    def read(self, record: Record, now: float) -> Sequence[Ticket]:
+        """Takes a record of the journal; returns what need not be kept any more."""
+        try:
+            said = facts.read(record.value)
+        except Unreadable:
+            return ()  # the ledger sets it aside, and says so
+        if isinstance(said, Tick):
+            self.log_time.ticked(record.partition, record.log_ms)
+            self._ticked(said, record.partition, now)
+            return ()
+        self.log_time.saw(record.partition, record.log_ms)
+        if said.conductor is not None:
+            self.watch.known(said.conductor, now)
+        self.debts.add(said, Stamp(record.partition, record.log_ms), now)
+        return self.kept.seen(said)
+
+    def _ticked(self, tick: Tick, partition: int, now: float) -> None:
+        if tick.service == SERVICE:
+            self.ranks.ticked(now, tick.writer.partition("/")[0])
+            return
+        self.ranks.ticked(now)
+        if tick.service == INGRESS:
+            self.watch.ticked(tick.conductor, partition, now)
+
+    def keep(self, copy: Copy[Ticket], now: float) -> None:
+        """A copy is on our disk: the debt is known here from now on, whether the log has it or not."""
+        self.kept.put(copy)
+        self.watch.known(copy.conductor, now)
+        self.debts.add(copy.fact, Stamp(None, copy.kept_ms), now)
+
+    def tell(self, fact: Fact, wall_ms: int, now: float) -> None:
+        """A fact of our own, known here before it is read back."""
+        self.debts.add(fact, Stamp(None, wall_ms), now)
+
+    def tidy(self, now: float) -> None:
+        """Forgets what nobody owes any more."""
+        newest_ms = self.log_time.newest()
+        if newest_ms is not None:
+            self.debts.forget_before(newest_ms)
+        owes = frozenset(conductor for conductor, _ in self.debts.owing() if conductor is not None)
+        self.watch.forget(owes | frozenset[Conductor](self.kept.conductors()), now)

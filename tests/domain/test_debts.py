@@ -1,0 +1,161 @@
+"""The debts, the log's time, the ranks, and the copies kept: small folds that every order of events leaves the same."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.domain.debts import BACKFILL_REST_S, WINDOW_MS, Debts, OpenCall, Stamp
+from services.domain.events import Conductor, Fact, FactKind
+from services.domain.kept import Copy, KeptCopies
+from services.domain.log_time import LogTime
+from services.domain.ranks import Ranks
+from services.domain.where import Where
+
+ONE, TWO = Conductor("ingress:1", "0001"), Conductor("ingress:2", "0001")
+
+
+def fact(kind: FactKind = FactKind.RINGING, *, leg: int = 1, seq: int = 0, at_ms: int = 0, **more: object) -> Fact:
+    said: dict[str, object] = {"conductor": ONE, "due_in_ms": 5_000, **more}
+    return Fact("call-1", leg, seq, "i1", kind, at_ms, **said)  # type: ignore[arg-type]
+
+
+KINDS = st.sampled_from([kind for kind in FactKind if kind is not FactKind.OFFERED])
+FACTS = st.builds(
+    lambda kind, leg, seq, due, settled, conductor, psap, age: (
+        fact(
+            kind,
+            leg=leg,
+            seq=seq,
+            at_ms=100 * seq + 7 * leg,
+            due_in_ms=due,
+            settled=settled,
+            conductor=conductor,
+            where=Where(psap),
+            age_ms=age,
+        ),
+        Stamp(1, 1_000_000 + 100 * seq + age),
+    ),
+    KINDS,
+    st.integers(1, 3),
+    st.integers(0, 20),
+    st.sampled_from([0, 5_000]),
+    st.sampled_from([False] * 9 + [True]),
+    st.sampled_from([ONE, TWO, None]),
+    st.sampled_from(["P1", "P2"]),
+    st.sampled_from([0, 700]),
+)
+
+
+def state_of(debts: Debts) -> object:
+    call = debts.get("call-1")
+    if call is None:
+        return debts.is_settled("call-1")
+    names = ("leg", "owes", "due_in_ms", "since_ms", "conductors", "listed", "lost", "tried", "first_tried", "test")
+    return [len(debts), *(getattr(call, name) for name in names)]
+
+
+@given(st.lists(FACTS, min_size=1, max_size=12, unique_by=lambda each: each[0].identity), st.randoms())
+def test_every_order_of_facts_and_copies_gives_the_same_debt(
+    facts: list[tuple[Fact, Stamp]], chance: random.Random
+) -> None:
+    """The debts are a fold of a set (J2): order, repeats and legs that come late change nothing."""
+    debts, other = Debts(), Debts()
+    for each, stamp in facts:
+        debts.add(each, stamp, 0.0)
+    mixed = facts + chance.choices(facts, k=3)
+    chance.shuffle(mixed)
+    for each, stamp in mixed:
+        other.add(each, stamp, 0.0)
+    assert state_of(debts) == state_of(other)
+
+
+def test_a_settled_call_is_forgotten_and_an_old_copy_does_not_open_it_again() -> None:
+    """Bounded memory: what is settled leaves one name behind."""
+    debts = Debts(settled_max=1)
+    debts.add(fact(), Stamp(0, 10), 0.0)
+    assert len(debts) == 1
+    debts.add(fact(FactKind.ANSWERED, seq=1, settled=True), Stamp(0, 20), 0.0)
+    debts.add(fact(), Stamp(0, 30), 0.0)
+    assert (len(debts), debts.get("call-1")) == (0, None)
+
+
+def test_a_fact_of_an_unknown_kind_still_settles() -> None:
+    """The envelope is believed whatever a newer version says in it (J1)."""
+    debts = Debts()
+    debts.add(fact(), Stamp(0, 10), 0.0)
+    debts.add(fact(FactKind.UNKNOWN, seq=9, settled=True), Stamp(0, 20), 0.0)
+    assert len(debts) == 0
+
+
+def test_no_more_than_the_limit_is_held_and_what_is_old_is_the_ledgers() -> None:
+    """Limits on everything: the oldest is dropped and counted; so is what said nothing for fifteen minutes (J7)."""
+    debts = Debts(calls_max=2)
+    for n in range(3):
+        debts.add(Fact(f"c{n}", 1, 0, "i1", FactKind.RINGING, n, due_in_ms=5_000, conductor=ONE), Stamp(0, n), 0.0)
+    assert (len(debts), debts.dropped) == (2, 1)
+    debts.forget_before(WINDOW_MS + 2)
+    assert [debts.get(f"c{n}") is None for n in range(3)] == [True, True, False]
+
+
+def test_a_back_filled_call_is_left_alone_for_two_seconds() -> None:
+    """Old facts trigger nothing by themselves: the rest of them follow first (J5)."""
+    debts = Debts()
+    debts.add(fact(age_ms=60_000), Stamp(0, 70_000), now=5.0)
+    call = debts.get("call-1")
+    assert isinstance(call, OpenCall)
+    assert (call.since_ms, call.judged_from) == (10_000, 5.0 + BACKFILL_REST_S)
+
+
+def test_a_call_is_late_by_the_logs_time_and_never_within_two_seconds_of_a_gap() -> None:
+    """T2: the newest stamp of its partition decides; a gap in the ticks means that facts may wait elsewhere."""
+    time = LogTime()
+    for ms in range(0, 7_001, 500):
+        time.ticked(0, 100_000 + ms)
+    assert time.is_late(0, 101_000, 5_000)
+    assert not time.is_late(0, 102_000, 5_000), "due at the very stamp"
+    time.saw(0, 120_000)
+    assert not time.is_late(0, 101_000, 5_000), "a gap that no tick has ended yet"
+    time.ticked(0, 120_100)
+    time.ticked(0, 120_600)
+    assert not time.is_late(0, 101_000, 5_000)
+    for ms in range(121_100, 122_200, 500):
+        time.ticked(0, ms)
+    assert time.is_late(0, 101_000, 5_000)
+    assert not time.is_late(1, 0, 0), "a partition of which nothing was read"
+    assert not LogTime().is_late(None, 0, 0)
+
+
+@given(st.sets(st.sampled_from(["a", "b", "c", "d"]), min_size=1), st.text(min_size=1, max_size=8))
+def test_the_living_replicas_share_out_the_ranks(living: set[str], call_id: str) -> None:
+    """Each computes its own rank, and together they are 0 to n-1; the keeper is first (T4)."""
+    ranks = {name: Ranks(name) for name in living}
+    for each in ranks.values():
+        for name in living:
+            each.ticked(1.0, name)
+    assert sorted(each.of(call_id, keeper=False) for each in ranks.values()) == list(range(len(living)))
+    assert all(each.of(call_id, keeper=True) == 0 for each in ranks.values())
+
+
+def test_a_replica_without_ticks_is_gone_unless_nobody_ticks() -> None:
+    """With the log away nobody is thought gone because of it (T4)."""
+    ranks = Ranks("a")
+    ranks.ticked(1.0, "b")
+    assert ranks.living() == ["a", "b"]
+    ranks.ticked(5.0, "a")
+    assert ranks.living() == ["a"]
+
+
+def test_a_copy_is_dropped_when_its_fact_is_seen_or_its_call_is_settled() -> None:
+    """And what a dead conductor leaves is handed over once, in its order (J4)."""
+    kept: KeptCopies[str] = KeptCopies()
+    for seq in (2, 0, 1):
+        kept.put(Copy(fact(seq=seq), b"", ONE, 0, f"ticket-{seq}"))
+    assert kept.keeps("call-1")
+    assert kept.seen(fact(seq=1)) == ["ticket-1"]
+    assert [copy.handle for copy in kept.to_hand_over(ONE)] == ["ticket-0", "ticket-2"]
+    assert list(kept.to_hand_over(ONE)) == []
+    assert sorted(kept.seen(fact(FactKind.ANSWERED, seq=7, settled=True))) == ["ticket-0", "ticket-2"]
+    assert (len(kept), kept.keeps("call-1"), kept.conductors()) == (0, False, [])
