@@ -211,8 +211,8 @@ class Debts:
         """Keeps the indexes."""
         under: tuple[Conductor | None, ...] = ()
         if call.owes:
-            under = tuple(sorted(call.conductors, key=lambda c: (c.address, c.incarnation))) or (None,)
-        if self._listed_under.get(call.call_id, ()) != under:
+            under = tuple(call.conductors) or (None,)
+        if set(self._listed_under.get(call.call_id, ())) != set(under):
             self._take_off(call.call_id)
             if under:
                 self._listed_under[call.call_id] = under

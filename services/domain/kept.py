@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from services.domain.events import Conductor, Fact
 
 Handle = TypeVar("Handle")
+Key = TypeVar("Key")
 Identity = tuple[str, int, int, str]
 
 
@@ -75,9 +76,12 @@ class KeptCopies(Generic[Handle]):
 
     def _drop(self, identity: Identity) -> Handle:
         copy = self._by_identity.pop(identity)
-        for index, key in ((self._by_call, copy.fact.call_id), (self._by_conductor, copy.conductor)):
-            identities = index[key]  # type: ignore[index]
-            identities.discard(identity)
-            if not identities:
-                del index[key]  # type: ignore[attr-defined]
+        _discard(self._by_call, copy.fact.call_id, identity)
+        _discard(self._by_conductor, copy.conductor, identity)
         return copy.handle
+
+
+def _discard(index: dict[Key, set[Identity]], key: Key, identity: Identity) -> None:
+    index[key].discard(identity)
+    if not index[key]:
+        del index[key]

@@ -98,12 +98,13 @@ class TakeOvers:
                 continue
             if len(begin) >= room:
                 break
-            if self.suspects and cause in BY_SILENCE:
+            if cause in BY_SILENCE:
+                # A silent stream says little: it is asked in another way before anything is taken from it.
                 unasked = [each for each in call.conductors if not self._did_not_answer(each, now)]
                 ask += [each for each in unasked if each not in ask and self._may_ask(each, now)]
-                if unasked or self._allowance < 1:
+                if unasked or (self.suspects and self._allowance < 1):
                     continue
-                self._allowance -= 1
+                self._allowance -= self.suspects
             begin.append(Due(call_id, leg, cause))
             self._in_hand.add(call_id)
         self._asked.update((each, now) for each in ask)
@@ -119,7 +120,7 @@ class TakeOvers:
         self._in_hand.discard(call_id)
 
     def no_answer(self, conductor: Conductor, now: float) -> None:
-        """It was asked whether it lives (T5), and said nothing. An answer goes to the watch instead."""
+        """It was asked whether it lives, and said nothing. An answer goes to the watch instead."""
         self._unanswered[conductor] = now
 
     # What is due.
@@ -172,9 +173,9 @@ class TakeOvers:
             self._suspected_at = now
         was = self.suspects
         self.suspects = now - self._suspected_at < SUSPECT_FOR_S
-        if not self.suspects:
-            self._unanswered.clear()
-            self._asked.clear()
+        for told in (self._unanswered, self._asked):
+            for conductor in [each for each, at in told.items() if now - at >= ASKED_FOR_S]:
+                del told[conductor]
         self._allowance = 1.0 if not was else min(SUSPECT_RATE, self._allowance + passed_s * SUSPECT_RATE)
 
     def _did_not_answer(self, conductor: Conductor, now: float) -> bool:

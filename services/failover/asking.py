@@ -20,7 +20,7 @@ from services.wire.methods import RESUME, WHO_HAS, Question
 
 WHO_HAS_WITHIN_S: Final = 0.500
 Out = TypeVar("Out", bound=Message)
-HoldingResponse = TypeVar("HoldingResponse", holding_pb2.WhoHasResponse, holding_pb2.ResumeResponse)
+In = TypeVar("In", holding_pb2.WhoHasResponse, holding_pb2.ResumeResponse)
 
 
 class Attesters:
@@ -45,12 +45,12 @@ class Attesters:
         return await self._ask_all(self._trunks, RESUME, request, within_s)
 
     async def _ask_all(
-        self, addresses: Sequence[str], question: Question[Out, HoldingResponse], said: Out, within_s: float
+        self, addresses: Sequence[str], question: Question[Out, In], said: Out, within_s: float
     ) -> Holding:
         asked = (self._ask(address, question, said, within_s) for address in addresses)
         return furthest(await asyncio.gather(*asked))
 
-    async def _ask(self, address: str, question: Question[Out, HoldingResponse], said: Out, within_s: float) -> Holding:
+    async def _ask(self, address: str, question: Question[Out, In], said: Out, within_s: float) -> Holding:
         try:
             return holding.to_domain(await self._network.ask(address, question, said, within_s=within_s))
         except Broken:

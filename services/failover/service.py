@@ -1,122 +1,197 @@
-"""A failover replica's life, and the conductors' streams: one `Divert` is one hunt through an owner's lines."""
+"""A failover replica's life: what it serves, what it follows, and the look that it takes ten times a second."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
-from throughline.v1 import delivery_pb2
-
-from services.domain.deliveries import Became
+from services.domain.events import Conductor, Tick
 from services.domain.lines import Trunks
-from services.failover.lines import Exchange, Hunting
+from services.failover.asking import Attesters
+from services.failover.diverts import Diverts
+from services.failover.holding import LineHolding
+from services.failover.keeping import Keeper
+from services.failover.lines import Exchange
 from services.failover.metrics import FailoverMetrics
+from services.failover.ringing_back import RingingBack
 from services.failover.settings import FailoverSettings
-from services.host.attempt import Attempt, Misspoken, offered
-from services.host.network import Broken, Converses, Refuse, Server, Status, Stream
-from services.host.region import DIRECTORY
-from services.host.region_feed import RegionFeed
+from services.failover.taking_over import LOOK_EVERY_S, TakingOver
+from services.failover.view import SERVICE, View
+from services.failover.watching import Watching
+from services.host.network import Answers, Converses, Refuse, Server, Status
+from services.host.region import load_directory
 from services.host.world import World
-from services.journal import Topic
+from services.journal import Follower, Topic
 from services.journal.journal import Journal, JournalEvent
-from services.wire import deliveries
-from services.wire.methods import DIVERT
+from services.journal.spool import Spool, Ticket
+from services.journal.ticks import Ticker
+from services.wire import facts
+from services.wire.methods import DIVERT, KEEP, RESUME, WHO_HAS
+
+BACK_MS: Final = 15 * 60 * 1000
+"""How far back the journal is read at the start; older debts are the ledger's (J7)."""
 
 
 class Failover:
-    """See the package. Taking up the debts of dead conductors, and keeping copies of their facts, come beside this."""
+    """See the package."""
 
     def __init__(self, world: World, settings: FailoverSettings) -> None:
         self.address = ""
         self._world = world
         self._settings = settings
         self._metrics = FailoverMetrics(world.registry)
-        self._journal = Journal(world.log, on_event=self._journal_event)
-        self._directories = RegionFeed(world, settings, DIRECTORY)
+        folder, room = settings.spool_dir / settings.name, settings.spool_bytes_max
+        self._journal = Journal(
+            world.log,
+            restamp={Topic.CALLS: facts.restamp},
+            on_event=self._journal_event,
+            spool=Spool(world.disk, folder, bytes_max=room),
+            wall_ms=world.wall_ms,
+        )
+        self._view = View(settings.name)
+        self._keeper = Keeper(
+            world, self._view, Spool(world.disk, folder / "kept", bytes_max=room), self._journal, self._metrics
+        )
+        self._attesters = Attesters(world.network, settings.gateways, settings.trunks)
+        self._watching = Watching(world.network, self._view.watch, settings.name)
+        self._ticker = Ticker(world.log, self._tick)
         self._trunks = Trunks(settings.trunks)
         self._exchange: Exchange | None = None
+        self._diverts: Diverts | None = None
+        self._taking_over: TakingOver | None = None
+        self._ringing_back: RingingBack | None = None
         self._server: Server | None = None
-        self._attempts: dict[str, Attempt] = {}
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._draining = False
+        self._follower: Follower | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failed = ""
 
     async def start(self) -> None:
-        """Reads the directory, binds, serves; Kafka may come later."""
-        await asyncio.gather(self._directories.start(), self._journal.start())
-        self._exchange = Exchange(self._world.network, self._directories.newest, self._trunks, self._metrics)
-        self._server = await self._world.network.serve(self._settings.listen, [Converses(DIVERT, self._divert)])
+        """Reads the directory, takes up what it kept, binds, serves; Kafka may come later."""
+        world, metrics, journal = self._world, self._metrics, self._journal
+        directory = await load_directory(world.files, self._settings)
+        self._exchange = Exchange(world.network, directory, self._trunks, metrics)
+        self._diverts = Diverts(world, self._exchange, journal, metrics)
+        await journal.start()
+        await self._keeper.start()
+        holding = LineHolding(self._diverts, self._attesters, metrics)
+        self._taking_over = TakingOver(
+            world, self._view, self._watching, self._keeper, self._attesters, journal, metrics
+        )
+        self._ringing_back = RingingBack(
+            world, self._view, self._exchange, self._attesters, self._taking_over, journal, metrics
+        )
+        self._server = await world.network.serve(
+            self._settings.listen,
+            [
+                Converses(DIVERT, self._diverts.lead),
+                Answers(KEEP, self._keeper.answer),
+                Answers(WHO_HAS, holding.who_has),
+                Answers(RESUME, holding.resume),
+            ],
+        )
         self.address = self._server.address
+        self._ticker.start()
+        self._follower = journal.follow(Topic.CALLS, world.wall_ms() - BACK_MS)
+        await self._follower.start()
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(self._read(self._follower), name="failover reads the journal"),
+            loop.create_task(self._note_end(self._follower), name="failover waits for the journal's end"),
+            loop.create_task(self._look(), name="failover looks"),
+        ]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
 
     def troubles(self) -> Sequence[str]:
         """Why this replica should get no new calls."""
-        if self._draining:
+        if self._diverts is not None and self._diverts.draining:
             return ["draining"]
         return [] if len(self._trunks) else ["no trunk is configured: set THROUGHLINE_FAILOVER_TRUNKS"]
 
     def remarks(self) -> Sequence[str]:
         """What an operator should know though lines are dialled."""
-        trouble = self._journal.health()
-        return [*([f"journal: {trouble}"] if trouble else []), *self._directories.remarks()]
+        remarks = [self._failed] if self._failed else []
+        for name, trouble in (("journal", self._journal.health()), ("kept copies", self._keeper.trouble())):
+            if trouble:
+                remarks.append(f"{name}: {trouble}")
+        if self._taking_over is not None and not self._taking_over.read_to_end:
+            remarks.append("the journal has not been read to its end yet: debts are taken up after that")
+        if self._view.take_overs.suspects:
+            remarks.append("so many ingresses are silent at once that this replica doubts its own view (T5)")
+        return remarks
 
     async def stop(self, grace_s: float) -> None:
-        """Lets attempts in hand finish, then ends their streams (L4)."""
+        """Takes nothing up any more, lets attempts in hand finish, then ends their streams (L4)."""
         assert self._server is not None, "stop comes after start"
-        assert self._exchange is not None
-        self._draining = True
+        assert self._diverts is not None and self._exchange is not None
+        assert self._taking_over is not None and self._ringing_back is not None
+        self._diverts.draining = True
         self._server.set_ready(False)
+        await self._end_tasks()
+        await self._taking_over.stop()
         try:
             async with asyncio.timeout(grace_s):
-                await self._idle.wait()
+                await self._diverts.idle.wait()
         except TimeoutError:
-            self._world.logger.warning("attempts.cut_by_drain", attempts=len(self._attempts))
-        for attempt in list(self._attempts.values()):
-            attempt.end(Refuse(Status.UNAVAILABLE, "draining"))
+            self._world.logger.warning("attempts.cut_by_drain", attempts=len(self._diverts))
+        await self._ringing_back.stop()
+        self._diverts.end_all(Refuse(Status.UNAVAILABLE, "draining"))
         await self._server.stop(0.2)
         await self._exchange.close()
-        await self._directories.stop()
+        await self._keeper.stop()
         await self._journal.close()
 
-    async def _divert(self, stream: Stream[delivery_pb2.DivertRequest, delivery_pb2.DivertResponse]) -> None:
-        """Leads a conductor's stream from its offer to the end of the attempt."""
-        if self._draining:
-            raise Refuse(Status.UNAVAILABLE, "draining")
-        try:
-            attempt = await offered(stream, delivery_pb2.DivertResponse)
-            if attempt.name in self._attempts:
-                raise Misspoken(Status.ALREADY_EXISTS, f"{attempt.name} is in hand here already")
-            await self._hunt(attempt)
-        except Misspoken:
-            self._metrics.misspoken.inc()
-            raise
+    # Its own tasks.
 
-    async def _hunt(self, attempt: Attempt) -> None:
-        assert self._exchange is not None, "no stream comes before start"
-        self._attempts[attempt.name] = attempt
-        self._idle.clear()
-        self._metrics.offered.inc()
-        self._metrics.in_hand.set(len(self._attempts))
-        hunting = Hunting(attempt, self._exchange, lambda step: self._became(attempt, step))
-        try:
-            hunting.begin()
-            await attempt.lead(connect=hunting.connect, release=hunting.release)
-        except Broken:
-            return  # the conductor is gone, as below
-        finally:
-            hunting.release("stream_broken")
-            del self._attempts[attempt.name]
-            if not self._attempts:
-                self._idle.set()
-            self._metrics.in_hand.set(len(self._attempts))
-            self._world.logger.info("attempt.over", line=attempt.where.line, **attempt.summary())
+    async def _read(self, follower: Follower) -> None:
+        """Folds the journal, for ever."""
+        loop = asyncio.get_running_loop()
+        async for records in follower:
+            drop: list[Ticket] = []
+            for record in records:
+                drop += self._view.read(record, loop.time())
+            self._keeper.drop(drop)
 
-    def _became(self, attempt: Attempt, step: Became) -> None:
-        """One step of an attempt: to the conductor, and on record."""
-        record = attempt.became(step, self._settings.name, self._world.wall_ms())
-        self._journal.append_soon(Topic.DELIVERIES, record.call_id, deliveries.encode(record))
-        self._metrics.outcomes[step.outcome].inc()
-        if step.failure is not None:
-            self._metrics.failed[step.failure].inc()
+    async def _note_end(self, follower: Follower) -> None:
+        await follower.caught_up.wait()
+        assert self._taking_over is not None
+        self._taking_over.read_to_end = True
+
+    async def _look(self) -> None:
+        """Looks what there is to do, and knows by how much it comes late."""
+        assert self._taking_over is not None and self._ringing_back is not None and self._diverts is not None
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            now = loop.time()
+            self._taking_over.look(now - due)
+            self._ringing_back.look()
+            due = max(due + LOOK_EVERY_S, now)
+            await asyncio.sleep(due - loop.time())
+
+    async def _end_tasks(self) -> None:
+        await self._ticker.stop()
+        if self._follower is not None:
+            await self._follower.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._watching.stop()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A mistake of ours is told at once; lines are dialled all the same."""
+        if not task.cancelled() and (mistake := task.exception()) is not None:
+            self._failed = (
+                f"{task.get_name()} failed: {mistake!r}; debts are not taken up here. Start this replica again"
+            )
+            self._metrics.mistakes.inc()
+            self._world.logger.error("task.failed", task=task.get_name(), exc_info=mistake)
+
+    def _tick(self) -> bytes:
+        world = self._world
+        conductor = Conductor(self.address, world.incarnation)
+        return facts.encode_tick(Tick(f"{world.name}/{world.incarnation}", SERVICE, conductor, world.wall_ms()))
 
     def _journal_event(self, event: JournalEvent) -> None:
         self._metrics.journal[event.happening].inc()

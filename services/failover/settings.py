@@ -19,6 +19,11 @@ class FailoverSettings(ServiceSettings):
         (),
         description="Trunks to dial through, host:port separated by commas, the preferred first. None: no line rings.",
     )
+    gateways: Addresses = Field(
+        (),
+        description="PSAP gateways that are asked who has a dead conductor's call, host:port separated by commas. "
+        "None: only trunks are asked, and the rest is called back.",
+    )
     spool_dir: Path = Field(
         Path("spool"),
         description="Folder of facts that Kafka has not acknowledged; a replica's own are in a folder of its name.",

@@ -59,6 +59,7 @@ class TakingOver:
         self._metrics = metrics
         self._under_way: set[asyncio.Task[None]] = set()
         self._suspected = False
+        self._dropped = 0
         self._began = asyncio.get_running_loop().time()
         self._tidied_at = self._began
 
@@ -69,18 +70,11 @@ class TakingOver:
         if late_s > LATE_S:
             view.watch.held_up(now)
         self._watching.follow_watch()
-        read = self.read_to_end or now - self._began < KEPT_ALONE_AFTER_S
-        if not read:
-            read = False
         if self.read_to_end or now - self._began >= KEPT_ALONE_AFTER_S:
             self._keeper.hand_over(now)
             look = view.take_overs.look(now, read=self.read_to_end, room=AT_ONCE_MAX - len(self._under_way))
             for conductor in look.ask:
-                no_answer: asyncio.Future[None] = loop.create_future()
-                no_answer.add_done_callback(
-                    lambda _, asked=conductor: view.take_overs.no_answer(asked, loop.time())  # type: ignore[misc]
-                )
-                self._watching.ask(conductor, no_answer)
+                self._watching.ask(conductor, view.take_overs.no_answer)
             for due in look.begin:
                 task = loop.create_task(self._take_over(due), name=f"take over {due.call_id}")
                 self._under_way.add(task)
@@ -137,7 +131,8 @@ class TakingOver:
         for cause, number in view.take_overs.due_now.items():
             metrics.debts_due[cause].set(number)
         metrics.watched.set(len(self._watching))
-        metrics.debts_dropped.set(view.debts.dropped)
+        metrics.debts_dropped.inc(view.debts.dropped - self._dropped)
+        self._dropped = view.debts.dropped
         if view.take_overs.suspects != self._suspected:
             self._suspected = view.take_overs.suspects
             metrics.suspects.set(self._suspected)

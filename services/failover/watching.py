@@ -7,13 +7,14 @@ address for as long as the address means anything, and opens it again whenever i
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from throughline.v1 import call_pb2
 
 from services.domain.events import Conductor
 from services.domain.watch import Watch
-from services.host.network import Broken, Network
+from services.host.network import Broken, Network, Status
 from services.wire.methods import INGRESS_STATUS, WATCH
 
 HUNG_S: Final = 5.0
@@ -46,9 +47,11 @@ class Watching:
         for address in self._streams.keys() - wanted:
             self._streams.pop(address).cancel()
 
-    def ask(self, conductor: Conductor, no_answer: asyncio.Future[None]) -> None:
-        """Asks whether it lives, beside its stream (T5); the future is done where it does not say so."""
-        task = asyncio.get_running_loop().create_task(self._ask(conductor, no_answer), name=f"status {conductor.address}")
+    def ask(self, conductor: Conductor, no_answer: Callable[[Conductor, float], None]) -> None:
+        """Asks whether it lives, beside its stream (T5); tells `no_answer` where it does not say so."""
+        task = asyncio.get_running_loop().create_task(
+            self._ask(conductor, no_answer), name=f"status {conductor.address}"
+        )
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
         task.add_done_callback(_raise_in_the_open)
@@ -82,24 +85,28 @@ class Watching:
                     self._watch.heard(address, word.incarnation[:NAME_CHARS_MAX], loop.time())
         except TimeoutError:
             return True
-        except Broken:
-            return False
+        except Broken as broken:
+            # One of an older version that cannot be watched answers all the same: it is asked instead.
+            return broken.status is Status.UNIMPLEMENTED and await self._answers(address) is not None
         finally:
             stream.cancel()
         return False
 
-    async def _ask(self, conductor: Conductor, no_answer: asyncio.Future[None]) -> None:
-        address = conductor.address
+    async def _ask(self, conductor: Conductor, no_answer: Callable[[Conductor, float], None]) -> None:
+        if await self._answers(conductor.address) != conductor.incarnation:
+            no_answer(conductor, asyncio.get_running_loop().time())
+
+    async def _answers(self, address: str) -> str | None:
+        """The incarnation that answers a question there; None for no answer."""
         try:
             answer = await self._network.ask(
                 address, INGRESS_STATUS, call_pb2.StatusRequest(), within_s=STATUS_WITHIN_S
             )
         except Broken:
-            answer = None
-        if answer is not None:
-            self._watch.heard(address, answer.incarnation[:NAME_CHARS_MAX], asyncio.get_running_loop().time())
-        if (answer is None or answer.incarnation != conductor.incarnation) and not no_answer.done():
-            no_answer.set_result(None)
+            return None
+        incarnation = answer.incarnation[:NAME_CHARS_MAX]
+        self._watch.heard(address, incarnation, asyncio.get_running_loop().time())
+        return incarnation
 
 
 def _raise_in_the_open(task: asyncio.Task[None]) -> None:

@@ -186,8 +186,9 @@ class Backbone:
         await self.network.close()
 
     def facts(self) -> list[Fact]:
-        """Everything on `calls`."""
-        return [facts.decode(record.value) for record in self.broker.records(Topic.CALLS)]
+        """Every fact on `calls`."""
+        said = [facts.read(record.value) for record in self.broker.records(Topic.CALLS)]
+        return [each for each in said if isinstance(each, Fact)]
 
     def books(self) -> Books:
         """The books as the journal has them."""

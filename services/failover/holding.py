@@ -1,0 +1,75 @@
+"""Answers who has a call at a line, and lets go of an attempt whose caller has come back by a new leg (T3, P5).
+
+What this replica dialled itself it knows; of the rest the trunks know. "Nobody" is said only when every trunk has said
+so: a replica that was restarted remembers nothing, and a line may talk all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from throughline.v1 import holding_pb2
+
+from services.domain.holding import Holding, Standing, furthest
+from services.domain.rings import Stage
+from services.failover.asking import Attesters
+from services.failover.diverts import Diverts, InHand
+from services.failover.metrics import FailoverMetrics
+from services.wire import holding
+
+WHO_HAS_TRUNKS_S: Final = 0.400
+RESUME_TRUNKS_S: Final = 0.200
+CONNECTING_S: Final = 0.250
+"""The conductor that asks gives 300 ms."""
+_STANDING: Final = {
+    Stage.RINGING: Standing.RINGING,
+    Stage.ANSWERED: Standing.ANSWERED,
+    Stage.CONNECTING: Standing.ANSWERED,
+}
+
+
+class LineHolding:
+    """See the module."""
+
+    def __init__(self, diverts: Diverts, attesters: Attesters, metrics: FailoverMetrics) -> None:
+        self._diverts = diverts
+        self._attesters = attesters
+        self._metrics = metrics
+
+    async def who_has(self, request: holding_pb2.WhoHasRequest) -> holding_pb2.WhoHasResponse:
+        """WHO_HAS."""
+        ours = self._connected(request.call_id) or furthest(
+            Holding(_STANDING[each.stage], each.attempt.name, each.attempt.where)
+            for each in self._diverts.of_call(request.call_id)
+            if each.stage in _STANDING and not each.over.is_set()
+        )
+        if ours.standing is Standing.UNKNOWN:
+            ours = await self._attesters.trunks_have(request, WHO_HAS_TRUNKS_S)
+        return holding.who_has_response(ours)
+
+    async def resume(self, request: holding_pb2.ResumeRequest) -> holding_pb2.ResumeResponse:
+        """RESUME: connected, or let go of before the answer."""
+        known = self._connected(request.call_id)
+        if known is None and (in_hand := self._diverts.get(request.attempt)) is not None:
+            await self._end(in_hand)
+            known = self._connected(request.call_id)
+        if known is None:
+            self._diverts.let_go(request.attempt)
+            known = await self._attesters.trunks_resume(request, RESUME_TRUNKS_S)
+        self._metrics.resumes.labels(known.standing).inc()
+        return holding.resume_response(known)
+
+    async def _end(self, in_hand: InHand) -> None:
+        """Waits a moment for one that is being connected; everything else is let go of at once."""
+        if in_hand.stage is Stage.CONNECTING:
+            try:
+                async with asyncio.timeout(CONNECTING_S):
+                    await in_hand.over.wait()
+            except TimeoutError:
+                pass
+        in_hand.hunting.supersede("resumed")
+
+    def _connected(self, call_id: str) -> Holding | None:
+        found = self._diverts.connected(call_id)
+        return None if found is None else Holding(Standing.CONNECTED, *found)

@@ -1,0 +1,453 @@
+"""Failover's real shells when a conductor dies: who notices, who acts, and what is said (protocol.md T1 to T5, J4)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from services.domain.events import FactKind
+from services.domain.fold import Outcome
+from services.domain.holding import UNKNOWN, Holding, Standing
+from services.domain.where import Where
+from tests.services.failover_stage import P1_FIRST
+from tests.services.succession_stage import CALLER, Ingress, Scene, Succession
+from tests.simulation.virtual_loop import run_virtual
+
+
+def play(scene: Scene, **stage: Any) -> None:
+    async def staged() -> None:
+        async with Succession(**stage) as on:
+            await scene(on)
+
+    run_virtual(staged(), limit_s=600)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def until_listed(stage: Succession, calls: int, within_s: float) -> float:
+    """Waits for so many entries; returns how long that took."""
+    began = now()
+    while len(set(stage.listed())) < calls:
+        assert now() - began < within_s, f"{stage.listed()} after {within_s} s"
+        await asyncio.sleep(0.05)
+    return now() - began
+
+
+def test_a_killed_ingress_leaves_urgent_entries_within_a_second_and_once() -> None:
+    """Its stream breaks and does not come back; nobody has the calls; rank 0 says so at once (T1, T3, T4)."""
+
+    async def scene(stage: Succession) -> None:
+        dying, living = stage.ingresses
+        for n in range(4):
+            await dying.call(f"dead-{n}")
+            await living.call(f"alive-{n}")
+        await dying.kill()
+        assert await until_listed(stage, 4, 2.0) < 1.5
+        await asyncio.sleep(2)
+        assert stage.listed() == [f"dead-{n}" for n in range(4)]
+        assert {each.call_id for each in stage.facts(FactKind.TAKEN_OVER)} == {f"dead-{n}" for n in range(4)}
+        assert all("stream_broken by failover-" in each.reason for each in stage.facts(FactKind.TAKEN_OVER))
+        assert stage.books().real.outcomes[Outcome.CALLBACK_OPEN] == 4
+        assert stage.books().sound
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("where", "kind"), [(Where("P1"), FactKind.ANSWERED), (Where("P1", P1_FIRST), FactKind.DIVERTED)]
+)
+def test_what_somebody_attests_is_recorded_and_nobody_is_called_back(where: Where, kind: FactKind) -> None:
+    """The conductor died after the connection: the PSAP's or the trunk's own mouth settles the call (T3)."""
+
+    async def scene(stage: Succession) -> None:
+        await stage.ingresses[0].call("call-1")
+        stage.holds["call-1"] = Holding(Standing.CONNECTED, "call-1/1/1", where)
+        await stage.ingresses[0].kill()
+        await asyncio.sleep(10)
+        (told,) = stage.facts(kind)
+        assert (told.attempt, told.where, told.reason, told.settled) == ("call-1/1/1", where, "attested", True)
+        assert stage.listed() == []
+        assert stage.dialled == []
+
+    play(scene)
+
+
+@pytest.mark.parametrize("said", [UNKNOWN, Holding(Standing.RINGING, "call-1/1/1", Where("P1"))])
+def test_a_call_that_nobody_surely_has_is_called_back(said: Holding) -> None:
+    """It may ring there, or nobody can say: without a conductor it can never be connected (T3)."""
+
+    async def scene(stage: Succession) -> None:
+        await stage.ingresses[0].call("call-1")
+        stage.says = said
+        await stage.ingresses[0].kill()
+        await until_listed(stage, 1, 2.0)
+
+    play(scene)
+
+
+def test_a_call_offered_again_elsewhere_is_left_alone() -> None:
+    """A higher leg before anything was said (T3)."""
+
+    async def scene(stage: Succession) -> None:
+        dying, living = stage.ingresses
+        await dying.call("call-1")
+        await dying.kill()
+        await living.call("call-1", leg=2)
+        await asyncio.sleep(30)
+        assert stage.listed() == []
+        assert stage.facts(FactKind.TAKEN_OVER) == []
+
+    play(scene)
+
+
+def test_an_ingress_that_lives_and_is_cut_off_from_kafka_keeps_its_calls() -> None:
+    """Its facts are late by the log's time; its stream says that it lives (T1, T2)."""
+
+    async def scene(stage: Succession) -> None:
+        cut, _ = stage.ingresses
+        cut.write(cut.offered("call-1", due_in_ms=3_000))
+        await asyncio.sleep(0.1)
+        cut.log.fail(absent=True)
+        await asyncio.sleep(60)
+        assert stage.listed() == []
+        cut.log.fail()
+        await asyncio.sleep(10)
+        assert stage.listed() == []
+
+    play(scene)
+
+
+def test_a_paused_ingress_is_silent_and_its_calls_are_taken_up_after_a_second() -> None:
+    """Its own ticks were there until the silence (T1); asked about, since all that is open is due (T5 needs ten)."""
+
+    async def scene(stage: Succession) -> None:
+        paused, _ = stage.ingresses
+        await paused.call("call-1")
+        paused.paused = True
+        took_s = await until_listed(stage, 1, 4.0)
+        assert 0.9 < took_s < 2.5
+        assert "silent by" in stage.facts(FactKind.TAKEN_OVER)[0].reason
+
+    play(scene)
+
+
+def test_a_restarted_ingress_owes_what_its_old_incarnation_owed_and_keeps_its_own_calls() -> None:
+    """Another incarnation answers at the address (T1)."""
+
+    async def scene(stage: Succession) -> None:
+        old, _ = stage.ingresses
+        await old.call("call-1")
+        await old.kill()
+        new = Ingress(stage, 1, "000000000000-0002")
+        await new.start()
+        await new.call("call-2")
+        await until_listed(stage, 1, 3.0)
+        await asyncio.sleep(20)
+        assert stage.listed() == ["call-1"]
+
+    play(scene)
+
+
+def test_a_call_of_which_its_living_conductor_says_nothing_more_is_left_to_the_ledger() -> None:
+    """Late by T2, but its conductor is heard: no replica takes a call from one that may have the caller's stream."""
+
+    async def scene(stage: Succession) -> None:
+        forgetful, _ = stage.ingresses
+        forgetful.write(forgetful.offered("call-1", due_in_ms=1_000))
+        await asyncio.sleep(120)
+        assert stage.listed() == []
+
+    play(scene)
+
+
+def test_the_first_replica_dies_in_the_middle_and_the_next_goes_on() -> None:
+    """All replicas but one die; every debt is on the list, in one entry each (T4)."""
+
+    async def scene(stage: Succession) -> None:
+        dying, _ = stage.ingresses
+        for n in range(12):
+            await dying.call(f"call-{n:02}")
+        await dying.kill()
+        await asyncio.sleep(0.42)
+        await stage.kill(1)
+        await stage.kill(2)
+        await until_listed(stage, 12, 6.0)
+        due = stage.facts(FactKind.CALLBACK_DUE)
+        assert len({each.identity for each in due}) == 12
+        assert stage.books().real.outcomes[Outcome.CALLBACK_OPEN] == 12
+
+    play(scene, replicas=3)
+
+
+def test_a_replica_that_starts_after_the_death_finds_the_debts() -> None:
+    """It reads fifteen minutes back, tries the address, and gives an incarnation that never answered it two seconds."""
+
+    async def scene(stage: Succession) -> None:
+        dying, _ = stage.ingresses
+        await dying.call("call-1")
+        await stage.kill(1)
+        await dying.kill()
+        await asyncio.sleep(60)
+        assert stage.listed() == []
+        await stage.start(1)
+        await until_listed(stage, 1, 6.0)
+
+    play(scene, replicas=1)
+
+
+def test_a_thousand_debts_of_a_killed_ingress_are_worked_off_within_seconds() -> None:
+    """A broken stream is not silence: no doubt, bounded at each replica (T5); nothing twice."""
+
+    async def scene(stage: Succession) -> None:
+        dying, _ = stage.ingresses
+        for n in range(1_000):
+            dying.write(dying.offered(f"call-{n:04}", caller=""))
+        await asyncio.sleep(1)
+        await dying.kill()
+        took_s = await until_listed(stage, 1_000, 20.0)
+        assert took_s < 5
+        await asyncio.sleep(5)
+        assert len(stage.listed()) == 1_000
+        assert all(stage.count(number, "suspicions_total") == 0 for number in (1, 2))
+        assert stage.books().real.outcomes[Outcome.CALLBACK_OPEN] == 1_000
+
+    play(scene)
+
+
+def test_many_silent_at_once_are_asked_first_and_worked_off_at_twenty_a_second() -> None:
+    """More than a fifth of all debts: the replica doubts itself, says so, and goes slowly (T5)."""
+
+    async def scene(stage: Succession) -> None:
+        paused, _ = stage.ingresses
+        for n in range(100):
+            paused.write(paused.offered(f"call-{n:03}", caller=""))
+        await asyncio.sleep(1)
+        paused.paused = True
+        await asyncio.sleep(4)
+        assert stage.count(1, "suspects_itself") == 1
+        assert 20 <= len(stage.listed()) <= 60
+        await until_listed(stage, 100, 10.0)
+
+    play(scene, replicas=1)
+
+
+def test_silence_that_is_ours_alone_takes_nothing() -> None:
+    """The streams are silent but the ingress answers when it is asked: it keeps its calls (T5)."""
+
+    async def scene(stage: Succession) -> None:
+        quiet, _ = stage.ingresses
+        for n in range(100):
+            quiet.write(quiet.offered(f"call-{n:03}", caller="", due_in_ms=1_000))
+        await asyncio.sleep(1)
+        quiet.unheard = True
+        await asyncio.sleep(20)
+        assert stage.listed() == []
+
+    play(scene, replicas=1)
+
+
+# Kept copies.
+
+
+def test_what_is_kept_is_dropped_when_the_log_has_it() -> None:
+    """By the fact's identity, or when its call is settled (J4)."""
+
+    async def scene(stage: Succession) -> None:
+        ingress, _ = stage.ingresses
+        first, second = ingress.offered("call-1"), ingress.offered("call-2")
+        assert await ingress.keep("failover:1", first, second)
+        assert await ingress.keep("failover:1", first), "the same again is kept already"
+        assert stage.count(1, "copies_kept_now") == 2
+        ingress.write(first)
+        ingress.write(ingress.fact("call-2", FactKind.ANSWERED, settled=True))
+        await asyncio.sleep(1)
+        assert stage.count(1, "copies_kept_now") == 0
+
+    play(scene)
+
+
+def test_a_copy_that_does_not_fit_is_refused() -> None:
+    """The ingress then says at_risk, not durable (J4)."""
+
+    async def scene(stage: Succession) -> None:
+        stage.disks[1].room_bytes = 10
+        assert not await stage.ingresses[0].keep("failover:1", stage.ingresses[0].offered("call-1"))
+        assert stage.count(1, "copies_refused_total") == 1
+        assert await stage.ingresses[0].keep("failover:2", stage.ingresses[0].offered("call-1"))
+
+    play(scene)
+
+
+def test_kafka_is_gone_and_the_conductor_dies_and_its_keeper_acts_alone() -> None:
+    """The keeper of the copy is the only one who knows of the call; back again, Kafka has everything once (J4, T4)."""
+
+    async def scene(stage: Succession) -> None:
+        dying, _ = stage.ingresses
+        await asyncio.sleep(1)
+        stage.kafka(gone=True)
+        await asyncio.sleep(5)
+        kept = [dying.offered(f"call-{n}", caller="") for n in range(3)]
+        assert await dying.keep("failover:2", *kept)
+        await dying.kill()
+        await asyncio.sleep(3)
+        assert stage.count(2, "take_overs_total", outcome="callback_due") == 3
+        assert stage.count(1, "take_overs_total", outcome="callback_due") == 0
+        for log in stage.logs.values():
+            log.fail()
+        await until_listed(stage, 3, 10.0)
+        await asyncio.sleep(20)
+        told = [(each.call_id, each.kind) for each in stage.facts()]
+        for kind in (FactKind.OFFERED, FactKind.TAKEN_OVER, FactKind.CALLBACK_DUE):
+            assert sorted(call_id for call_id, each in told if each is kind) == ["call-0", "call-1", "call-2"]
+        assert all(each.age_ms > 0 for each in stage.facts(FactKind.OFFERED))
+        assert stage.count(2, "copies_kept_now") == 0
+
+    play(scene)
+
+
+def test_a_keeper_that_is_restarted_still_has_its_copies() -> None:
+    """On its disk through its own death, with Kafka away all the while (J4)."""
+
+    async def scene(stage: Succession) -> None:
+        dying, _ = stage.ingresses
+        stage.kafka(gone=True)
+        await asyncio.sleep(5)
+        assert await dying.keep("failover:1", dying.offered("call-1", caller=""))
+        await stage.kill(1)
+        await dying.kill()
+        await stage.start(1)
+        stage.logs[1].fail(absent=True)
+        await asyncio.sleep(20)
+        assert stage.count(1, "take_overs_total", outcome="callback_due") == 1
+        stage.logs[1].fail()
+        await until_listed(stage, 1, 10.0)
+
+    play(scene, replicas=1)
+
+
+# Lines that ring back.
+
+
+async def connects(dialled: Any) -> None:
+    """Somebody at the line answers; the caller's telephone is picked up a while after the connect."""
+    await dialled.ring()
+    await asyncio.sleep(4)
+    await dialled.answer()
+    assert await dialled.hear() == "connect"
+    await asyncio.sleep(10)
+    await dialled.connected()
+
+
+async def caller_is_busy(dialled: Any) -> None:
+    """The person answers, and the caller's line is busy."""
+    from throughline.v1 import delivery_pb2
+
+    await dialled.ring()
+    await dialled.answer()
+    if await dialled.hear() == "connect":
+        await dialled.reject(delivery_pb2.REJECTION_NO_ANSWER)
+
+
+def test_a_line_is_asked_to_ring_the_caller_back_and_the_entry_is_closed_when_they_talk() -> None:
+    """After three seconds without a higher leg: the own lines of where it was tried (T3)."""
+
+    async def scene(stage: Succession) -> None:
+        stage.script = connects
+        await stage.ingresses[0].call("call-1")
+        await stage.ingresses[0].kill()
+        took_s = await until_listed(stage, 1, 2.0)
+        while not stage.dialled:
+            await asyncio.sleep(0.1)
+            took_s += 0.1
+        assert took_s < 6
+        number = stage.dialled[0].number
+        assert (number.callback, number.caller, number.where.psap_id, number.where.line) == (
+            True,
+            CALLER,
+            "P1",
+            P1_FIRST,
+        )
+        assert (number.reason, number.keep_free, number.leg) == ("conductor_lost", 1, 1)
+        assert stage.facts(FactKind.RECONNECTED) == [], "not before they talk"
+        await asyncio.sleep(20)
+        (told,) = stage.facts(FactKind.RECONNECTED)
+        assert (told.settled, told.where) == (True, Where("P1", P1_FIRST))
+        assert len(stage.facts(FactKind.CALLBACK_ATTEMPTED)) == 1
+        assert stage.books().real.outcomes[Outcome.CALLBACK_CLOSED] == 1
+        await asyncio.sleep(120)
+        assert len(stage.dialled) == 1, "one line, once, by one replica"
+
+    play(scene)
+
+
+def test_a_caller_who_is_busy_is_tried_three_times_and_then_left_to_people() -> None:
+    """Further and further apart, the last time by the region's own line; the entry stays open (T3)."""
+
+    async def scene(stage: Succession) -> None:
+        stage.script = caller_is_busy
+        await stage.ingresses[0].call("call-1")
+        await stage.ingresses[0].kill()
+        await asyncio.sleep(200)
+        assert [each.number.where.psap_id for each in stage.dialled] == ["P1", "P1", "region"]
+        pauses = [later.at - before.at for before, later in zip(stage.dialled, stage.dialled[1:], strict=False)]
+        assert 15 < pauses[0] < 17 and 45 < pauses[1] < 47
+        assert len(stage.facts(FactKind.CALLBACK_ATTEMPTED)) == 6
+        assert stage.facts(FactKind.RECONNECTED) == []
+        assert stage.books().real.outcomes[Outcome.CALLBACK_OPEN] == 1
+
+    play(scene)
+
+
+def test_a_higher_leg_takes_the_task_back_from_the_line() -> None:
+    """The caller's side has offered again: the telephone there stops ringing (T3)."""
+
+    async def scene(stage: Succession) -> None:
+        dying, living = stage.ingresses
+        await dying.call("call-1")
+        await dying.kill()
+        await asyncio.sleep(6)
+        (dialled,) = stage.dialled
+        assert not dialled.released.is_set()
+        await living.call("call-1", leg=2)
+        await asyncio.wait_for(dialled.released.wait(), 1.0)
+        await asyncio.sleep(100)
+        assert len(stage.dialled) == 1
+
+    play(scene)
+
+
+def test_somebody_who_attests_after_all_settles_it_before_any_line_rings() -> None:
+    """Asked once more before the first try (T3)."""
+
+    async def scene(stage: Succession) -> None:
+        stage.says = UNKNOWN
+        await stage.ingresses[0].call("call-1")
+        await stage.ingresses[0].kill()
+        await until_listed(stage, 1, 2.0)
+        stage.holds["call-1"] = Holding(Standing.CONNECTED, "call-1/1/1", Where("P1"))
+        await asyncio.sleep(10)
+        assert stage.dialled == []
+        assert len(stage.facts(FactKind.ANSWERED)) == 1
+
+    play(scene)
+
+
+def test_the_replica_that_asked_a_line_dies_and_another_goes_on() -> None:
+    """The line rings no more with its replica; nothing is heard for a while, then the next try is another's (T4)."""
+
+    async def scene(stage: Succession) -> None:
+        await stage.ingresses[0].call("call-1")
+        await stage.ingresses[0].kill()
+        await asyncio.sleep(6)
+        (begun,) = stage.facts(FactKind.CALLBACK_ATTEMPTED)
+        dead = int(begun.reason.rpartition("-")[2])
+        await stage.kill(dead)
+        await asyncio.sleep(130)
+        assert len(stage.dialled) == 2
+        assert stage.dialled[1].number.attempt == "call-1/1/1002"
+
+    play(scene)
