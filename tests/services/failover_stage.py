@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
@@ -16,7 +16,7 @@ from services.failover.service import Failover
 from services.failover.settings import FailoverSettings
 from services.host.blocking import at_once
 from services.host.files import MemoryFiles
-from services.host.network import Converses, Refuse, Status, Stream
+from services.host.network import Answers, Converses, Refuse, Status, Stream
 from services.host.network.memory import MemoryNetwork
 from services.host.world import World
 from services.journal import Topic
@@ -112,7 +112,13 @@ def rejects(rejection: delivery_pb2.Rejection.ValueType) -> Script:
 class FailoverStage:
     """One replica, two trunks. `scripts` says what a dial meets, by trunk and line; else it answers."""
 
-    def __init__(self, trunks: tuple[str, ...] = TRUNKS) -> None:
+    def __init__(
+        self,
+        trunks: tuple[str, ...] = TRUNKS,
+        beside_dials: Callable[[str], Sequence[Answers[Any, Any]]] = lambda _: (),
+    ) -> None:
+        """`beside_dials`: what the trunk of an address serves too."""
+        self._beside_dials = beside_dials
         self.network = MemoryNetwork(latency_s=0.001)
         self.broker = MemoryBroker(virtual_wall_ms)
         self.log = MemoryLog(self.broker)
@@ -137,7 +143,7 @@ class FailoverStage:
 
     async def __aenter__(self) -> FailoverStage:
         for address in TRUNKS:
-            await self.network.serve(address, [Converses(DIAL, self._trunk(address))])
+            await self.network.serve(address, [Converses(DIAL, self._trunk(address)), *self._beside_dials(address)])
         await self.failover.start()
         return self
 
