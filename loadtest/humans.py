@@ -26,6 +26,11 @@ PICK_UP = Delay(5.0, 0.5)
 """A free call-taker: about 98 % within the 15 s of NENA-STA-020's 90 %."""
 LINE_PICK_UP = Delay(7.0, 0.35)
 """Somebody at an administrative line, which is nobody's first duty."""
+CALLER_PICK_UP = Delay(6.0, 0.4)
+"""A caller whose telephone rings because the backbone lost the call."""
+BUSY_SHARE = 0.10
+AWAY_SHARE = 0.10
+"""Callers who are rung back and talk to somebody already, and who do not pick up."""
 TALK = Delay(75.0, 0.6)
 PATIENCE = Delay(60.0, 0.5)
 """A caller who hears it ring hangs up after this."""
@@ -53,6 +58,15 @@ class Humans:
         """How long this caller stays on the line unanswered."""
         hasty = self._fate("hasty", *who).random() < HASTY_SHARE
         return self.waits(HASTY_PATIENCE if hasty else PATIENCE, *who)
+
+    def passes(self, seconds: float) -> float:
+        """So long do people let a telephone ring, as it is to pass."""
+        return seconds / self.speed
+
+    def rung_back(self, *who: object) -> str:
+        """What becomes of ringing this caller back: "reached", "busy" or "no_answer"."""
+        drawn = self._fate("rung_back", *who).random()
+        return "busy" if drawn < BUSY_SHARE else "no_answer" if drawn < BUSY_SHARE + AWAY_SHARE else "reached"
 
     def redials(self, *who: object) -> bool:
         return self._fate("redials", *who).random() < REDIALS_SHARE

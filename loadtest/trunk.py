@@ -1,7 +1,9 @@
 """A trunk to the public telephone network: it dials ten-digit lines, whose channels are finite, and people answer (R7).
 
 The trunk is the authority on its channels: whether one is free is decided and the channel taken in one step, so that
-two failover replicas can never both count on the last one.
+two failover replicas can never both count on the last one. It also says from its own mouth who has a call, lets go of
+an attempt that a caller has come back for, and, where it is asked to ring a caller back, rings the caller's telephone
+once a person at the line has answered (P5, T3).
 """
 
 from __future__ import annotations
@@ -12,29 +14,38 @@ from typing import Any, Final
 
 import grpc
 from google.protobuf.message import DecodeError
-from throughline.v1 import delivery_pb2, trunk_pb2
+from throughline.v1 import delivery_pb2, holding_pb2, trunk_pb2
 
 from loadtest.channels import EOF, new_server
 from loadtest.diary import Diary
-from loadtest.humans import LINE_PICK_UP, TALK, Humans
+from loadtest.humans import CALLER_PICK_UP, LINE_PICK_UP, TALK, Humans
 from loadtest.region_tables import AdminLine
 from loadtest.ring import Ring, Stage
 
+HOLDING_SERVICE: Final = "throughline.v1.HoldingService"
 SERVICE: Final = "throughline.v1.TrunkService"
 RING_SLACK_S: Final = 1.0
 UNCONFIRMED_S: Final = 3.0
+CALLER_RINGS_S: Final = 30.0
+STANDING: Final = {
+    Stage.RINGING: holding_pb2.STANDING_RINGING,
+    Stage.ANSWERED: holding_pb2.STANDING_ANSWERED,
+    Stage.CONNECTED: holding_pb2.STANDING_CONNECTED,
+}
 Said = trunk_pb2.DialResponse
 
 
 class Dialled(Ring):
     """A ring at a line: what is to be said on its stream, None being the stream's end."""
 
-    __slots__ = ("number", "unsaid", "where")
+    __slots__ = ("callback", "caller", "number", "unsaid", "where")
 
     def __init__(self, dial: trunk_pb2.DialNumber) -> None:
         super().__init__(dial.call_id, dial.attempt, None)
         self.where = dial.where
         self.number = dial.where.line
+        self.callback = dial.callback
+        self.caller = dial.caller
         self.unsaid: asyncio.Queue[trunk_pb2.DialResponse | None] = asyncio.Queue()
 
 
@@ -52,7 +63,16 @@ class Trunk:
         """Binds host:port (port 0: any free one) and returns the address as bound."""
         self._server = new_server()
         handlers = {"Dial": grpc.stream_stream_rpc_method_handler(self._converse)}
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        holding = {
+            "WhoHas": grpc.unary_unary_rpc_method_handler(self._who_has),
+            "Resume": grpc.unary_unary_rpc_method_handler(self._resume),
+        }
+        self._server.add_generic_rpc_handlers(
+            (
+                grpc.method_handlers_generic_handler(SERVICE, handlers),
+                grpc.method_handlers_generic_handler(HOLDING_SERVICE, holding),
+            )
+        )
         port = self._server.add_insecure_port(address)
         await self._server.start()
         return f"{address.rpartition(':')[0]}:{port}"
@@ -93,6 +113,34 @@ class Trunk:
                     continue
         self._give_back(ring, "stream_ended")
 
+    async def _who_has(self, raw: bytes, _: Any) -> bytes:
+        """How far a call has come at any line. What is not here is surely not: every channel is ours."""
+        request = holding_pb2.WhoHasRequest.FromString(raw)
+        ring = self._furthest(request.call_id)
+        if ring is None:
+            return holding_pb2.WhoHasResponse(standing=holding_pb2.STANDING_NONE).SerializeToString()
+        standing = STANDING[ring.stage]
+        return holding_pb2.WhoHasResponse(standing=standing, attempt=ring.attempt, where=ring.where).SerializeToString()
+
+    async def _resume(self, raw: bytes, _: Any) -> bytes:
+        """Connected it stays; else the attempt's line stops ringing before the answer."""
+        request = holding_pb2.ResumeRequest.FromString(raw)
+        ring = self._furthest(request.call_id)
+        if ring is not None and ring.stage is Stage.CONNECTED and not ring.callback:
+            there = holding_pb2.ResumeResponse(
+                standing=holding_pb2.STANDING_CONNECTED, attempt=ring.attempt, where=ring.where
+            )
+            return there.SerializeToString()
+        for calls in self._taken.values():
+            found = calls.get(request.call_id)
+            if found is not None and found.attempt == request.attempt:
+                self._give_back(found, "resumed")
+        return holding_pb2.ResumeResponse(standing=holding_pb2.STANDING_NONE).SerializeToString()
+
+    def _furthest(self, call_id: str) -> Dialled | None:
+        rings = [calls[call_id] for calls in self._taken.values() if call_id in calls]
+        return max(rings, key=lambda ring: list(STANDING).index(ring.stage), default=None)
+
     def dial(self, dial: trunk_pb2.DialNumber) -> Dialled:
         """Takes a channel and rings, or refuses; atomic, since nothing is awaited."""
         ring = Dialled(dial)
@@ -130,9 +178,32 @@ class Trunk:
         if ring.stage is not Stage.ANSWERED or self._taken[ring.number].get(ring.call_id) is not ring:
             self._reject(ring, delivery_pb2.REJECTION_EXPIRED, "nobody here has answered this attempt")
             return
+        if ring.callback:
+            self._ring_caller(ring)
+            return
+        self._join(ring, "connected")
+
+    def _ring_caller(self, ring: Dialled) -> None:
+        """The person at the line waits while the caller's telephone rings."""
+        ring.stop_all()
+        self._write("rings_caller", ring)
+        fate = self._humans.rung_back(ring.caller, ring.call_id, ring.attempt)
+        if fate == "busy":
+            self._caller_not_reached(ring, fate)
+        elif fate == "no_answer":
+            ring.start("caller", self._humans.passes(CALLER_RINGS_S), self._caller_not_reached, ring, fate)
+        else:
+            picks_up_s = self._humans.waits(CALLER_PICK_UP, ring.caller, ring.call_id)
+            ring.start("caller", picks_up_s, self._join, ring, "rung_back")
+
+    def _caller_not_reached(self, ring: Dialled, why: str) -> None:
+        self._forget(ring)
+        self._reject(ring, delivery_pb2.REJECTION_NO_ANSWER, f"caller_{why}")
+
+    def _join(self, ring: Dialled, event: str) -> None:
         ring.stage = Stage.CONNECTED
         ring.stop_all()
-        self._write("connected", ring)
+        self._write(event, ring)
         ring.unsaid.put_nowait(Said(connected=delivery_pb2.ConnectDone(attempt=ring.attempt, where=ring.where)))
         ring.unsaid.put_nowait(None)
         ring.start("talk", self._humans.waits(TALK, ring.call_id), self._hang_up, ring)

@@ -30,6 +30,8 @@ LISTERS_KINDS: Final = frozenset(
     {"callback_due", "callback_attempted", "called_back", "reconnected", "closed_by_human", "taken_over"}
 )
 """Those who only keep the list give each kind a number of its own; a conductor counts its facts from 0 (J1)."""
+NUMBERED_BY_KIND: Final = frozenset({"failover", "ledger"})
+"""Writers whose numbers say which fact it is, not how many came before."""
 OUTCOMES_LEFT: Final = frozenset({"callback_open", "callback_closed"})
 """What the books may say of a call whose caller left unanswered."""
 ACCEPTED_WITHIN_MS: Final = 1_000
@@ -166,9 +168,9 @@ def _far_end_alone(call: _Call) -> Iterator[str]:
         for event, before in (("ringing", "offered"), ("answered", "ringing"), ("connected", "answered")):
             if event in events and before not in events:
                 yield f"the far end says {attempt} was {event}, and not that it was {before}"
-        if "ringing" in events and not events & {"connected", "cancelled", "rejected"}:
+        if "ringing" in events and not events & {"connected", "rung_back", "cancelled", "rejected"}:
             yield f"the far end says that {attempt} rings still"
-        if "ended" in events and "connected" not in events:
+        if "ended" in events and not events & {"connected", "rung_back"}:
             yield f"the far end says that the talk of {attempt} ended, and not that it began"
     standing = _standing(call)
     if len({connection.attempt for connection in standing}) > 1:
@@ -182,7 +184,9 @@ def _journal_alone(call: _Call) -> Iterator[str]:
     for fact in call.facts:
         sequences.setdefault((fact["leg"], fact["writer"]), set()).add(fact["seq"])
     for (leg, writer), numbers in sequences.items():
-        if all(f["kind"] in LISTERS_KINDS for f in call.facts if (f["leg"], f["writer"]) == (leg, writer)):
+        if writer in NUMBERED_BY_KIND or all(
+            f["kind"] in LISTERS_KINDS for f in call.facts if (f["leg"], f["writer"]) == (leg, writer)
+        ):
             continue
         missing = sorted(set(range(max(numbers))) - numbers)
         if missing:
@@ -221,6 +225,10 @@ def _together(call: _Call) -> Iterator[str]:
         yield f"connected: the caller says {_told(heard)}, the far end {_told(seen)}, the journal {_told(kept)}"
     if call.heard("hung_up", "gave_up") and call.heard("accepted") and not call.kept(*JOURNAL_LISTS):
         yield "the caller left unanswered, and the journal has no entry on the callback list"
+    rung_back = {Connection.of(entry) for entry in call.seen("rung_back")}
+    told = {Connection.of(fact) for fact in call.kept("reconnected") if fact.get("attempt")}
+    if told - rung_back:
+        yield f"the journal says that the caller was rung back as {_told(told)}, and the far end does not"
     rang = {Connection.of(entry) for entry in call.seen("ringing")}
     for who, rings in (("caller", call.heard("ringing")), ("journal", call.kept("ringing"))):
         for ring in sorted({Connection.of(entry) for entry in rings} - rang, key=str):

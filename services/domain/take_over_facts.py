@@ -25,6 +25,7 @@ _SEQ: Final = {
     FactKind.CALLBACK_DUE: 3,
     FactKind.RECONNECTED: 4,
 }
+_TRIES_ABOVE: Final = 1_000
 _TRY_SEQ: Final = 10
 """Two for each try from here: begun, then over."""
 
@@ -44,8 +45,11 @@ def taken_over(call: OfCall, cause: str, by: str, at_ms: int) -> Fact:
 
 
 def attested(call: OfCall, holding: Holding, at_ms: int) -> Fact:
-    """Somebody has the caller: whoever rang says so with their own mouth."""
+    """Somebody has the caller: whoever rang says so with their own mouth. Where a line has rung the caller back, and
+    the replica that asked it died, that is what is said."""
     where = holding.where or Where("")
+    if (number := _number_of(call, holding.attempt)) is not None:
+        return reconnected(call, number, where, at_ms)
     kind = FactKind.DIVERTED if where.is_line else FactKind.ANSWERED
     return _fact(call, kind, ATTESTED, at_ms, settled=True, attempt=holding.attempt, where=where)
 
@@ -73,7 +77,14 @@ def reconnected(call: OfCall, number: int, where: Where, at_ms: int) -> Fact:
 
 def attempt_name(call: OfCall, number: int) -> str:
     """What a trunk knows a try by. A conductor's own attempts of the leg have numbers that are never so high."""
-    return f"{call.call_id}/{call.leg}/{1_000 + number}"
+    return f"{call.call_id}/{call.leg}/{_TRIES_ABOVE + number}"
+
+
+def _number_of(call: OfCall, attempt: str) -> int | None:
+    """The number of the try that an attempt is; None for a conductor's."""
+    leg, _, n = attempt.removeprefix(f"{call.call_id}/").partition("/")
+    tried = leg.isdecimal() and n.isdecimal() and int(n) > _TRIES_ABOVE
+    return int(n) - _TRIES_ABOVE if tried else None
 
 
 def try_of(fact: Fact) -> tuple[int, bool] | None:

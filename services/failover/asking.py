@@ -7,7 +7,7 @@ everybody who was asked said so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from google.protobuf.message import Message
@@ -20,7 +20,7 @@ from services.wire.methods import RESUME, WHO_HAS, Question
 
 WHO_HAS_WITHIN_S: Final = 0.500
 Out = TypeVar("Out", bound=Message)
-In = TypeVar("In", holding_pb2.WhoHasResponse, holding_pb2.ResumeResponse)
+In = TypeVar("In", bound=Message)
 
 
 class Attesters:
@@ -34,24 +34,29 @@ class Attesters:
     async def who_has(self, call_id: str, psap_ids: Sequence[str]) -> Holding:
         """What gateways and trunks say together, within WHO_HAS_WITHIN_S."""
         request = holding_pb2.WhoHasRequest(call_id=call_id, psap_ids=psap_ids)
-        return await self._ask_all((*self._gateways, *self._trunks), WHO_HAS, request, WHO_HAS_WITHIN_S)
+        everybody = (*self._gateways, *self._trunks)
+        return await self._ask_all(everybody, WHO_HAS, request, holding.to_domain, WHO_HAS_WITHIN_S)
 
     async def trunks_have(self, request: holding_pb2.WhoHasRequest, within_s: float) -> Holding:
         """What the trunks alone say."""
-        return await self._ask_all(self._trunks, WHO_HAS, request, within_s)
+        return await self._ask_all(self._trunks, WHO_HAS, request, holding.to_domain, within_s)
 
     async def trunks_resume(self, request: holding_pb2.ResumeRequest, within_s: float) -> Holding:
         """The same of an attempt, which they let go of unless it is connected."""
-        return await self._ask_all(self._trunks, RESUME, request, within_s)
+        return await self._ask_all(self._trunks, RESUME, request, holding.to_domain, within_s)
 
     async def _ask_all(
-        self, addresses: Sequence[str], question: Question[Out, In], said: Out, within_s: float
+        self,
+        addresses: Sequence[str],
+        question: Question[Out, In],
+        said: Out,
+        read: Callable[[In], Holding],
+        within_s: float,
     ) -> Holding:
-        asked = (self._ask(address, question, said, within_s) for address in addresses)
-        return furthest(await asyncio.gather(*asked))
+        async def ask(address: str) -> Holding:
+            try:
+                return read(await self._network.ask(address, question, said, within_s=within_s))
+            except Broken:
+                return UNKNOWN
 
-    async def _ask(self, address: str, question: Question[Out, In], said: Out, within_s: float) -> Holding:
-        try:
-            return holding.to_domain(await self._network.ask(address, question, said, within_s=within_s))
-        except Broken:
-            return UNKNOWN
+        return furthest(await asyncio.gather(*map(ask, addresses)))

@@ -8,10 +8,11 @@ import pytest
 
 from services.domain.debts import Debts, OpenCall, Stamp
 from services.domain.events import Conductor, Fact, FactKind
+from services.domain.holding import Holding, Standing
 from services.domain.offer import SOS_URN, Offer
 from services.domain.ranks import Ranks
 from services.domain.ring_backs import AFTER_S, IN_HAND_MAX, PAUSES_S, TRY_LASTS_S, RingBack, RingBacks
-from services.domain.take_over_facts import callback_due, reconnected, try_begun, try_of, try_over
+from services.domain.take_over_facts import attested, callback_due, reconnected, try_begun, try_of, try_over
 from services.domain.where import Where
 
 PLACE = Where("P1", "+15085550100")
@@ -122,3 +123,11 @@ def test_a_try_is_known_by_its_number_and_only_where_it_is_failovers() -> None:
     assert try_begun(story.call, 2, PLACE, "a", 1).identity == try_begun(story.call, 2, PLACE, "b", 9).identity
     assert try_of(Fact("call-1", 1, 14, "people", FactKind.CALLBACK_ATTEMPTED, 1)) is None
     assert reconnected(story.call, 2, PLACE, 3).settled
+
+
+def test_a_line_that_attests_a_try_of_ours_has_rung_the_caller_back() -> None:
+    """The replica that asked it died before it could say so (T3, T4)."""
+    story = Story()
+    told = attested(story.call, Holding(Standing.CONNECTED, "call-1/1/1002", PLACE), 5)
+    assert told.identity == reconnected(story.call, 2, PLACE, 9).identity
+    assert attested(story.call, Holding(Standing.CONNECTED, "call-1/1/2", PLACE), 5).kind is FactKind.DIVERTED

@@ -345,13 +345,19 @@ async def test_a_silent_psap_says_nothing_on_a_stream_that_stands(
 
 
 async def dial(
-    channel: Any, call_id: str, number: str, keep_free: int = 0, ring_ms: int = 60_000
+    channel: Any, call_id: str, number: str, keep_free: int = 0, ring_ms: int = 60_000, *, callback: bool = False
 ) -> tuple[Any, trunk_pb2.DialResponse]:
     """Dials; gives the stream and the first word on it."""
     stream = channel.stream_stream("/throughline.v1.TrunkService/Dial")()
     where = place_pb2.Where(psap_id="3175", line=number)
     number_dialled = trunk_pb2.DialNumber(
-        attempt=f"{call_id}/1/1", call_id=call_id, leg=1, where=where, keep_free=keep_free, ring_ms=ring_ms
+        attempt=f"{call_id}/1/1",
+        call_id=call_id,
+        leg=1,
+        where=where,
+        keep_free=keep_free,
+        ring_ms=ring_ms,
+        callback=callback,
     )
     await stream.write(trunk_pb2.DialRequest(dial=number_dialled).SerializeToString())
     return stream, await hear(stream)
@@ -462,3 +468,68 @@ async def test_every_psap_of_the_region_attaches_to_two_gateways(
         process.do(do="fault", psap_id=psaps[0], fault="heal")
         await process.told("attached", streams=2 * len(psaps))
         assert await process.end() == 0
+
+
+LINE = "+16175550100"
+
+
+async def ask(channel: Any, method: str, request: Any, response: Any) -> Any:
+    raw = await channel.unary_unary(f"/throughline.v1.HoldingService/{method}")(request.SerializeToString(), timeout=5)
+    return response.FromString(raw)
+
+
+async def who_has(channel: Any, call_id: str) -> holding_pb2.WhoHasResponse:
+    said = await ask(channel, "WhoHas", holding_pb2.WhoHasRequest(call_id=call_id), holding_pb2.WhoHasResponse)
+    assert isinstance(said, holding_pb2.WhoHasResponse)
+    return said
+
+
+async def resume(channel: Any, call_id: str) -> int:
+    request = holding_pb2.ResumeRequest(call_id=call_id, attempt=f"{call_id}/1/1")
+    return int((await ask(channel, "Resume", request, holding_pb2.ResumeResponse)).standing)
+
+
+async def test_a_trunk_says_who_it_has_and_lets_go_of_what_is_not_connected(trunk: Callable[..., Any]) -> None:
+    """From its own mouth: ringing, connected, or surely not (T3); a resume releases a ring before it answers (P5)."""
+    channel = await trunk(SLOW)
+    stream, _ = await dial(channel, "a", LINE)
+    there = await who_has(channel, "a")
+    assert (there.standing, there.attempt, there.where.line) == (holding_pb2.STANDING_RINGING, "a/1/1", LINE)
+    assert (await who_has(channel, "b")).standing == holding_pb2.STANDING_NONE
+    assert await resume(channel, "a") == holding_pb2.STANDING_NONE
+    assert await stream.read() is grpc.aio.EOF
+    assert (await who_has(channel, "a")).standing == holding_pb2.STANDING_NONE
+
+
+async def test_a_connected_call_stays_connected_when_it_is_resumed(trunk: Callable[..., Any]) -> None:
+    """Nobody is cut off by a question (P5)."""
+    channel = await trunk(Humans(7, speed=100))
+    stream, _ = await dial(channel, "a", LINE)
+    await hear(stream)
+    await stream.write(trunk_pb2.DialRequest(connect=delivery_pb2.Connect(attempt="a/1/1")).SerializeToString())
+    await hear(stream)
+    assert await resume(channel, "a") == holding_pb2.STANDING_CONNECTED
+    assert (await who_has(channel, "a")).standing == holding_pb2.STANDING_CONNECTED
+
+
+@pytest.mark.parametrize("fate", ["reached", "busy", "no_answer"])
+async def test_a_caller_is_rung_back_once_somebody_at_the_line_has_answered(
+    fate: str, trunk: Callable[..., Any], tmp_path: Path
+) -> None:
+    """T3: connected means that the two talk; a caller who is busy or away is a rejection, and the channel is free."""
+    humans = Humans(7, speed=1_000)
+    call_id = next(f"c{n}" for n in range(1_000) if humans.rung_back("", f"c{n}", f"c{n}/1/1") == fate)
+    channel = await trunk(humans)
+    stream, _ = await dial(channel, call_id, LINE, callback=True)
+    assert (await hear(stream)).WhichOneof("said") == "answer"
+    connect = delivery_pb2.Connect(attempt=f"{call_id}/1/1")
+    await stream.write(trunk_pb2.DialRequest(connect=connect).SerializeToString())
+    said = await hear(stream)
+    events = [entry["event"] for entry in read_diary(tmp_path / "trunk.jsonl")]
+    assert "connected" not in events, "the caller's own side never hears of it"
+    if fate == "reached":
+        assert said.WhichOneof("said") == "connected"
+        assert "rung_back" in events
+    else:
+        assert (said.rejected.rejection, said.rejected.reason) == (delivery_pb2.REJECTION_NO_ANSWER, f"caller_{fate}")
+        assert (await who_has(channel, call_id)).standing == holding_pb2.STANDING_NONE
