@@ -104,6 +104,8 @@ class CallStory:
     """Its offer waited in memory for Kafka (J6): it was accepted without being safe."""
     offers: frozenset[tuple[int, str]] = frozenset()
     """(leg, writer) of each Offered."""
+    urgent: bool = False
+    """A CallbackDue of the highest leg is urgent: nobody conducts the call any more (T3)."""
 
     @property
     def outcome(self) -> Outcome:
@@ -174,6 +176,7 @@ def story(fact: Fact) -> CallStory:
         Heard(fact.leg, offer.caller) if offer is not None and offer.caller else _NOTHING_HEARD,
         offered and fact.age_ms > 0,
         frozenset({(fact.leg, fact.writer)}) if offered else frozenset(),
+        kind is FactKind.CALLBACK_DUE and fact.urgent,
     )
 
 
@@ -198,6 +201,7 @@ def merge(one: CallStory, other: CallStory) -> CallStory:
         max(one.number, other.number),
         one.not_durable or other.not_durable,
         one.offers | other.offers,
+        high.urgent or (same and low.urgent),
     )
 
 

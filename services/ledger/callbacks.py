@@ -53,6 +53,8 @@ class ListedCall:
     why: str
     closed_at_ms: int | None = None
     closed_why: str = ""
+    urgent: bool = False
+    """Its conductor died with the caller on the line (T3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,11 @@ class Entry:
     @property
     def opened_at_ms(self) -> int:
         return self.calls[0].opened_at_ms
+
+    @property
+    def urgent(self) -> bool:
+        """Whether somebody on it was cut off by a death of ours, and is owed a callback still."""
+        return any(call.urgent and call.closed_at_ms is None for call in self.calls)
 
     @property
     def open(self) -> bool:
@@ -114,7 +121,7 @@ def reconnected(call: Reconnection) -> Fact:
 
 
 def entries(calls: Iterable[ListedCall]) -> list[Entry]:
-    """One open entry a caller, and one for each caller's closed calls; oldest first.
+    """One open entry a caller, and one for each caller's closed calls; urgent ones first, then oldest first.
 
     A call without a caller has an entry of its own.
     """
@@ -122,4 +129,4 @@ def entries(calls: Iterable[ListedCall]) -> list[Entry]:
     for call in sorted(calls, key=lambda call: (call.opened_at_ms, call.call_id)):
         caller = f"caller {call.caller_hash}" if call.caller_hash else f"call {call.call_id}"
         groups.setdefault((caller, call.closed_at_ms is None), []).append(call)
-    return [Entry(tuple(group)) for group in groups.values()]
+    return sorted((Entry(tuple(group)) for group in groups.values()), key=lambda entry: not entry.urgent)

@@ -52,7 +52,9 @@ def list_callbacks(
     closed: Annotated[bool, typer.Option("--all", help="Also those who are owed a callback no more.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of a table.")] = False,
 ) -> None:
-    """Who is owed a callback: one entry a caller, the longest wait first.
+    """Who is owed a callback: one entry a caller, urgent ones first, then the longest wait.
+
+    Urgent: the caller was cut off when a process of ours died, and nobody else has the call.
 
     Numbers that cannot be rung back are kept, and marked so. Shows what the ledger has read of the journal so far.
 
@@ -114,16 +116,17 @@ def _page(found: list[Entry], now_ms: int) -> Table:
         last = entry.calls[-1]
         number = _plain(entry.number) or "none"
         ring = number if entry.can_be_rung_back else f"{number} (cannot be rung back)"
-        why = last.why if entry.open else f"closed: {last.closed_why}"
+        why = f"{'URGENT: ' * entry.urgent}{last.why}" if entry.open else f"closed: {last.closed_why}"
         waits = _waits(now_ms - entry.opened_at_ms) if entry.open else "-"
         row = (_when(entry.opened_at_ms), waits, ring, str(len(entry.calls)), _plain(why), _plain(last.call_id))
-        table.add_row(*map(Text, row), style="" if entry.open else "dim")
+        table.add_row(*map(Text, row), style="bold" if entry.urgent else "" if entry.open else "dim")
     return table
 
 
 def _as_json(entry: Entry) -> dict[str, Any]:
     return {
         "open": entry.open,
+        "urgent": entry.urgent,
         "number": entry.number,
         "can_be_rung_back": entry.can_be_rung_back,
         "opened_at_ms": entry.opened_at_ms,
@@ -132,6 +135,7 @@ def _as_json(entry: Entry) -> dict[str, Any]:
                 "call_id": call.call_id,
                 "opened_at_ms": call.opened_at_ms,
                 "why": call.why,
+                "urgent": call.urgent,
                 "closed_at_ms": call.closed_at_ms,
                 "closed_why": call.closed_why,
             }

@@ -92,6 +92,7 @@ def call_row(story: CallStory) -> dict[str, Any]:
         "lost": story.lost is not None,
         "connected_twice": story.connected_twice,
         "not_durable": story.not_durable,
+        "urgent": story.urgent,
     }
 
 

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import DDL, Connection, bindparam, func, insert, inspect, select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.schema import CreateColumn
 
 from services.domain.events import Fact, FactKind
 from services.domain.fold import CallStory, Outcome, merge, story
@@ -60,6 +61,7 @@ class SqlStore:
     def open(self) -> None:
         with self._transaction("make the tables") as connection:
             METADATA.create_all(connection)
+            _add_columns(connection)
 
     def forget(self) -> None:
         """Empties the tables. A ledger that runs meanwhile finds its position gone, and stops."""
@@ -140,7 +142,9 @@ class SqlStore:
         c = calls.c
         outcomes = [Outcome.CALLBACK_OPEN, *([Outcome.CALLBACK_CLOSED] if closed else [])]
         query = (
-            select(c.call_id, c.caller_hash, c.number, c.opened_at_ms, c.opened_why, c.closed_at_ms, c.closed_why)
+            select(
+                c.call_id, c.caller_hash, c.number, c.opened_at_ms, c.opened_why, c.closed_at_ms, c.closed_why, c.urgent
+            )
             .where(c.outcome.in_([outcome.value for outcome in outcomes]), ~c.test)
             .order_by(c.opened_at_ms, c.call_id)
         )
@@ -205,6 +209,16 @@ class SqlStore:
             why = str(getattr(error, "orig", None) or error).splitlines()[0]
             shown = self._url.render_as_string(hide_password=True)
             raise StoreTrouble(f"could not {purpose} in {shown}: {why}") from error
+
+
+def _add_columns(connection: Connection) -> None:
+    """Columns that a newer version added: tables of an older one get them, with their defaults."""
+    for table in METADATA.sorted_tables:
+        there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                added = CreateColumn(column).compile(connection)
+                connection.execute(DDL(f"ALTER TABLE {table.name} ADD COLUMN {added}"))
 
 
 def _move(connection: Connection, partition: int, expected: int | None, next_offset: int) -> None:

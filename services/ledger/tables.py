@@ -6,7 +6,7 @@ It cannot disagree with the books, and no second writer can make it.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData, Table, Text, false
 
 METADATA = MetaData()
 
@@ -62,6 +62,7 @@ calls = Table(
     Column("lost", Boolean, nullable=False, comment="The caller's stream broke and no higher leg came."),
     Column("connected_twice", Boolean, nullable=False),
     Column("not_durable", Boolean, nullable=False),
+    Column("urgent", Boolean, nullable=False, server_default=false(), comment="Its conductor is gone: ring back now."),
     Index("calls_by_caller", "caller_hash", "connected_at_ms"),
     Index("calls_by_outcome", "outcome", "due_at_ms"),
 )

@@ -278,3 +278,18 @@ def test_a_database_that_is_not_there_is_trouble_that_can_pass(tmp_path: Path) -
     store.open()
     assert store.positions() == {}
     store.close()
+
+
+def test_tables_of_an_older_version_get_the_columns_that_they_lack(tmp_path: Path) -> None:
+    """What they hold stays: the journal may not reach back so far any more."""
+    path = tmp_path / "ledger.db"
+    store = SqlStore(f"sqlite:///{path}")
+    store.open()
+    store.project(read(Partition().records(offered("a"), fact("a", Kinds.ABANDONED, 1, 5))), {})
+    store.close()
+    with sqlite3.connect(path) as older:
+        older.execute("ALTER TABLE calls DROP COLUMN urgent")
+    store = SqlStore(f"sqlite:///{path}")
+    store.open()
+    assert [(call.call_id, call.urgent) for call in store.callbacks()] == [("a", False)]
+    store.close()

@@ -38,6 +38,7 @@ any_facts = st.builds(
     settled=st.booleans(),
     caller_hash=st.sampled_from(["", "h", "i"]),
     test=st.booleans(),
+    urgent=st.booleans(),
     offer=st.none() | st.builds(offer, st.integers(0, 3), st.sampled_from(["", "+16175550100", "+16175550101"])),
     attempt=st.sampled_from(["", "c/1/1", "c/2/1"]),
     where=st.none() | st.builds(Where, st.sampled_from(["", "p"]), st.sampled_from(["", "l"])),

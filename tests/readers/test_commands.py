@@ -119,3 +119,38 @@ def test_an_instant_that_is_none_is_a_usage_error() -> None:
         result = invoke(*words)
         assert result.exit_code == 2
         assert "expected" in result.stderr
+
+
+def test_callers_whose_conductor_died_come_first_and_are_marked(tmp_path: Path) -> None:
+    """Urgent before every other wait, however short their own (T3); closed, they are urgent no more."""
+    url = database(tmp_path)
+    store = SqlStore(url)
+    told = []
+    for call_id, at_ms in (("d1", 500), ("e1", 400)):
+        offer = Offer(call_id, 1, "+16175550177", SOS_URN, None)
+        told.append(Fact(call_id, 1, 0, "w", Kinds.OFFERED, at_ms, offer=offer, caller_hash=call_id[0]))
+        told.append(
+            Fact(
+                call_id,
+                1,
+                3,
+                "failover",
+                Kinds.CALLBACK_DUE,
+                at_ms,
+                "conductor_lost",
+                caller_hash=call_id[0],
+                urgent=True,
+            )
+        )
+    told.append(Fact("e1", 1, 4, "failover", Kinds.RECONNECTED, 600, "rung_back", settled=True, caller_hash="e"))
+    records = [Record(Topic.CALLS, 1, n, fact.call_id, facts.encode(fact), 0) for n, fact in enumerate(told)]
+    store.project(read(records), {})
+    store.close()
+    shown = json.loads(invoke("callbacks", "list", "--database", url, "--all", "--json").stdout)
+    assert [(each["calls"][0]["call_id"], each["urgent"]) for each in shown if each["open"]] == [
+        ("d1", True),
+        ("a1", False),
+        ("b1", False),
+    ]
+    assert not any(each["urgent"] for each in shown if not each["open"])
+    assert "URGENT: conductor_lost" in invoke("callbacks", "list", "--database", url).stdout
