@@ -172,7 +172,10 @@ class Watch:
             gone_at = peer.broken_at + TRY_AGAIN_S
             if not heard:
                 gone_at = max(gone_at, known.at + NEW_S)
-            return Life.UNSURE if now < gone_at else self._unless_it_ticks(known, Life.BROKEN, peer.broken_at, now)
+            # From the last word, not from the break: a connection that is pinged breaks only seconds after its other
+            # end was cut off, and who has ticked all that while lives.
+            spoke_at = peer.heard_at if heard and peer.heard_at is not None else peer.broken_at
+            return Life.UNSURE if now < gone_at else self._unless_it_ticks(known, Life.BROKEN, spoke_at, now)
         silent_from = peer.heard_at if heard and peer.heard_at is not None else known.at + NEW_S - SILENT_S
         if now - silent_from < SILENT_S or not self._ticked_before(known, partition, silent_from):
             return Life.UNSURE

@@ -83,7 +83,8 @@ class Installation:
         return [child for child in self.children.values() if child.service == service]
 
     async def start(self) -> None:
-        """Comes up in two waves; raises ChildFailed, with the child's last lines, when one does not."""
+        """Comes up in waves, each told where those before it listen; raises ChildFailed, with the child's last lines,
+        when one does not."""
         regions = self.folder / "regions"
         regions.mkdir(parents=True, exist_ok=True)
         self.tokens, table = await asyncio.to_thread(credentials.mint, self.region_dir, self.folder)
@@ -99,7 +100,9 @@ class Installation:
             "THROUGHLINE_LEDGER_DATABASE": f"sqlite:///{self.folder / 'ledger.sqlite'}",
             **self._settings,
         }
-        await self._wave("firewall", "psap_gateway", "failover", "ledger", "router")
+        await self._wave("firewall", "psap_gateway", "ledger", "router")
+        self._environment["THROUGHLINE_FAILOVER_GATEWAYS"] = ",".join(self.addresses("psap_gateway"))
+        await self._wave("failover")
         self._environment |= {
             "THROUGHLINE_INGRESS_FIREWALLS": ",".join(self.addresses("firewall")),
             "THROUGHLINE_INGRESS_ROUTERS": ",".join(self.addresses("router")),

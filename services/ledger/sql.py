@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import DDL, Connection, bindparam, func, insert, inspect, select, update
+from sqlalchemy import Connection, bindparam, func, insert, inspect, select, update
+from sqlalchemy import text as sql
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.schema import CreateColumn
@@ -218,7 +219,7 @@ def _add_columns(connection: Connection) -> None:
         for column in table.columns:
             if column.name not in there:
                 added = CreateColumn(column).compile(connection)
-                connection.execute(DDL(f"ALTER TABLE {table.name} ADD COLUMN {added}"))
+                connection.execute(sql(f"ALTER TABLE {table.name} ADD COLUMN {added}"))
 
 
 def _move(connection: Connection, partition: int, expected: int | None, next_offset: int) -> None:

@@ -75,6 +75,15 @@ def test_who_still_ticks_lives_whatever_its_stream_does() -> None:
     assert watch.life(OLD, 0, 8.3) is Life.BROKEN
 
 
+def test_an_end_that_was_cut_off_from_us_alone_is_not_taken_for_dead_when_the_ping_fails() -> None:
+    """The connection breaks seconds after the last word; its ticks came all the while (T1)."""
+    watch = watched()
+    for tenth in range(50, 85, 5):
+        watch.ticked(OLD, 0, tenth / 10)
+    watch.broke(AT, 8.2)
+    assert watch.life(OLD, 0, 8.6) is Life.UNSURE
+
+
 def test_one_that_was_held_up_itself_reads_first() -> None:
     """A pause of ours looks like everybody's silence (L2)."""
     watch = watched()
