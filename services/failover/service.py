@@ -20,7 +20,8 @@ from services.failover.taking_over import LOOK_EVERY_S, TakingOver
 from services.failover.view import SERVICE, View
 from services.failover.watching import Watching
 from services.host.network import Answers, Converses, Refuse, Server, Status
-from services.host.region import load_directory
+from services.host.region import DIRECTORY
+from services.host.region_feed import RegionFeed
 from services.host.world import World
 from services.journal import Follower, Topic
 from services.journal.journal import Journal, JournalEvent
@@ -56,6 +57,7 @@ class Failover:
         self._attesters = Attesters(world.network, settings.gateways, settings.trunks)
         self._watching = Watching(world.network, self._view.watch, settings.name)
         self._ticker = Ticker(world.log, self._tick)
+        self._directories = RegionFeed(world, settings, DIRECTORY)
         self._trunks = Trunks(settings.trunks)
         self._exchange: Exchange | None = None
         self._diverts: Diverts | None = None
@@ -69,10 +71,9 @@ class Failover:
     async def start(self) -> None:
         """Reads the directory, takes up what it kept, binds, serves; Kafka may come later."""
         world, metrics, journal = self._world, self._metrics, self._journal
-        directory = await load_directory(world.files, self._settings)
-        self._exchange = Exchange(world.network, directory, self._trunks, metrics)
+        await asyncio.gather(self._directories.start(), journal.start())
+        self._exchange = Exchange(world.network, self._directories.newest, self._trunks, metrics)
         self._diverts = Diverts(world, self._exchange, journal, metrics)
-        await journal.start()
         await self._keeper.start()
         holding = LineHolding(self._diverts, self._attesters, metrics)
         self._taking_over = TakingOver(
@@ -115,6 +116,7 @@ class Failover:
         for name, trouble in (("journal", self._journal.health()), ("kept copies", self._keeper.trouble())):
             if trouble:
                 remarks.append(f"{name}: {trouble}")
+        remarks += self._directories.remarks()
         if self._taking_over is not None and not self._taking_over.read_to_end:
             remarks.append("the journal has not been read to its end yet: debts are taken up after that")
         if self._view.take_overs.suspects:
@@ -139,6 +141,7 @@ class Failover:
         self._diverts.end_all(Refuse(Status.UNAVAILABLE, "draining"))
         await self._server.stop(0.2)
         await self._exchange.close()
+        await self._directories.stop()
         await self._keeper.stop()
         await self._journal.close()
 

@@ -20,6 +20,7 @@ from services.domain.offer import SOS_URN, Offer
 from services.domain.where import Where
 from services.failover.service import Failover
 from services.failover.settings import FailoverSettings
+from services.host.blocking import at_once
 from services.host.files import MemoryFiles
 from services.host.network import Answers, Broken, Converses, Server, Stream
 from services.host.network.memory import MemoryNetwork
@@ -181,6 +182,7 @@ class Succession:
             disk=self.disks[number],
             registry=self.registries[number],
             logger=structlog.stdlib.get_logger(),
+            run_blocking=at_once,
         )
         settings = FailoverSettings(
             name=name, listen=f"failover:{number}", region_dir=REGION, trunks=(TRUNK,), gateways=(GATEWAY,),
