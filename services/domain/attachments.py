@@ -43,7 +43,7 @@ class Offence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a gateway publishes of a PSAP (R8)."""
+    """What a gateway publishes of a PSAP (R8). `connected` counts its own and what the PSAP's hello named."""
 
     psap_id: str
     attached: bool
