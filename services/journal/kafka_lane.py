@@ -1,4 +1,4 @@
-"""A way into Kafka for some topics, always: connects, replaces a producer that broke, and says what is wrong.
+"""A way into Kafka for some topics, always: connects, replaces a producer that is worn out, and says what is wrong.
 
 Nothing ends this but `close`: an error that nobody thought of is told to the loop's exception handler, and the lane
 connects anew.
@@ -80,46 +80,51 @@ class Lane:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        self._reason = "closed"
+        way, self._way, self._reason = self._way, None, "closed"
+        if way is not None:
+            await way.abandon("the log was closed")
 
     async def _run(self) -> None:
         pause_s = PAUSE_FIRST_S
         while True:
             try:
-                await self._have_a_way()
-                pause_s = PAUSE_FIRST_S
-                continue
+                way = Way(await self._connected(), self._deadline_s, self._worn_out)
             except (KafkaError, OSError, TimeoutError) as error:
-                self._reason = f"no broker answers at {self._bootstrap} ({error!r})"
+                self._failed(f"no broker answers at {self._bootstrap} ({error!r})")
             except Exception as mistake:
-                self._reason = f"{self._bootstrap}: a mistake of our own or of the client library ({mistake!r})"
+                self._failed(f"{self._bootstrap}: a mistake of our own or of the client library ({mistake!r})")
                 _tell(f"kafka {self._client_id}: connecting anew after a mistake", mistake)
-            self._tried.set()
+            else:
+                pause_s = PAUSE_FIRST_S
+                worn_out, self._way, self._reason = self._way, way, None
+                if worn_out is not None:
+                    self._retire(worn_out)
+                self._replace.clear()
+                self._tried.set()
+                await self._replace.wait()
+                continue
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, PAUSE_MAX_S)
 
-    async def _have_a_way(self) -> None:
-        """Connect, and return when the producer must be replaced; whatever comes, it is ended."""
-        way = Way(await self._connected(), self._deadline_s, self._broke)
-        self._replace.clear()
-        self._way, self._reason = way, None
+    def _failed(self, reason: str) -> None:
         self._tried.set()
-        try:
-            await self._replace.wait()
-        except asyncio.CancelledError:
+        if self._way is None:
+            self._reason = reason
+
+    def _worn_out(self, way: Way, reason: str) -> None:
+        """Replace a producer, unless it is replaced already; one that still serves is kept until the next is there."""
+        if way is not self._way:
+            return
+        if way.dead:
             self._way = None
-            await way.abandon("the log was closed")
-            raise
+            self._reason = f"{self._bootstrap}: {reason}"
+            self._retire(way)
+        self._replace.set()
+
+    def _retire(self, way: Way) -> None:
         retiring = asyncio.get_running_loop().create_task(way.retire(), name=f"kafka {self._client_id} retiring")
         self._retiring.add(retiring)
         retiring.add_done_callback(self._retired)
-
-    def _broke(self, way: Way, reason: str) -> None:
-        """Replace a producer, unless it is replaced already."""
-        if way is self._way:
-            self._way = None
-            self._reason = f"{self._bootstrap}: {reason}"
-            self._replace.set()
 
     def _retired(self, task: asyncio.Task[None]) -> None:
         self._retiring.discard(task)

@@ -3,8 +3,9 @@
 aiokafka's idempotent producer retries for ever, stays broken after one error in its sequence numbers, and does not
 stop while there is something that it cannot deliver. So each append has a deadline here. A partition that misses one is
 *stuck*: what lies in the producer for it may land yet, so nothing more is handed over there (it would only be appended
-twice), and the other partitions go on. A producer that reports an error, or stays stuck for long, is broken, and its
-lane replaces it; what others acknowledge meanwhile is still heard (`retire`).
+twice), and the other partitions go on. One that ends an append with an error has lost its place in the sequence, and so
+has one that stays stuck for long: the producer must be replaced, and serves the other partitions until the next one is
+there. Only a producer whose sender has ended is of no use at all.
 """
 
 from __future__ import annotations
@@ -51,16 +52,23 @@ class _Stuck:
 
 
 class Way:
-    """`broken` is told once why this producer must be replaced."""
+    """`wears_out` is told why this producer must be replaced; `dead` says whether it still serves meanwhile."""
 
-    def __init__(self, producer: AIOKafkaProducer, deadline_s: float, broken: Callable[[Way, str], None]) -> None:
+    def __init__(self, producer: AIOKafkaProducer, deadline_s: float, wears_out: Callable[[Way, str], None]) -> None:
         self._producer = producer
         self._cluster = producer.client.cluster
         self._deadline_s = deadline_s
-        self._broken = broken
+        self._wears_out = wears_out
         self._sent: deque[_Sent] = deque()  # in the order of their deadlines
         self._deadline: asyncio.TimerHandle | None = None
         self._stuck: dict[Place, _Stuck] = {}
+        self._lost: dict[Place, str] = {}  # partitions that this producer cannot serve any more, and why
+
+    @property
+    def dead(self) -> bool:
+        """Whether its sender has ended, and with it every partition."""
+        sender = self._producer._sender.sender_task
+        return sender is None or bool(sender.done())
 
     def append(self, topic: Topic, key: str, value: bytes, partition: int | None) -> asyncio.Future[None]:
         """See `Log.append`. No task and no waiting: the producer takes the record at once, or it is not available."""
@@ -74,7 +82,7 @@ class Way:
         try:
             handed = _hand_over(self._producer, place, key, value)
         except KafkaError as error:  # its sender has ended
-            self._broken(self, f"the producer refuses records ({error!r})")
+            self._wears_out(self, f"the producer refuses records ({error!r})")
             acked.set_exception(Unavailable(f"the producer refuses records ({error!r})"))
             return acked
         if handed is None:
@@ -93,8 +101,10 @@ class Way:
         return "" if place is None else self._leader(place)
 
     def trouble(self, silent_s: float) -> str | None:
-        """Which partition has been silent for so long; None where none has."""
+        """Which partition is not served, or has been silent for so long; None where none is."""
         now = asyncio.get_running_loop().time()
+        for (topic, partition), why in self._lost.items():
+            return f"{topic}/{partition}: {why}"
         for (topic, partition), stuck in self._stuck.items():
             waited_s = now - stuck.since + self._deadline_s
             return f"{topic}/{partition} has acknowledged nothing for {waited_s:.1f} s"
@@ -102,6 +112,10 @@ class Way:
         if first is not None and now - first.gives_up_at + self._deadline_s > silent_s:
             waited_s = now - first.gives_up_at + self._deadline_s
             return f"{first.place[0]}/{first.place[1]} has not acknowledged an append for {waited_s:.1f} s"
+        for topic in sorted(self._cluster.topics()):
+            without = self._cluster.partitions_for_topic(topic) - self._cluster.available_partitions_for_topic(topic)
+            if without:
+                return f"{topic}/{min(without)} has no leader"
         return None
 
     async def retire(self) -> None:
@@ -137,6 +151,8 @@ class Way:
         if place is None:
             self._producer.client.force_metadata_update()
             return f"topic {topic} is missing; run `throughline topics apply`"
+        if place in self._lost:
+            return f"{topic}/{place[1]}: {self._lost[place]}"
         if place in self._stuck:
             return f"{topic}/{place[1]} is stuck: an append of it is unknown"
         if not self._leader(place):
@@ -157,7 +173,7 @@ class Way:
         while self._sent and self._sent[0].acked.done():
             self._sent.popleft()
         if error is not None:
-            self._broken(self, f"an append failed ({error!r})")
+            self._lose(sent.place, f"an append failed ({error!r})")
 
     def _end_deadlines(self) -> None:
         self._deadline = None
@@ -188,7 +204,12 @@ class Way:
 
     def _end_stuck(self, place: Place, stuck: _Stuck) -> None:
         if self._stuck.get(place) is stuck:
-            self._broken(self, f"{place[0]}/{place[1]} is stuck")
+            self._lose(place, "it was stuck for too long")
+
+    def _lose(self, place: Place, why: str) -> None:
+        if place not in self._lost:
+            self._lost[place] = why
+            self._wears_out(self, f"{place[0]}/{place[1]}: {why}")
 
 
 def _hand_over(producer: AIOKafkaProducer, place: Place, key: str, value: bytes) -> asyncio.Future[object] | None:
