@@ -98,6 +98,8 @@ class Backfill:
     def _answered(self, lane: str, append: Append, asked: float, acked: asyncio.Future[None]) -> None:
         if landed(acked):
             self._answered_in_s(lane, asyncio.get_running_loop().time() - asked)
+        elif append.acked is acked:
+            append.acked = None  # a failure tells nothing more, and costs memory while the log is away
         if append in self._backlog and (landed(acked) or rejected(acked)):
             self._leaves(append, Happening.BACKFILLED if landed(acked) else Happening.REJECTED)
 

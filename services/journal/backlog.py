@@ -65,7 +65,7 @@ class Append:
 class Backlog:
     """Records in the order in which they were put, by lane; room for `facts_max`, and for `bytes_max` in their values.
 
-    In memory a queued record costs about 1.3 KB beside its value, the key's and the lane's entries included.
+    In memory a queued record costs about 2 KB beside its value, all entries and its copies' futures included.
     """
 
     def __init__(self, facts_max: int, bytes_max: int) -> None:

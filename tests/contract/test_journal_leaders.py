@@ -17,7 +17,7 @@ from services.journal.leaders import UNKNOWN_IN_A_ROW, Leaders
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.journal.memory_broker import BROKERS
 from services.journal.spool import Spool
-from tests.simulation.virtual_loop import run_virtual, virtual_wall_ms
+from tests.simulation.virtual_loop import VirtualLoop, run_virtual, virtual_wall_ms
 
 BUDGET_S = 0.050
 SICK, WELL, OTHER = BROKERS
@@ -161,6 +161,24 @@ def test_records_follow_their_key_to_its_new_leader() -> None:
             values = [r.value for r in stage.broker.records(Topic.CALLS) if r.key == key]
             assert list(dict.fromkeys(values)) == [b"1", b"2"]
         assert (await stage.say("x"))[0] is Durability.NOT_DURABLE, "it is closed"
+
+    play(story)
+
+
+def test_a_loop_that_was_held_up_itself_blames_no_leader() -> None:
+    """L2: the acknowledgements were there in time; it is we who come late to read them."""
+
+    async def story(stage: Stage) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        stage.log.fail(delay_s=0.04)
+        for key in stage.keys(WELL, 10):
+            stage.journal.append_soon(Topic.CALLS, key, b"1")
+        await asyncio.sleep(0.03)
+        loop.jump(0.3)
+        await asyncio.sleep(1)
+        assert stage.told(Happening.ACKED) == 10
+        assert stage.told(Happening.OVER_BUDGET) == 0
 
     play(story)
 

@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -50,12 +50,7 @@ async def log(cluster: Cluster) -> AsyncIterator[KafkaLog]:
     async with asyncio.timeout(LIMIT_S):
         for topic in (Topic.CALLS, Topic.DELIVERIES):
             for n in range(30):
-                while True:
-                    try:
-                        await log.append(topic, f"warm-{n}", b"warm")
-                        break
-                    except (Unavailable, Unknown):
-                        await asyncio.sleep(0.1)
+                await surely(log, topic, f"warm-{n}", b"warm")
     yield log
     await log.close()
 
@@ -83,19 +78,33 @@ def _words(entry: Path) -> list[bytes]:
         return [b""]
 
 
-@asynccontextmanager
-async def read_all(log: KafkaLog, topic: Topic, keys: list[str]) -> AsyncIterator[list[Record]]:
-    """What is on a topic of these keys, after the block."""
+async def surely(log: KafkaLog, topic: Topic, key: str, value: bytes, partition: int | None = None) -> None:
+    """Appends again and again until it is acknowledged."""
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            try:
+                return await log.append(topic, key, value, partition=partition)
+            except (Unavailable, Unknown):
+                await asyncio.sleep(0.05)
+
+
+async def everything(log: KafkaLog, topic: Topic, keys: list[str]) -> list[Record]:
+    """What is on a topic of these keys, up to a mark that is set behind it on each partition now."""
+    mark = f"mark-{time.monotonic_ns()}"
+    for partition in range(TOPICS[topic].partitions):
+        await surely(log, topic, mark, b"", partition)
     found: list[Record] = []
-    yield found
+    marks = 0
     follower = log.follow(topic)
     await follower.start()
     async with asyncio.timeout(LIMIT_S):
         async for batch in follower:
             found += [record for record in batch if record.key in keys]
-            if follower.caught_up.is_set() or {record.key for record in found} >= set(keys):
+            marks += sum(record.key == mark for record in batch)
+            if marks == TOPICS[topic].partitions:
                 break
     await follower.stop()
+    return found
 
 
 async def test_a_hung_leader_fails_its_own_appends_alone(cluster: Cluster, log: KafkaLog) -> None:
@@ -129,17 +138,9 @@ async def test_a_hung_leader_fails_its_own_appends_alone(cluster: Cluster, log: 
         assert refused, "a stuck partition takes nothing more, and says so at once"
         assert "calls/" in (log.health() or "")
     assert max(waited_s) < 1.0, f"the other leaders went on: worst {max(waited_s):.3f} s of {len(waited_s)}"
-    async with asyncio.timeout(LIMIT_S):
-        while True:
-            try:
-                await log.append(Topic.CALLS, sick[0], b"after")
-                break
-            except (Unavailable, Unknown):
-                await asyncio.sleep(0.05)
-    async with read_all(log, Topic.CALLS, [sick[0]]) as found:
-        pass
-    values = [record.value for record in found]
-    assert values[: values.index(b"after") + 1] in ([b"sick", b"after"], [b"after"])
+    await surely(log, Topic.CALLS, sick[0], b"after")
+    values = [record.value for record in await everything(log, Topic.CALLS, [sick[0]])]
+    assert values in ([b"sick", b"after"], [b"after"])
 
 
 async def test_with_three_copies_a_hung_broker_costs_seconds_and_no_fact(cluster: Cluster, log: KafkaLog) -> None:
@@ -155,7 +156,6 @@ async def test_with_three_copies_a_hung_broker_costs_seconds_and_no_fact(cluster
         begun = time.monotonic()
         await asyncio.wait_for(asyncio.gather(*acked), LIMIT_S)
         assert time.monotonic() - begun < 8, "a hung broker is fenced after 3 s, and its partitions move"
-    async with read_all(log, Topic.DELIVERIES, keys) as found:
-        pass
+    found = await everything(log, Topic.DELIVERIES, keys)
     assert sorted(record.key for record in found) == sorted(keys)
     await patient.close()

@@ -1,0 +1,35 @@
+"""A lane into Kafka outlives whatever goes wrong in it, and says so."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from services.journal import Topic, Unavailable
+from services.journal.kafka import KafkaLog
+
+LIMIT_S = 20
+
+
+async def test_an_error_that_nobody_thought_of_is_loud_and_does_not_end_reconnecting() -> None:
+    """An address that the client library cannot even parse raises no KafkaError: told each time, tried again."""
+    told: list[dict[str, Any]] = []
+    again = asyncio.Event()
+
+    def hear(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        told.append(context)
+        if len(told) >= 6:
+            again.set()
+
+    asyncio.get_running_loop().set_exception_handler(hear)
+    log = KafkaLog("127.0.0.1:not-a-port", "mistaken")
+    await log.start()
+    await asyncio.wait_for(again.wait(), LIMIT_S)
+    assert {type(context["exception"]) for context in told} == {ValueError}
+    assert "connecting anew after a mistake" in told[0]["message"]
+    assert "mistake" in (log.health() or "")
+    with pytest.raises(Unavailable):
+        await log.append(Topic.CALLS, "a", b"")
+    await log.close()
