@@ -1,4 +1,4 @@
-"""Facts on this process's own disk until the log has them (protocol.md J4, J5; docs/decisions/0021).
+"""Facts on this process's own disk until the log has them (protocol.md J4, J5; docs/decisions/0026).
 
 Segments that only grow, and group commit: whatever came while one sync ran goes into the next one, so a burst costs a
 few syncs, not one a fact. A segment's file is removed when everything in it is done. After a crash `open` returns what

@@ -1,4 +1,4 @@
-"""The disk port: one contract for the disk in memory and the real one; what a real kill leaves is in test_disk_killed."""
+"""The disk port: one contract for the disk in memory and the real one; a real kill is another test's."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_a_folder_is_held_by_one_and_free_when_it_lets_go(disk: Disk, fold
 async def test_a_folder_that_cannot_be_made_is_trouble_and_says_why(tmp_path: Path) -> None:
     """One line: what, where, why."""
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DiskTrouble, match="cannot use .*file/spool: "):
+    with pytest.raises(DiskTrouble, match=r"cannot use .*file/spool: "):
         await SyncedDisk().claim(tmp_path / "file" / "spool")
 
 
@@ -78,4 +78,4 @@ async def test_a_spool_on_the_real_disk_recovers_what_it_acknowledged(folder: Pa
     for each in found:
         again.done(each.ticket)
     await again.close()
-    assert [path.name for path in folder.iterdir()] == ["lock"]
+    assert await SyncedDisk().claim(folder) == [], "the lock alone is there"

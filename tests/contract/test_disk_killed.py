@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -60,7 +60,7 @@ async def test_every_acknowledged_fact_survives_a_kill_in_the_middle_of_group_co
     process = writer(folder)
     assert process.stdout is not None
     assert process.stdout.readline() == b"open\n"
-    time.sleep(0.3 + random.Random(seed).random() / 4)  # the moment of the kill, not a wait for anything
+    await asyncio.sleep(0.3 + random.Random(seed).random() / 4)  # the moment of the kill, not a wait for anything
     process.kill()
     said, _ = process.communicate(timeout=20)
     whole = said[: said.rfind(b"\n") + 1]
