@@ -29,7 +29,7 @@ class FailoverSettings(ServiceSettings):
         description="Folder of facts that Kafka has not acknowledged; a replica's own are in a folder of its name.",
     )
     spool_bytes_max: int = Field(
-        256 * 1024 * 1024,
+        64 * 1024 * 1024,
         ge=1024 * 1024,
         description="Bytes that the spool may hold; beyond it facts wait in memory alone, counted.",
     )

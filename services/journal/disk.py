@@ -1,8 +1,8 @@
 """The port to a disk that must remember through a crash: files that only grow, each write synced before it is done.
 
 Two backends: `services/host/disk.py`, and `MemoryDisk` here, for tests and the simulator, which fails in the ways of a
-real one: slow, full, broken, torn in the middle of a write when its process is killed. `services/journal/spool.py`
-stands on it (protocol.md J4, J5).
+real one: slow, hung, full, broken, torn in the middle of a write when its process is killed. The spool stands on it
+(protocol.md J4, J5).
 """
 
 from __future__ import annotations
@@ -57,12 +57,13 @@ class Disk(Protocol):
 class MemoryDisk:
     """A disk that is a mapping. Change its faults at any moment; `files` can be looked at and damaged.
 
-    slow_s: how long an append takes. room_bytes: what still fits. broken: why nothing works, if nothing does.
-    unreadable: files that cannot be read. appends: how many were made, so that a test sees a group commit.
+    slow_s: how long an append takes. hangs_s: how long claiming and reading take. room_bytes: what still fits.
+    broken: why nothing works, if nothing does. unreadable: files that cannot be read. appends: how many were made, so that a test sees a group commit.
     """
 
     files: dict[Path, bytes] = field(default_factory=dict)
     slow_s: float = 0.0
+    hangs_s: float = 0.0
     room_bytes: int = 1 << 40
     broken: str = ""
     unreadable: set[Path] = field(default_factory=set)
@@ -80,6 +81,7 @@ class MemoryDisk:
         return MemoryDisk(files)
 
     async def claim(self, folder: Path) -> list[str]:
+        await asyncio.sleep(self.hangs_s)
         self._must_work(folder)
         if folder in self._held:
             raise FolderTaken(f"{folder} is held by another process; give each replica a name of its own")
@@ -90,6 +92,7 @@ class MemoryDisk:
         self._held.discard(folder)
 
     async def read(self, path: Path) -> bytes:
+        await asyncio.sleep(self.hangs_s)
         self._must_work(path)
         if path in self.unreadable or path not in self.files:
             raise DiskTrouble(f"cannot read {path}")

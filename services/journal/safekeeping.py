@@ -21,6 +21,7 @@ Keep = Callable[[str, bytes], Awaitable[bool]]
 """Asks a failover replica to keep a fact, by its call; true once it has it on its disk."""
 
 WITHIN_S: Final = 0.150
+OPEN_WITHIN_S: Final = 2.0
 REOPEN_PAUSE_S: Final = 5.0
 FLUSH_S: Final = 1.0
 
@@ -55,22 +56,27 @@ class Safekeeping:
         return self._spool is not None
 
     async def open(self) -> None:
-        """Brings up what a former process left. A disk that does not work is tried again in the background: calls are
-        carried all the same. Raises FolderTaken where another process holds the folder."""
-        try:
-            await self._open()
-        except FolderTaken:
-            raise
-        except DiskTrouble as trouble:
-            assert self._spool is not None, "only a spool has trouble with its disk"
-            self._spool.trouble = str(trouble)
-            self._reopening = asyncio.get_running_loop().create_task(self._reopen(), name="open the spool")
+        """Brings up what a former process left. A disk that does not work is tried again in the background, one that
+        hangs is waited for there: calls are carried all the same. Raises FolderTaken where another process holds the
+        folder."""
+        if self._spool is None:
+            return
+        loop = asyncio.get_running_loop()
+        opening = loop.create_task(self._open(self._spool), name="open the spool")
+        await asyncio.wait({opening}, timeout=OPEN_WITHIN_S)
+        if opening.done():
+            trouble = opening.exception()
+            if not isinstance(trouble, DiskTrouble) or isinstance(trouble, FolderTaken):
+                opening.result()
+                return
+        self._reopening = loop.create_task(self._reopen(self._spool, opening), name="open the spool again")
+        self._reopening.add_done_callback(_raise_in_the_open)
 
     def take(self, append: Append) -> None:
         """Makes the copies of a fact that has just been queued, and answers its caller when it is known how safe it
         is."""
         loop = asyncio.get_running_loop()
-        if self._spool is not None:
+        if self._spool is not None and self._may_be_spooled(self._spool, append):
             begun_ms = self._wall_ms() - round((loop.time() - append.begun) * 1000)
             append.spooled = self._spool.put(append.topic, append.key, append.value, begun_ms)
             append.spooled.add_done_callback(partial(self._spooled, append))
@@ -103,31 +109,37 @@ class Safekeeping:
             except TimeoutError:
                 pass  # the disk hangs; what is not on it is counted by the journal
 
-    async def _open(self) -> None:
-        if self._spool is None:
-            return
+    def _may_be_spooled(self, spool: Spool, append: Append) -> bool:
+        """Offers that cannot be read may be large, and whoever sends many must not take the room of calls."""
+        large = append.topic is Topic.CALLS_UNREADABLE
+        if large and spool.used_bytes + len(append.value) > spool.bytes_max // 2:
+            self._tell(Happening.NOT_SPOOLED, append)
+            return False
+        return True
+
+    async def _open(self, spool: Spool) -> None:
         loop = asyncio.get_running_loop()
         appends = []
-        for spooled in await self._spool.open():
+        for spooled in await spool.open():
             age_ms = max(0, self._wall_ms() - spooled.begun_ms)
             append = Append(spooled.topic, spooled.key, spooled.value, loop.time() - age_ms / 1000)
             append.spooled = loop.create_future()
             append.spooled.set_result(spooled.ticket)
             appends.append(append)
         nothing = Append(Topic.CALLS, "", b"", loop.time())
-        for happening, count in ((Happening.TORN, self._spool.torn), (Happening.UNREADABLE, self._spool.unreadable)):
+        for happening, count in ((Happening.TORN, spool.torn), (Happening.UNREADABLE, spool.unreadable)):
             for _ in range(count):
                 self._tell(happening, nothing)
         self._found(appends)
 
-    async def _reopen(self) -> None:
-        assert self._spool is not None, "it is being opened"
+    async def _reopen(self, spool: Spool, opening: asyncio.Task[None]) -> None:
         while True:
-            await asyncio.sleep(REOPEN_PAUSE_S)
             try:
-                return await self._open()
+                return await opening
             except DiskTrouble as trouble:
-                self._spool.trouble = str(trouble)
+                spool.trouble = str(trouble)
+            await asyncio.sleep(REOPEN_PAUSE_S)
+            opening = asyncio.get_running_loop().create_task(self._open(spool), name="open the spool")
 
     async def _ask(self, keep: Keep, append: Append) -> bool:
         return await keep(append.key, append.value)
@@ -155,3 +167,9 @@ class Safekeeping:
         elif final or not pending:
             safe = append.on_disk or append.at_keeper
             append.answer(Durability.AT_RISK if safe else Durability.NOT_DURABLE)
+
+
+def _raise_in_the_open(task: asyncio.Task[None]) -> None:
+    """A mistake of ours reaches the loop's exception handler."""
+    if not task.cancelled():
+        task.result()

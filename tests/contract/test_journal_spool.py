@@ -298,6 +298,41 @@ def test_a_broken_disk_at_the_start_stops_no_call_and_is_tried_again() -> None:
     play(story)
 
 
+def test_a_disk_that_hangs_at_the_start_keeps_no_service_from_starting() -> None:
+    """Promise 2: what the disk holds is back-filled when it answers."""
+
+    async def story(stage: Stage) -> None:
+        stage.log.fail(absent=True)
+        await stage.say("a", b"1")
+        stage.disk = stage.disk.crashed()
+        stage.disk.hangs_s = 30
+        stage.log = MemoryLog(stage.broker)
+        stage.journal = stage.made()
+        begun = asyncio.get_running_loop().time()
+        await stage.journal.start()
+        assert asyncio.get_running_loop().time() - begun <= 2
+        assert "not open" in (stage.journal.health() or "")
+        assert await stage.say("b", b"1") is Durability.DURABLE
+        await asyncio.sleep(70)
+        assert stage.landed("a") == [b"1"]
+        assert stage.journal.health() is None
+
+    play(story)
+
+
+def test_large_offers_that_nobody_could_read_leave_half_the_spool_to_calls() -> None:
+    """P6 keeps them, J4 comes first."""
+
+    async def story(stage: Stage) -> None:
+        stage.log.fail(absent=True)
+        for n in range(10):
+            stage.journal.append_soon(Topic.CALLS_UNREADABLE, f"{n}", b"x" * 200)
+        await asyncio.sleep(1)
+        assert await stage.say("a", b"x" * 200, keep=False) is Durability.AT_RISK
+
+    assert play(story, bytes_max=1_000).told(Happening.NOT_SPOOLED) == 8
+
+
 def test_a_mistake_of_the_keeper_is_heard_of_and_harms_no_call() -> None:
     """Loud, and the fact is at risk, not lost."""
 
