@@ -58,7 +58,8 @@ class MemoryDisk:
     """A disk that is a mapping. Change its faults at any moment; `files` can be looked at and damaged.
 
     slow_s: how long an append takes. hangs_s: how long claiming and reading take. room_bytes: what still fits.
-    broken: why nothing works, if nothing does. unreadable: files that cannot be read. appends: how many were made, so that a test sees a group commit.
+    broken: why nothing works, if nothing does. unreadable: files that cannot be read.
+    appends: how many were made, so that a test sees a group commit.
     """
 
     files: dict[Path, bytes] = field(default_factory=dict)

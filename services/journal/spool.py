@@ -138,9 +138,9 @@ class Spool:
         return ticket
 
     def done(self, ticket: Ticket) -> None:
-        """The fact is needed no more. To say it twice does no harm."""
+        """The fact is needed no more. To say it twice, or after `close`, does no harm."""
         segment = self._segments.get(ticket.segment)
-        if segment is not None:
+        if segment is not None and self._is_open:
             segment.live.discard(ticket.place)
             self._note(segment)
             self._go_on()

@@ -280,6 +280,23 @@ def test_a_fact_that_is_taken_back_before_it_is_written_is_not_written() -> None
     play(story)
 
 
+def test_a_closed_spool_touches_its_folder_no_more() -> None:
+    """It is the next process's by then."""
+
+    async def story(disk: MemoryDisk) -> None:
+        spool = spool_on(disk)
+        await spool.open()
+        ticket = await put(spool, "a")
+        await spool.close()
+        spool.done(ticket)
+        with pytest.raises(DiskTrouble, match="closed"):
+            await put(spool, "b")
+        await asyncio.sleep(1)
+        assert [each.key for each in await spool_on(disk).open()] == ["a"]
+
+    play(story)
+
+
 def test_a_folder_is_one_processes_own() -> None:
     """Two replicas of one name would remove each other's files."""
 
