@@ -143,8 +143,9 @@ class Journal:
     def health(self) -> str | None:
         """None when well, else the reason in one line, for `/readyz`."""
         reasons = [reason for reason in (self._log.health(), self._safe.trouble) if reason is not None]
-        if self._leaders.shunned:
-            reasons.append(f"leaders slow to acknowledge: {', '.join(self._leaders.shunned)}")
+        slow = [leader for leader in self._leaders.shunned if leader in self._backlog.lanes]
+        if slow:
+            reasons.append(f"leaders slow to acknowledge: {', '.join(slow)}")
         if self._backlog:
             where = "in the spool" if self._safe.has_spool and self._safe.trouble is None else "in memory"
             reasons = reasons or ["the log was away"]

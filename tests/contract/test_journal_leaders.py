@@ -114,6 +114,7 @@ def test_a_breaker_that_is_open_with_nothing_to_probe_is_closed_by_the_next_reco
             await stage.say(key)
         await asyncio.sleep(5)
         assert stage.journal.queued == 0
+        assert stage.journal.health() is None, "nothing waits"
         stage.log.fail()
         durability, _ = await stage.say(stage.keys(SICK, 1, "new-")[0])
         assert durability is not Durability.NOT_DURABLE
