@@ -1,0 +1,81 @@
+"""An ingress is killed, or all of them: failover takes up what nobody carries on (T1 to T5)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.system.faults.rig import AFTER_S, CALM_S, FAULT_S, NOISE, Burst, Rig, Told, Window
+
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(180)]
+
+LISTED_WITHIN_MS = 1_500
+"""From the death of a conductor to the urgent entry of a call that nobody carries on."""
+
+
+async def calling(rig: Rig, name: str) -> Burst:
+    """A burst that outlasts one fault, at the instant at which the fault may begin."""
+    burst = await rig.burst(name, for_s=CALM_S + FAULT_S + AFTER_S)
+    await burst.second(CALM_S)
+    return burst
+
+
+def facts(told: Told, kind: str) -> list[Any]:
+    """Those of this burst, of one kind, by failover."""
+    mine = (each for each in told.kept.entries if each["call_id"].startswith(f"{told.burst.run}-"))
+    return [each for each in mine if each.get("kind") == kind and each.get("writer") == "failover"]
+
+
+def nothing_twice(told: Told) -> None:
+    """One entry of failover's for a call and leg at most."""
+    for kind in ("taken_over", "callback_due", "answered", "diverted"):
+        keys = [(each["call_id"], each["leg"]) for each in facts(told, kind)]
+        assert len(keys) == len(set(keys)), kind
+
+
+def agreed(told: Told, window: Window) -> None:
+    """Three witnesses and the books agree; some callers may have found no ingress at all, and given up."""
+    excused = told.unheard(window)
+    troubles = [words for words in told.troubles() if words.partition(": ")[0] not in excused]
+    assert not troubles, "\n".join(troubles)
+
+
+def listed_after_ms(told: Told, window: Window) -> list[int]:
+    """From the death to each urgent entry."""
+    return sorted(each["at_ms"] - window.from_ms for each in facts(told, "callback_due"))
+
+
+async def test_when_every_ingress_is_killed_each_call_in_hand_is_on_the_list_within_seconds(rig: Rig) -> None:
+    """Nobody is left to offer to: what was accepted is called back, before everybody else (T1, T3)."""
+    burst = await calling(rig, "ingresses-killed")
+    with burst.struck() as window:
+        await asyncio.gather(rig.installation.kill("ingress-1"), rig.installation.kill("ingress-2"))
+        await asyncio.sleep(NOISE * LISTED_WITHIN_MS / 1000)
+        open_now = await rig.counted("failover", "throughline_failover_debts_open")
+        await rig.all_well()
+    told = await burst.told()
+    after_ms = listed_after_ms(told, window)
+    print(f"ingresses killed: {len(after_ms)} urgent entries after {after_ms[:1]} to {after_ms[-1:]} ms")
+    asked, talk = len(facts(told, "callback_attempted")), len(facts(told, "reconnected"))
+    print(f"ingresses killed: lines were asked, or answered, {asked} times; {talk} callers were rung back so far")
+    assert open_now == 0, "every debt was taken up"
+    assert after_ms and after_ms[-1] <= NOISE * LISTED_WITHIN_MS
+    nothing_twice(told)
+    agreed(told, window)
+
+
+async def test_when_one_ingress_is_killed_its_callers_come_back_and_the_other_loses_nothing(rig: Rig) -> None:
+    """Callers offer again within moments: no debt of the living is taken up (P2, T1, T3)."""
+    burst = await calling(rig, "ingress-killed")
+    with burst.struck() as window:
+        await rig.installation.kill("ingress-1")
+        await burst.second(CALM_S + FAULT_S)
+    told = await burst.told()
+    urgent = facts(told, "callback_due")
+    took = [(each["call_id"], each["leg"], each["reason"]) for each in facts(told, "taken_over")]
+    print(f"ingress killed: {len(took)} taken over, {len(urgent)} urgent entries: {took}")
+    assert all(" by failover-" in reason and "stream_broken" in reason for _, _, reason in took)
+    nothing_twice(told)
+    agreed(told, window)
