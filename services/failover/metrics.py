@@ -73,7 +73,9 @@ class FailoverMetrics:
             "resumes", "Questions whether an attempt at a line is connected (P5), by answer.", "standing"
         )
         self.given_back = counter("rings_given_back", "Rings that gave way to another call that waited for the line.")
-        self.mistakes = counter("mistakes", "Parts of this replica that ended by a mistake of its own code.")
+        self.mistakes = counter(
+            "mistakes", "Mistakes of its own code that this replica went on past; each is in the log."
+        )
         self.misspoken = counter("conductor_words_refused", "Streams of conductors refused for what they said.")
         journal = counter("journal_events", "What became of records on their way to Kafka.", "happening")
         self.journal = {each: journal.labels(each) for each in Happening}

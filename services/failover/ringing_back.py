@@ -28,6 +28,7 @@ from services.domain.where import Where
 from services.failover.asking import Attesters
 from services.failover.lines import Exchange, Hunting
 from services.failover.metrics import FailoverMetrics, RungBack
+from services.failover.mistakes import Mistakes
 from services.failover.taking_over import TakingOver
 from services.failover.view import View
 from services.host.world import World
@@ -71,6 +72,7 @@ class RingingBack:
         taking_over: TakingOver,
         journal: Journal,
         metrics: FailoverMetrics,
+        mistakes: Mistakes,
     ) -> None:
         self._world = world
         self._view = view
@@ -79,6 +81,7 @@ class RingingBack:
         self._taking_over = taking_over
         self._journal = journal
         self._metrics = metrics
+        self._mistakes = mistakes
         self._tries: dict[str, asyncio.Task[None]] = {}
         self._hunting: dict[str, Hunting] = {}
 
@@ -166,5 +169,4 @@ class RingingBack:
     def _over(self, call_id: str, done: asyncio.Task[None]) -> None:
         self._tries.pop(call_id, None)
         self._view.ring_backs.over(call_id)
-        if not done.cancelled():
-            done.result()
+        self._mistakes.ended("a try to ring back", done)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from services.domain.events import Conductor, Tick
@@ -14,6 +15,7 @@ from services.failover.holding import LineHolding
 from services.failover.keeping import Keeper
 from services.failover.lines import Exchange
 from services.failover.metrics import FailoverMetrics
+from services.failover.mistakes import Mistakes
 from services.failover.ringing_back import RingingBack
 from services.failover.settings import FailoverSettings
 from services.failover.taking_over import LOOK_EVERY_S, TakingOver
@@ -66,7 +68,7 @@ class Failover:
         self._server: Server | None = None
         self._follower: Follower | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._failed = ""
+        self._mistakes = Mistakes(world, self._metrics)
 
     async def start(self) -> None:
         """Reads the directory, takes up what it kept, binds, serves; Kafka may come later."""
@@ -77,10 +79,10 @@ class Failover:
         await self._keeper.start()
         holding = LineHolding(self._diverts, self._attesters, metrics)
         self._taking_over = TakingOver(
-            world, self._view, self._watching, self._keeper, self._attesters, journal, metrics
+            world, self._view, self._watching, self._keeper, self._attesters, journal, metrics, self._mistakes
         )
         self._ringing_back = RingingBack(
-            world, self._view, self._exchange, self._attesters, self._taking_over, journal, metrics
+            world, self._view, self._exchange, self._attesters, self._taking_over, journal, metrics, self._mistakes
         )
         self._server = await world.network.serve(
             self._settings.listen,
@@ -102,7 +104,7 @@ class Failover:
             loop.create_task(self._look(), name="failover looks"),
         ]
         for task in self._tasks:
-            task.add_done_callback(self._ended)
+            task.add_done_callback(partial(self._mistakes.ended, task.get_name()))
 
     def troubles(self) -> Sequence[str]:
         """Why this replica should get no new calls."""
@@ -112,7 +114,7 @@ class Failover:
 
     def remarks(self) -> Sequence[str]:
         """What an operator should know though lines are dialled."""
-        remarks = [self._failed] if self._failed else []
+        remarks = [self._mistakes.remark()] if self._mistakes.remark() else []
         for name, trouble in (("journal", self._journal.health()), ("kept copies", self._keeper.trouble())):
             if trouble:
                 remarks.append(f"{name}: {trouble}")
@@ -153,7 +155,10 @@ class Failover:
         async for records in follower:
             drop: list[Ticket] = []
             for record in records:
-                drop += self._view.read(record, loop.time())
+                try:
+                    drop += self._view.read(record, loop.time())
+                except Exception as mistake:
+                    self._mistakes.note("reading the journal", mistake)
             self._keeper.drop(drop)
 
     async def _note_end(self, follower: Follower) -> None:
@@ -168,8 +173,11 @@ class Failover:
         due = loop.time()
         while True:
             now = loop.time()
-            self._taking_over.look(now - due)
-            self._ringing_back.look()
+            try:
+                self._taking_over.look(now - due)
+                self._ringing_back.look()
+            except Exception as mistake:
+                self._mistakes.note("looking what is due", mistake)
             due = max(due + LOOK_EVERY_S, now)
             await asyncio.sleep(due - loop.time())
 
@@ -181,15 +189,6 @@ class Failover:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._watching.stop()
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """A mistake of ours is told at once; lines are dialled all the same."""
-        if not task.cancelled() and (mistake := task.exception()) is not None:
-            self._failed = (
-                f"{task.get_name()} failed: {mistake!r}; debts are not taken up here. Start this replica again"
-            )
-            self._metrics.mistakes.inc()
-            self._world.logger.error("task.failed", task=task.get_name(), exc_info=mistake)
 
     def _tick(self) -> bytes:
         world = self._world

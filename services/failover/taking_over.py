@@ -19,6 +19,7 @@ from services.domain.taking_over import Due
 from services.failover.asking import Attesters
 from services.failover.keeping import Keeper
 from services.failover.metrics import FailoverMetrics, TakenUp
+from services.failover.mistakes import Mistakes
 from services.failover.view import View
 from services.failover.watching import Watching
 from services.host.world import World
@@ -47,6 +48,7 @@ class TakingOver:
         attesters: Attesters,
         journal: Journal,
         metrics: FailoverMetrics,
+        mistakes: Mistakes,
     ) -> None:
         self.read_to_end = False
         """Whether the journal has been read to the end that it had at the start."""
@@ -57,6 +59,7 @@ class TakingOver:
         self._attesters = attesters
         self._journal = journal
         self._metrics = metrics
+        self._mistakes = mistakes
         self._under_way: set[asyncio.Task[None]] = set()
         self._suspected = False
         self._dropped = 0
@@ -116,8 +119,7 @@ class TakingOver:
     def _over(self, due: Due, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
         self._view.take_overs.over(due.call_id)
-        if not task.cancelled():
-            task.result()
+        self._mistakes.ended("a take-over", task)
 
     def _note(self, call: OpenCall, due: Due, came: TakenUp) -> None:
         self._metrics.taken_over[came].inc()

@@ -19,6 +19,7 @@ from services.wire.methods import INGRESS_STATUS, WATCH
 
 HUNG_S: Final = 5.0
 """A stream that said nothing for so long is opened anew: its other end may have gone without a word."""
+ANSWERS_EVERY_S: Final = 0.25
 STATUS_WITHIN_S: Final = 0.300
 NAME_CHARS_MAX: Final = 128
 
@@ -67,13 +68,15 @@ class Watching:
     async def _hold(self, address: str) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            hung = await self._listen(address)
-            if not hung:
+            if await self._listen(address):
                 self._watch.broke(address, loop.time())
-            await asyncio.sleep(self._watch.pause_s(address, loop.time()))
+                await asyncio.sleep(self._watch.pause_s(address, loop.time()))
+            else:
+                await asyncio.sleep(ANSWERS_EVERY_S)
 
     async def _listen(self, address: str) -> bool:
-        """Reads one stream to its end; True where we gave it up for its silence, which is no break."""
+        """Reads one stream to its end; True where it broke, False where we gave it up for its silence, or it answered
+        in another way."""
         loop = asyncio.get_running_loop()
         stream = self._network.open(address, WATCH)
         hung = asyncio.timeout(HUNG_S)
@@ -84,13 +87,13 @@ class Watching:
                     hung.reschedule(loop.time() + HUNG_S)
                     self._watch.heard(address, word.incarnation[:NAME_CHARS_MAX], loop.time())
         except TimeoutError:
-            return True
+            return False
         except Broken as broken:
             # One of an older version that cannot be watched answers all the same: it is asked instead.
-            return broken.status is Status.UNIMPLEMENTED and await self._answers(address) is not None
+            return broken.status is not Status.UNIMPLEMENTED or await self._answers(address) is None
         finally:
             stream.cancel()
-        return False
+        return True
 
     async def _ask(self, conductor: Conductor, no_answer: Callable[[Conductor, float], None]) -> None:
         if await self._answers(conductor.address) != conductor.incarnation:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.domain.events import Fact, FactKind
+from services.domain.take_over_facts import taken_over
 from tests.domain.succession import Ingress, World
 
 STATES = st.sampled_from(["well", "paused", "no_kafka", "unreachable", "killed"])
@@ -93,6 +94,23 @@ def test_a_replica_that_dies_in_the_middle_is_followed_by_the_next() -> None:
     assert len(listed(played)) < 8
     played.run(3)
     assert len(listed(played)) == 8
+
+
+def test_another_ones_taken_over_is_given_its_time() -> None:
+    """A later fact is seen: rank 1 waits its second from that, and then goes on where nothing followed (T4)."""
+    played = world(ingresses=2, calls=1, replicas=2)
+    played.run(5)
+    played.ingresses[0].set_state("killed")
+    played.run(0.5)
+    first = next(each for each in played.replicas if each.asking)
+    first.alive = False
+    call = first.debts.get("call-1-0")
+    assert call is not None
+    played.append(taken_over(call, "stream_broken", first.name, played.log_ms))
+    played.run(1.4)
+    assert not listed(played)
+    played.run(1.5)
+    assert listed(played) == {"call-1-0": 1}
 
 
 def test_many_debts_by_silence_at_once_make_a_replica_doubt_itself() -> None:

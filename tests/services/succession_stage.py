@@ -56,8 +56,10 @@ class Ingress:
         self._ticking: asyncio.Task[None] | None = None
         self._seq = 0
 
-    async def start(self) -> None:
-        served = [Converses(WATCH, self._watched), Answers(INGRESS_STATUS, self._status)]
+    async def start(self, *, watchable: bool = True) -> None:
+        """`watchable`: False for one of an older version."""
+        served: list[Any] = [Answers(INGRESS_STATUS, self._status)]
+        served += [Converses(WATCH, self._watched)] * watchable
         self._server = await self._network.serve(self.address, served)
         self._ticking = asyncio.ensure_future(self._tick())
 
@@ -133,12 +135,13 @@ class Succession:
     """Replicas `failover:1` and on, ingresses, one gateway and one trunk. What the gateway and trunk hold is in
     `holds`, by call; who is not in it is said not to be there. `script` is what a dial meets."""
 
-    def __init__(self, replicas: int = 2, ingresses: int = 2) -> None:
-        self.network = MemoryNetwork(latency_s=0.001)
+    def __init__(self, replicas: int = 2, ingresses: int = 2, network: MemoryNetwork | None = None) -> None:
+        self.network = network or MemoryNetwork(latency_s=0.001)
         self.broker = MemoryBroker(virtual_wall_ms)
         self.holds: dict[str, Holding] = {}
         self.says: Holding = NONE
         """What is said of calls that are not in `holds`."""
+        self.says_after_s = 0.0
         self.dialled: list[Dialled] = []
         self.script: Script = rings
         self.resumed: list[str] = []
@@ -222,6 +225,7 @@ class Succession:
         return books(stories.by_call.values())
 
     async def _who_has(self, request: holding_pb2.WhoHasRequest) -> holding_pb2.WhoHasResponse:
+        await asyncio.sleep(self.says_after_s)
         return holding.who_has_response(self.holds.get(request.call_id, self.says))
 
     async def _resume(self, request: holding_pb2.ResumeRequest) -> holding_pb2.ResumeResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from services.domain.events import FactKind
 from services.domain.fold import Outcome
 from services.domain.holding import UNKNOWN, Holding, Standing
 from services.domain.where import Where
+from services.host.network.memory import MemoryNetwork
+from services.wire.methods import WHO_HAS
 from tests.services.failover_stage import P1_FIRST
 from tests.services.succession_stage import CALLER, Ingress, Scene, Succession
 from tests.simulation.virtual_loop import run_virtual
@@ -104,6 +107,29 @@ def test_a_call_offered_again_elsewhere_is_left_alone() -> None:
     play(scene)
 
 
+@pytest.mark.parametrize("carries_on", ["leg", "answer"])
+def test_what_comes_while_it_is_asked_who_has_the_call_leaves_nothing_to_say(carries_on: str) -> None:
+    """The last look is taken just before the word (T3)."""
+
+    async def scene(stage: Succession) -> None:
+        dying, living = stage.ingresses
+        stage.says_after_s = 0.3
+        await dying.call("call-1")
+        answered = dying.fact("call-1", FactKind.ANSWERED, settled=True)
+        await dying.kill()
+        await asyncio.sleep(0.5)  # it is due after 0.3 s, and a replica has begun to ask
+        if carries_on == "leg":
+            await living.call("call-1", leg=2)
+        else:
+            living.write(answered)
+        await asyncio.sleep(5)
+        assert stage.listed() == []
+        assert stage.facts(FactKind.TAKEN_OVER) == []
+        assert sum(stage.count(number, "take_overs_total", outcome="withdrawn") for number in (1, 2)) == 1
+
+    play(scene)
+
+
 def test_an_ingress_that_lives_and_is_cut_off_from_kafka_keeps_its_calls() -> None:
     """Its facts are late by the log's time; its stream says that it lives (T1, T2)."""
 
@@ -148,6 +174,46 @@ def test_a_restarted_ingress_owes_what_its_old_incarnation_owed_and_keeps_its_ow
         await until_listed(stage, 1, 3.0)
         await asyncio.sleep(20)
         assert stage.listed() == ["call-1"]
+
+    play(scene)
+
+
+def test_an_ingress_of_an_older_version_is_asked_since_it_cannot_be_watched() -> None:
+    """Mixed versions: it keeps its calls while it answers, and loses them when it dies (T1)."""
+
+    async def scene(stage: Succession) -> None:
+        older = Ingress(stage, 9)
+        await older.start(watchable=False)
+        await older.call("call-1")
+        await asyncio.sleep(30)
+        assert stage.listed() == []
+        await older.kill()
+        await until_listed(stage, 1, 2.0)
+
+    play(scene)
+
+
+def test_what_a_restarted_ingress_back_fills_is_judged_when_the_rest_of_it_has_come() -> None:
+    """Old facts trigger nothing by themselves (J5): one call was answered, as its next old fact says; one was not."""
+
+    async def scene(stage: Succession) -> None:
+        old, _ = stage.ingresses
+        old.log.fail(absent=True)
+        told = [old.offered("call-1", caller=""), old.offered("call-2", caller="")]
+        answered = old.fact("call-1", FactKind.ANSWERED, settled=True)
+        await asyncio.sleep(5)
+        await old.kill()
+        await asyncio.sleep(5)
+        new = Ingress(stage, 1, "000000000000-0002")
+        await new.start()
+        await asyncio.sleep(1)
+        new.write(*(replace(each, age_ms=10_000) for each in told))
+        await asyncio.sleep(1)
+        new.write(replace(answered, age_ms=10_000))
+        assert stage.listed() == []
+        await until_listed(stage, 1, 3.0)
+        await asyncio.sleep(10)
+        assert stage.listed() == ["call-2"]
 
     play(scene)
 
@@ -248,6 +314,34 @@ def test_silence_that_is_ours_alone_takes_nothing() -> None:
         assert stage.listed() == []
 
     play(scene, replicas=1)
+
+
+class Stumbling(MemoryNetwork):
+    """A port with a mistake in it: the first questions who has a call raise what no port should."""
+
+    def __init__(self, mistakes: int) -> None:
+        super().__init__(latency_s=0.001)
+        self._mistakes = mistakes
+
+    async def ask(self, address: str, question: Any, said: Any, *, within_s: float) -> Any:
+        if question is WHO_HAS and self._mistakes:
+            self._mistakes -= 1
+            raise RuntimeError("a mistake of ours")
+        return await super().ask(address, question, said, within_s=within_s)
+
+
+def test_a_mistake_in_one_take_over_is_told_and_the_debt_is_taken_up_at_the_next_look() -> None:
+    """Loud, and it goes on: a debt is not lost to a mistake of ours (T3)."""
+
+    async def scene(stage: Succession) -> None:
+        for n in range(3):
+            await stage.ingresses[0].call(f"call-{n}")
+        await stage.ingresses[0].kill()
+        await until_listed(stage, 3, 3.0)
+        assert stage.count(1, "mistakes_total") > 0
+        assert any("a take-over failed" in remark for remark in stage.replicas[1].remarks())
+
+    play(scene, replicas=1, network=Stumbling(5))
 
 
 # Kept copies.
