@@ -43,13 +43,13 @@ GONE: Final = frozenset({Life.BROKEN, Life.REPLACED})
 class _Peer:
     """What answers at one address."""
 
-    __slots__ = ("broken_at", "heard_at", "incarnation", "known_at")
+    __slots__ = ("broken_at", "excused_until", "heard_at", "incarnation")
 
-    def __init__(self, now: float) -> None:
+    def __init__(self) -> None:
         self.incarnation = ""  # the one that answered last
         self.heard_at: float | None = None
         self.broken_at: float | None = None  # the first break since then
-        self.known_at = now
+        self.excused_until: float | None = None  # once in a silence
 
 
 class _Known:
@@ -80,7 +80,7 @@ class Watch:
         if conductor.address not in self._peers:
             if len(self._peers) >= PEERS_MAX:
                 return
-            self._peers[conductor.address] = _Peer(now)
+            self._peers[conductor.address] = _Peer()
         known = self._known.get(conductor)
         if known is None:
             known = self._known[conductor] = _Known(now)
@@ -102,7 +102,7 @@ class Watch:
         if peer is None:
             return
         peer.heard_at = now
-        peer.broken_at = None
+        peer.broken_at = peer.excused_until = None
         if incarnation != peer.incarnation:
             peer.incarnation = incarnation
             for conductor, known in self._known.items():
@@ -118,10 +118,11 @@ class Watch:
             peer.broken_at = now
 
     def held_up(self, now: float) -> None:
-        """We were held up ourselves (L2): what has waited is read first, then silence is judged."""
+        """We were held up ourselves (L2): what has waited is read first, then silence is judged. Once in a silence: one
+        of us that is always late must not wait for ever."""
         for peer in self._peers.values():
-            if peer.heard_at is not None:
-                peer.heard_at = max(peer.heard_at, now - SILENT_S + READ_FIRST_S)
+            if peer.heard_at is not None and now - peer.heard_at >= SILENT_S and peer.excused_until is None:
+                peer.excused_until = now + READ_FIRST_S
 
     def forget(self, owes: frozenset[Conductor], now: float) -> None:
         """Drops incarnations that owe nothing and were not heard of for a minute, and addresses left without any."""
@@ -166,7 +167,7 @@ class Watch:
         heard = peer.incarnation == conductor.incarnation and peer.heard_at is not None
         if known.replaced_at is not None:
             return self._unless_it_ticks(known, Life.REPLACED, known.replaced_at, now)
-        if heard and peer.broken_at is None and peer.heard_at is not None and now - peer.heard_at < SILENT_S:
+        if heard and self._speaks(peer, now):
             return Life.LIVES
         if peer.broken_at is not None:
             gone_at = peer.broken_at + TRY_AGAIN_S
@@ -180,6 +181,12 @@ class Watch:
         if now - silent_from < SILENT_S or not self._ticked_before(known, partition, silent_from):
             return Life.UNSURE
         return self._unless_it_ticks(known, Life.SILENT, silent_from, now)
+
+    @staticmethod
+    def _speaks(peer: _Peer, now: float) -> bool:
+        if peer.broken_at is not None or peer.heard_at is None:
+            return False
+        return now - peer.heard_at < SILENT_S or (peer.excused_until is not None and now < peer.excused_until)
 
     @staticmethod
     def _ticked_before(known: _Known, partition: int | None, silent_from: float) -> bool:

@@ -146,7 +146,7 @@ class RingingBack:
             came = RungBack.FAILED if self._still_wanted(wanted) else RungBack.WITHDRAWN
         self._metrics.rung_back[came].inc()
         self._world.logger.info(
-            "caller.rung_back", call_id=wanted.call_id, number=wanted.number, outcome=came, line=errand.where.line
+            "caller.rung_back", call_id=wanted.call_id, tried=wanted.number, outcome=came, line=errand.where.line
         )
 
     def _became(self, errand: _Errand, step: Became, ended: asyncio.Future[Became]) -> None:

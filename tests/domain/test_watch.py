@@ -88,8 +88,10 @@ def test_one_that_was_held_up_itself_reads_first() -> None:
     """A pause of ours looks like everybody's silence (L2)."""
     watch = watched()
     watch.held_up(9.0)
-    assert watch.life(OLD, 0, 9.0) is Life.LIVES
-    assert watch.life(OLD, 0, 9.2) is not Life.LIVES
+    assert watch.life(OLD, 0, 9.05) is Life.LIVES
+    assert watch.life(OLD, 0, 9.1) is Life.SILENT
+    watch.held_up(9.2)
+    assert watch.life(OLD, 0, 9.2) is Life.SILENT, "once in a silence: who is always late must judge all the same"
 
 
 def test_an_incarnation_without_debts_is_forgotten_after_a_minute_and_its_address_with_it() -> None:

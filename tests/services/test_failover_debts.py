@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from throughline.v1 import delivery_pb2
 
 from services.domain.events import FactKind
 from services.domain.fold import Outcome
@@ -14,7 +15,7 @@ from services.domain.holding import UNKNOWN, Holding, Standing
 from services.domain.where import Where
 from services.host.network.memory import MemoryNetwork
 from services.wire.methods import WHO_HAS
-from tests.services.failover_stage import P1_FIRST
+from tests.services.failover_stage import P1_FIRST, Diversion
 from tests.services.succession_stage import CALLER, Ingress, Scene, Succession
 from tests.simulation.virtual_loop import run_virtual
 
@@ -438,8 +439,6 @@ async def connects(dialled: Any) -> None:
 
 async def caller_is_busy(dialled: Any) -> None:
     """The person answers, and the caller's line is busy."""
-    from throughline.v1 import delivery_pb2
-
     await dialled.ring()
     await dialled.answer()
     if await dialled.hear() == "connect":
@@ -545,3 +544,35 @@ def test_the_replica_that_asked_a_line_dies_and_another_goes_on() -> None:
         assert stage.dialled[1].number.attempt == "call-1/1/1002"
 
     play(scene)
+
+
+def test_a_line_that_rings_a_caller_back_gives_way_at_once_to_a_caller_who_is_on_the_line() -> None:
+    """The one is on the list and is tried again; the other hears it ring (R6, R7)."""
+    taken: list[str] = []
+
+    async def one_channel(dialled: Any) -> None:
+        if taken or dialled.line != P1_FIRST:
+            await dialled.reject(delivery_pb2.REJECTION_FULL)
+            return
+        taken.append(dialled.number.call_id)
+        await dialled.ring()
+        await dialled.hear()
+        await asyncio.sleep(0.05)
+        taken.clear()
+
+    async def scene(stage: Succession) -> None:
+        stage.script = one_channel
+        await stage.ingresses[0].call("call-1")
+        await stage.ingresses[0].kill()
+        await asyncio.sleep(6)
+        assert taken == ["call-1"]
+        diversion = Diversion(stage.network, "P1", "full", "on-the-line")
+        began = now()
+        await diversion.offer()
+        assert await diversion.rung() == P1_FIRST
+        assert now() - began < 0.2
+        await asyncio.sleep(1)
+        assert [each.reason for each in stage.facts(FactKind.CALLBACK_ATTEMPTED)][1:] == ["given_back"]
+        assert stage.books().real.outcomes[Outcome.CALLBACK_OPEN] == 1
+
+    play(scene, replicas=1)
