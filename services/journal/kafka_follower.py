@@ -19,6 +19,7 @@ METADATA_MAX_AGE_MS = 10_000
 FETCH_WAIT_MAX_MS = 500
 CONNECT_LIMIT_S = 10.0
 START_PATIENCE_S = 2.0
+CLOSE_LIMIT_S = 3.0
 PAUSE_FIRST_S = 0.1
 PAUSE_MAX_S = 2.0
 STALLED_S = 10.0
@@ -85,9 +86,9 @@ class KafkaFollower:
             self._opening.cancel()
             await asyncio.wait({self._opening})
             if not self._opening.cancelled():
-                await self._opening.result().stop()
+                await _close(self._opening.result())
         if self._consumer is not None:
-            await self._consumer.stop()
+            await _close(self._consumer)
 
     async def __aiter__(self) -> AsyncIterator[list[Record]]:
         """See `Follower.__aiter__`."""
@@ -109,7 +110,7 @@ class KafkaFollower:
             except (KafkaError, OSError) as error:
                 self._reason = f"cannot read {self._topic} from {self._bootstrap} ({error!r})"
             finally:
-                await self._consumer.stop()
+                await _close(self._consumer)
             if not self._stopped.is_set():
                 self._opening = self._begin_to_open()
 
@@ -177,7 +178,7 @@ class KafkaFollower:
                 await consumer.start()
                 await self._place(consumer)
         except BaseException:
-            await consumer.stop()
+            await _close(consumer)
             raise
         return consumer
 
@@ -202,6 +203,20 @@ class KafkaFollower:
             self._positions[each.partition] = place
         if not self._caught_up.is_set():
             self._ends = {each.partition: end for each, end in ends.items()}
+
+
+async def _close(consumer: AIOKafkaConsumer) -> None:
+    """Closes it, within a limit, whatever comes out of that.
+
+    A consumer whose broker is gone may end its own `stop` with the CancelledError of a task of its own. In the reader's
+    task it would pass for a cancel of the reader, which then reads no more and tells nobody.
+    """
+    closing = asyncio.ensure_future(consumer.stop())
+    done, _ = await asyncio.wait({closing}, timeout=CLOSE_LIMIT_S)
+    if not done:
+        closing.cancel()
+    elif not closing.cancelled():
+        closing.exception()  # looked at: there is nothing to be done about it
 
 
 def _record(topic: Topic, record: ConsumerRecord) -> Record:
