@@ -58,7 +58,7 @@ class OpenCall:
         """PSAPs and owners of lines where any leg tried it, with the first instant of each."""
         self.partition: int | None = None
         self.judged_from = 0.0
-        """Nothing is done about it before this: its facts are being back-filled."""
+        """Nothing is done about it before this: its facts are being back-filled, or a higher leg rings somewhere."""
         self._begin_leg(fact.leg)
 
     def _begin_leg(self, leg: int) -> None:
@@ -87,6 +87,10 @@ class OpenCall:
     def first_tried(self) -> str:
         """Whose call it is: where it was tried first; empty for nowhere."""
         return min(self.tried, key=lambda psap_id: (self.tried[psap_id], psap_id), default="")
+
+    def leave_alone_until(self, at: float) -> None:
+        """Nothing is done about it before this."""
+        self.judged_from = max(self.judged_from, at)
 
     def add(self, fact: Fact, stamp: Stamp, now: float) -> None:
         """Takes a fact that does not settle the call."""
@@ -127,7 +131,7 @@ class OpenCall:
         if stamp.partition is not None:
             self.partition = stamp.partition
         if fact.age_ms > 0:
-            self.judged_from = max(self.judged_from, now + BACKFILL_REST_S)
+            self.leave_alone_until(now + BACKFILL_REST_S)
 
 
 class Debts:

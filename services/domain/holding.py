@@ -35,6 +35,13 @@ class Holding:
     attempt: str = ""
     where: Where | None = None
 
+    def carries_on(self, leg: int) -> bool:
+        """Whether a higher leg rings somewhere: its conductor's facts may wait for Kafka, the ring does not (T3)."""
+        _, _, tail = self.attempt.rpartition("/")
+        told = self.attempt.removesuffix(f"/{tail}").rpartition("/")[2]
+        rings = self.standing in (Standing.RINGING, Standing.ANSWERED)
+        return rings and told.isdecimal() and int(told) > leg
+
 
 UNKNOWN: Final = Holding(Standing.UNKNOWN)
 NONE: Final = Holding(Standing.NONE)

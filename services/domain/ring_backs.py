@@ -63,7 +63,7 @@ class RingBacks:
             if len(self._in_hand) >= IN_HAND_MAX:
                 break
             due_at = self._due_at(call)
-            if call.call_id in self._in_hand or due_at is None:
+            if call.call_id in self._in_hand or due_at is None or now < call.judged_from:
                 continue
             if now >= due_at + RANK_S * self._ranks.of(call.call_id, keeper=False):
                 number = max(call.tries, default=0) + 1

@@ -29,7 +29,7 @@ from services.failover.asking import Attesters
 from services.failover.lines import Exchange, Hunting
 from services.failover.metrics import FailoverMetrics, RungBack
 from services.failover.mistakes import Mistakes
-from services.failover.taking_over import TakingOver
+from services.failover.taking_over import ASKED_AGAIN_S, TakingOver
 from services.failover.view import View
 from services.host.world import World
 from services.journal import Topic
@@ -112,6 +112,8 @@ class RingingBack:
         holding = await self._attesters.who_has(wanted.call_id, tuple(call.tried))
         if not self._still_wanted(wanted):
             self._metrics.rung_back[RungBack.WITHDRAWN].inc()
+        elif holding.carries_on(wanted.leg):
+            call.leave_alone_until(asyncio.get_running_loop().time() + ASKED_AGAIN_S)
         elif holding.standing is Standing.CONNECTED:
             self._metrics.rung_back[RungBack.ATTESTED].inc()
             self._taking_over.say(attested(call, holding, self._world.wall_ms()))

@@ -33,6 +33,8 @@ AT_ONCE_MAX: Final = 64
 """Take-overs under way in one replica."""
 KEPT_ALONE_AFTER_S: Final = 5.0
 """A replica that has not read the log to its end in this time judges at least the calls whose copies it keeps."""
+ASKED_AGAIN_S: Final = 1.0
+"""Where a higher leg rings of which the log knows nothing yet."""
 TIDY_EVERY_S: Final = 5.0
 
 
@@ -101,6 +103,9 @@ class TakingOver:
         now = asyncio.get_running_loop().time()
         if not self._view.take_overs.stands(due, now):
             self._note(call, due, TakenUp.WITHDRAWN)
+            return
+        if holding.carries_on(due.leg):
+            call.leave_alone_until(now + ASKED_AGAIN_S)
             return
         at_ms = self._world.wall_ms()
         self.say(taken_over(call, due.cause, self._world.name, at_ms))

@@ -108,6 +108,24 @@ def test_a_call_offered_again_elsewhere_is_left_alone() -> None:
     play(scene)
 
 
+def test_a_higher_leg_that_rings_somewhere_is_seen_though_the_log_has_nothing_of_it() -> None:
+    """Kafka is away, and the new conductor's facts wait: the ring itself tells (T3). When it ends, nobody has it."""
+
+    async def scene(stage: Succession) -> None:
+        await stage.ingresses[0].call("call-1")
+        stage.holds["call-1"] = Holding(Standing.RINGING, "call-1/2/1", Where("P1"))
+        await stage.ingresses[0].kill()
+        await asyncio.sleep(20)
+        assert stage.facts(FactKind.TAKEN_OVER) == []
+        del stage.holds["call-1"]
+        await until_listed(stage, 1, 2.5)
+        stage.holds["call-1"] = Holding(Standing.ANSWERED, "call-1/2/1", Where("P1"))
+        await asyncio.sleep(20)
+        assert stage.dialled == []
+
+    play(scene)
+
+
 @pytest.mark.parametrize("carries_on", ["leg", "answer"])
 def test_what_comes_while_it_is_asked_who_has_the_call_leaves_nothing_to_say(carries_on: str) -> None:
     """The last look is taken just before the word (T3)."""

@@ -79,3 +79,25 @@ async def test_when_one_ingress_is_killed_its_callers_come_back_and_the_other_lo
     assert all(" by failover-" in reason and "stream_broken" in reason for _, _, reason in took)
     nothing_twice(told)
     agreed(told, window)
+
+
+async def test_an_ingress_that_dies_while_kafka_is_gone_is_judged_and_the_living_one_is_not(rig: Rig) -> None:
+    """Its callers come back at the other, whose facts are late and not taken for silence (T1)."""
+    burst = await rig.burst("both-gone", for_s=CALM_S + 2 * FAULT_S + AFTER_S)
+    await burst.second(CALM_S)
+    with burst.struck() as window:
+        await asyncio.to_thread(rig.cluster.kill, 1)
+        await burst.second(CALM_S + FAULT_S)
+        await rig.installation.kill("ingress-1")
+        await burst.second(CALM_S + 2 * FAULT_S)
+        await asyncio.to_thread(rig.cluster.start_again, 1)
+        await rig.installation.restart("ingress-1")
+    told = await burst.told()
+    conducted = {
+        (each["call_id"], each["leg"]): each["writer"] for each in told.kept.entries if each.get("kind") == "offered"
+    }
+    took = [(each["call_id"], each["leg"], each["reason"]) for each in facts(told, "taken_over")]
+    print(f"both gone: {len(took)} taken over: {took}")
+    assert all(conducted[call_id, leg].startswith("ingress-1/") for call_id, leg, _ in took)
+    nothing_twice(told)
+    agreed(told, window)
