@@ -1,15 +1,17 @@
 """The attempts of one call that are under way: what is being tried, what rings, and whose time is over.
 
 At most one attempt is the ladder's present step. Others ring on beside it: their ring time is over, the ladder has
-moved on, and whoever answers first has the call (protocol.md R6).
+moved on, and whoever answers first has the call (protocol.md R6). An attempt that rings does not end with the gateway
+it was offered through: it is offered again through the PSAP's others, under its own name (R5).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
-from services.domain.ladder import Rung
+from services.domain.ladder import RingPsap, Rung
 from services.domain.where import Where
 
 RINGS_MAX: Final = 2
@@ -18,18 +20,39 @@ RINGS_MAX: Final = 2
 class Attempt:
     """One rung being tried. `due` is when something must have become of it; None where it may take its time."""
 
-    __slots__ = ("due", "given_up", "rung", "where")
+    __slots__ = ("_untried", "answered", "due", "given_up", "offered_again", "resume_due", "rung", "where")
 
     def __init__(self, rung: Rung, due: float) -> None:
         self.rung = rung
         self.where: Where | None = None  # set once it rings
         self.due: float | None = due
         self.given_up = False  # its ring time is over: it rings on, but the ladder has moved on
+        self.answered = False
+        self.offered_again = False  # through another gateway, and an answer that was said before is to be said again
+        self.resume_due: float | None = None  # until when a word through that gateway must have come
+        self._untried = list(rung.others) if isinstance(rung, RingPsap) else []
 
     @property
     def place(self) -> Where:
         """Where it rings, or is to ring."""
         return self.where or Where(self.rung.owner)
+
+    def through_another(self, resume_due: float) -> RingPsap | None:
+        """The same rung through a gateway of the PSAP that was not tried yet; None where there is none."""
+        if not isinstance(self.rung, RingPsap) or not self._untried:
+            self.resume_due = None
+            return None
+        self.offered_again = True
+        self.resume_due = resume_due
+        return replace(self.rung, gateway=self._untried.pop(0))
+
+    def tried(self) -> tuple[Rung, ...]:
+        """Its rung, by each gateway that it was offered through."""
+        rung = self.rung
+        if not isinstance(rung, RingPsap):
+            return (rung,)
+        others = (each for each in rung.others if each not in self._untried)
+        return (rung, *(replace(rung, gateway=gateway) for gateway in others))
 
 
 class Attempts:
@@ -57,6 +80,11 @@ class Attempts:
         attempt = self._under_way[name] = Attempt(rung, due)
         return name, attempt
 
+    def hand_over_to(self, heir: Attempts) -> None:
+        """All of them, with their names."""
+        heir._under_way.update(self._under_way)
+        self._under_way.clear()
+
     def get(self, name: str) -> Attempt | None:
         return self._under_way.get(name)
 
@@ -65,12 +93,13 @@ class Attempts:
         return self._under_way.pop(name, None)
 
     def deadline(self) -> float | None:
-        return min((attempt.due for attempt in self._under_way.values() if attempt.due is not None), default=None)
+        dues = (due for each in self._under_way.values() for due in (each.due, each.resume_due) if due is not None)
+        return min(dues, default=None)
 
     def stop_clocks(self) -> None:
         """Nothing more is expected of any of them."""
         for attempt in self._under_way.values():
-            attempt.due = None
+            attempt.due = attempt.resume_due = None
 
     @property
     def step_under_way(self) -> bool:

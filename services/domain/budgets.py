@@ -15,6 +15,8 @@ class Budgets:
 
     question_s: float = 0.5
     """The shell keeps the firewall's and the router's budgets and always answers; this is for a mistake of its own."""
+    wait_s: float = 2.0
+    """For a place among the calls that are set up (L1)."""
     reach_s: float = 0.300
     line_reach_s: float = 3.0
     """Failover walks an owner's lines one by one, each within its own bound."""

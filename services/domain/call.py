@@ -1,7 +1,9 @@
-"""The machine of one call and leg: what decides over a caller lives here, in `transitions.py` and in `ladder.py`.
+"""The machine of one call and leg: what decides over a caller lives here, in `ascent.py`, `transitions.py` and
+`ladder.py`.
 
 Inputs go in with `now`, effects come out; nothing is awaited and nothing is looked up. What may follow what is the
-table in `transitions.py`; an input that has no row there changes nothing.
+table in `transitions.py`; an input that has no row there changes nothing. `Ascent` brings the call to somebody whose
+phone rings; this brings caller and person together, and sees to what is left when the caller goes.
 
 An answer is a proposal (P4): it becomes a connection only when the caller's side confirms it, and a second answer is
 released. At ring time-out the next rung is offered while the first rings on (R6). Each attempt has one end and is told
@@ -11,9 +13,8 @@ of it once; what comes of an attempt that is over says nothing new.
 from __future__ import annotations
 
 import math
-from typing import Final
 
-from services.domain.attempts import Attempts
+from services.domain.ascent import Ascent
 from services.domain.budgets import HOLD_S, Budgets
 from services.domain.events import FactKind, Failure
 from services.domain.exchange import (
@@ -23,56 +24,57 @@ from services.domain.exchange import (
     CallerHungUp,
     Connect,
     Effect,
-    Enter,
-    FindRoute,
+    HigherLeg,
     Input,
+    NoRoom,
     PersonAnswered,
     PersonConnected,
     Rang,
-    Release,
     Remember,
-    Ring,
+    Resume,
+    Resumed,
     Routed,
     SayConnected,
     SayConnecting,
-    SayDiverting,
     SayRinging,
-    SayWaiting,
-    Screen,
     Screened,
     StreamBroke,
     TimePassed,
 )
-from services.domain.ladder import AskRoute, DialLines, Ladder, Pause, RingPsap, Rung
-from services.domain.policy import Divert
+from services.domain.holding import UNKNOWN, Standing
+from services.domain.ladder import DialLines, Ladder
 from services.domain.promise import Promise
 from services.domain.transitions import FINAL, TABLE, State
 from services.domain.where import Where
 
-_ANSWERED: Final = frozenset({State.PROPOSED, State.CONNECTING})
 
+class Call(Ascent):
+    """One call and leg. `begin` and `on` return effects to carry out, in order; `deadline` says when to come back.
 
-class Call:
-    """One call and leg. `begin` and `on` return effects to carry out, in order; `deadline` says when to come back."""
+    `resume` is what an earlier leg confirmed. `older` is the machine of that leg, where it was here and has ended by
+    HigherLeg: what it left ringing is this call's from now on.
+    """
 
-    def __init__(self, call_id: str, leg: int, budgets: Budgets) -> None:
-        self.state = State.QUEUED
-        self.call_id = call_id
-        self.leg = leg
-        self._budgets = budgets
-        self._ladder = Ladder()
-        self._attempts = Attempts(call_id, leg)
-        self._asked: State | None = State.QUEUED  # the open question, by the state of a call that waits for it alone
-        self._asked_due: float | None = None
-        self._proposed = ""
+    def __init__(
+        self, call_id: str, leg: int, budgets: Budgets, *, resume: Resume | None = None, older: Call | None = None
+    ) -> None:
+        super().__init__(call_id, leg, budgets)
+        self._resume = resume
         self._proposed_due: float | None = None
-        self._resume_at: float | None = None  # the end of a pause, or of a hold
+        self._confirmed_it = False  # the proposal; a connection may be under way
+        self._superseded = False
         self._promise = Promise()
-        self._effects: list[Effect] = []
+        if older is not None:
+            self._inherit(older)
 
     @property
     def over(self) -> bool:
         return self.state in FINAL
+
+    @property
+    def leaves_rings(self) -> bool:
+        """Whether attempts are under way that another leg could go on with."""
+        return bool(self._attempts)
 
     def deadline(self) -> float | None:
         """When `TimePassed` is wanted next; None for never."""
@@ -84,9 +86,18 @@ class Call:
         return min((due for due in dues if due is not None), default=math.inf)
 
     def begin(self, now: float) -> list[Effect]:
-        """The first effects: the debt is written down, and the call waits for its turn meanwhile."""
+        """The first effects: the debt is written down, and meanwhile the call waits for its turn.
+
+        A leg whose caller may be connected already asks that first, so that nothing rings before it is known (P5).
+        """
         self._do(Remember(FactKind.OFFERED))
-        self._do(Enter())
+        if self._attempts:
+            self._adopt(now)
+        elif self._resume is not None:
+            self._ask(State.RESUMING, now + self._budgets.question_s, self._resume)
+            self._stand()
+        else:
+            self._queue(now)
         return self._step(now)
 
     def on(self, happened: Input, now: float) -> list[Effect]:
@@ -103,9 +114,12 @@ class Call:
 
     def _decide(self, happened: Input, now: float) -> None:
         match happened:
+            case Resumed():
+                self._resumed(happened, now)
             case Admitted():
-                self._ask(State.SCREENING, Screen(), now)
-                self._stand()
+                self._admitted(now)
+            case NoRoom():
+                self._overflow(now)
             case Screened():
                 self._screened(happened, now)
             case Routed():
@@ -117,7 +131,10 @@ class Call:
             case PersonConnected():
                 self._connected(happened)
             case AttemptFailed():
+                under_way = happened.attempt in self._attempts
                 self._failed(happened, now)
+                if under_way and self.state is State.HELD:
+                    self._perhaps_superseded(happened)
             case CallerConfirmed():
                 self._confirmed(happened, now)
             case CallerHungUp():
@@ -125,145 +142,109 @@ class Call:
                 self._do(Remember(FactKind.ABANDONED, "caller_hung_up"))
             case StreamBroke():
                 self._hold(happened.reason, now)
+            case HigherLeg():
+                self.state = State.SUPERSEDED  # and nothing is released: see `older`
+                self._do(Remember(FactKind.ENDED, "higher_leg"))
             case TimePassed():
                 self._time_passed(now)
 
-    # The way up.
+    # What earlier legs have left.
 
-    def _ask(self, question: State, effect: Effect, now: float) -> None:
-        self._asked = question
-        self._asked_due = now + self._budgets.question_s
-        self._do(effect)
-
-    def _answer(self) -> None:
-        """The open question is one no more."""
-        self._asked = self._asked_due = None
-
-    def _screened(self, happened: Screened, now: float) -> None:
-        verdict = happened.verdict
+    def _resumed(self, happened: Resumed, now: float) -> None:
+        assert self._resume is not None, "nothing was confirmed, and somebody asked"
+        holding = happened.holding
         self._answer()
-        self._do(Remember(FactKind.SCREENED, happened.reason, verdict=verdict))
-        if isinstance(verdict, Divert):
-            self._ladder = Ladder(verdict.desk, "policy")
-        self._climb(now)
-
-    def _routed(self, happened: Routed, now: float) -> None:
-        if self._asked is not State.ROUTING:
+        if holding.standing is Standing.CONNECTED:
+            where = holding.where or self._resume.where or Where("")
+            self._settle(where.is_line, holding.attempt or self._resume.attempt, where, "resumed")
             return
-        self._answer()
-        found = happened.destination
-        where = None if found is None else Where(found.psap_id)
-        self._do(Remember(FactKind.ROUTED, happened.reason, where=where))
-        self._ladder.found(found)
-        self._climb(now)
+        self._maybe_connected = holding.standing is not Standing.NONE
+        self._queue(now)
 
-    def _climb(self, now: float) -> None:
-        """Takes the ladder's next step, unless somebody has answered or the last step is still under way."""
-        if self.state in _ANSWERED:
-            return
-        if self._asked is None and not self._attempts.step_under_way:
-            step = self._ladder.climb()
-            while isinstance(step, RingPsap | DialLines) and self._attempts.at(step):
-                self._ladder.failed(step, Failure.NO_ANSWER)  # it rings there still
-                step = self._ladder.climb()
-            match step:
-                case AskRoute(excluded):
-                    self._ask(State.ROUTING, FindRoute(excluded), now)
-                case RingPsap() | DialLines():
-                    self._attempt(step, now)
-                case Pause():
-                    self._pause(now)
-        self._stand()
+    def _inherit(self, older: Call) -> None:
+        assert older.state is State.SUPERSEDED, f"the older leg is {older.state}: two would go on with its rings"
+        older._attempts.hand_over_to(self._attempts)
+        self._ladder = older._ladder
+        self._maybe_connected = older._maybe_connected
+        self._proposed = older._proposed
+        self._confirmed_it = older._confirmed_it
 
-    def _attempt(self, rung: Rung, now: float) -> None:
-        budget_s = self._budgets.reach_s if isinstance(rung, RingPsap) else self._budgets.line_reach_s
-        name, attempt = self._attempts.begin(rung, now + budget_s)
-        if isinstance(rung, DialLines):
-            self._do(Remember(FactKind.DIVERTING, rung.reason, attempt=name, where=attempt.place))
-            self._do(SayDiverting(rung.reason))
-        self._do(Remember(FactKind.ATTEMPTING, rung.reason, attempt=name, where=attempt.place))
-        self._do(Ring(name, rung))
-
-    def _pause(self, now: float) -> None:
-        """Every rung has failed. What still rings is left ringing; else the caller is told; then all begins again."""
-        if self._resume_at is None:
-            self._resume_at = now + self._budgets.pause_s
-        if not self._attempts:
-            self._do(Remember(FactKind.WAITING, "every_rung_failed"))
-            self._do(SayWaiting("every_rung_failed"))
-
-    def _stand(self) -> None:
-        """Says where the call stands, from what is under way."""
-        if self._attempts.ring:
-            self.state = State.RINGING
-        elif self._attempts:
-            self.state = State.ATTEMPTING
+    def _adopt(self, now: float) -> None:
+        """Goes on with what the older leg left: the caller hears the same rings, or the same answer, again (P7)."""
+        for name, attempt in self._attempts:
+            if attempt.where is not None and name != self._proposed:
+                self._do(Remember(FactKind.RINGING, "adopted", attempt=name, where=attempt.where))
+                self._do(SayRinging(name, attempt.where))
+            if attempt.due is None and not attempt.given_up and name != self._proposed:
+                attempt.due = now + (self._budgets.reach_s if attempt.where is None else self._budgets.ring_s)
+            if attempt.answered and not self._proposed:
+                self._proposed = name
+        if not self._proposed:
+            self._climb(now)
+        elif self._confirmed_it:
+            self.state = State.CONNECTING
+            self._proposed_due = now + self._budgets.connect_s
         else:
-            self.state = self._asked or State.WAITING
+            self._propose(self._proposed, now)
 
-    # What became of an attempt.
-
-    def _rang(self, happened: Rang, now: float) -> None:
-        attempt = self._attempts.get(happened.attempt)
-        if attempt is None or happened.attempt == self._proposed or attempt.where == happened.where:
-            return
-        first = attempt.where is None
-        attempt.where = happened.where
-        self._do(Remember(FactKind.RINGING, attempt=happened.attempt, where=happened.where))
-        self._do(SayRinging(happened.attempt, happened.where))
-        if first:
-            attempt.due = now + self._budgets.ring_s
-            if not (isinstance(attempt.rung, DialLines) and attempt.rung.last):
-                for name in self._attempts.too_many(self._proposed):  # only now that this one rings: make before break
-                    self._release(name, "third_ring")
-        if self.state not in _ANSWERED:
-            self._stand()
+    # A person and the caller.
 
     def _answered(self, happened: PersonAnswered, now: float) -> None:
-        attempt = self._attempts.get(happened.attempt)
-        if attempt is None or happened.attempt == self._proposed:
+        name = happened.attempt
+        attempt = self._attempts.get(name)
+        if attempt is None:
             return
-        if self._proposed:
-            self._release(happened.attempt, "answered_elsewhere")
-            return
+        if self.state is State.HELD:
+            if not attempt.answered:
+                attempt.answered = True  # for the next leg, if it comes before the answer is released
+                self._do(Remember(FactKind.RINGING, "answered_in_the_hold", attempt=name, where=attempt.place))
+        elif not self._proposed:
+            attempt.answered = True
+            attempt.due = attempt.resume_due = None
+            self._propose(name, now)
+        elif name != self._proposed:
+            self._release(name, "answered_elsewhere")
+        elif attempt.offered_again:  # the same answer, through the other gateway (R5)
+            attempt.offered_again = False
+            attempt.resume_due = None
+            if self.state is State.CONNECTING:
+                self._do(Connect(name))
+
+    def _propose(self, name: str, now: float) -> None:
         self.state = State.PROPOSED
-        self._proposed = happened.attempt
+        self._proposed = name
         self._proposed_due = now + self._budgets.confirm_s
-        attempt.due = None
-        self._do(SayConnecting(happened.attempt))
+        self._do(SayConnecting(name))
 
     def _confirmed(self, happened: CallerConfirmed, now: float) -> None:
-        if happened.attempt != self._proposed:
+        attempt = self._attempts.get(self._proposed)
+        if happened.attempt != self._proposed or attempt is None:
             return  # an older proposal, withdrawn since
         self.state = State.CONNECTING
+        self._confirmed_it = True
         self._proposed_due = now + self._budgets.connect_s
-        self._do(Connect(happened.attempt))
+        if not attempt.offered_again:  # else when the answer is said again
+            self._do(Connect(happened.attempt))
 
     def _connected(self, happened: PersonConnected) -> None:
         attempt = self._attempts.get(happened.attempt)
-        if attempt is None or happened.attempt != self._proposed:
+        if attempt is None or happened.attempt != self._proposed or not self._confirmed_it:
             return
         self._attempts.end(happened.attempt)
-        kind = FactKind.DIVERTED if isinstance(attempt.rung, DialLines) else FactKind.ANSWERED
-        self._end(State.CONNECTED, "answered_elsewhere")
-        self._do(Remember(kind, settled=True, attempt=happened.attempt, where=happened.where))
-        self._do(SayConnected(happened.attempt, happened.where))
+        self._settle(isinstance(attempt.rung, DialLines), happened.attempt, happened.where, "")
 
-    def _failed(self, happened: AttemptFailed, now: float) -> None:
-        attempt = self._attempts.end(happened.attempt)
-        if attempt is None:
-            return
-        reason = happened.reason or happened.failure
-        self._do(Remember(FactKind.DELIVERY_FAILED, reason, attempt=happened.attempt, where=attempt.place))
-        if self.state is State.HELD:
-            return
-        if not attempt.given_up:
-            self._ladder.failed(attempt.rung, happened.failure)
-        if happened.attempt == self._proposed:  # the proposal has come to nothing: back to the ladder
-            self._proposed = ""
-            self._proposed_due = None
-            self._stand()
-        self._climb(now)
+    def _settle(self, by_line: bool, attempt: str, where: Where, reason: str) -> None:
+        kind = FactKind.DIVERTED if by_line else FactKind.ANSWERED
+        self._end(State.CONNECTED, "answered_elsewhere")
+        self._do(Remember(kind, reason, settled=True, attempt=attempt, where=where))
+        self._do(SayConnected(attempt, where))
+
+    def _withdraw(self) -> None:
+        self._proposed = ""
+        self._proposed_due = None
+        self._confirmed_it = False
+
+    # When the caller goes.
 
     def _hold(self, reason: str, now: float) -> None:
         """The caller's stream is gone: what rings is kept for leg n+1, and nothing new is begun (P7)."""
@@ -274,50 +255,46 @@ class Call:
         self._attempts.stop_clocks()
         self._do(Remember(FactKind.CALLER_LOST, reason))
 
-    def _time_passed(self, now: float) -> None:
-        if self.state is State.HELD:
-            if self._resume_at is not None and now >= self._resume_at:
-                self._end(State.LOST, "caller_lost")
-                self._do(Remember(FactKind.CALLBACK_DUE, "stream_lost"))
-            return
-        if self._asked_due is not None and now >= self._asked_due:
-            if self._asked is State.SCREENING:
-                self._screened(Screened(None, "unscreened_no_word"), now)
-            else:
-                self._routed(Routed(None, "no_word"), now)
-        if self._proposed_due is not None and now >= self._proposed_due:
-            failure = Failure.EXPIRED if self.state is State.PROPOSED else Failure.UNREACHABLE
-            self._do(Release(self._proposed, failure))
-            self._failed(AttemptFailed(self._proposed, failure, f"no_word_while_{self.state}"), now)
-        if self._resume_at is not None and now >= self._resume_at:
-            self._resume_at = None
-            self._ladder.again()
-            self._climb(now)
-        for name, attempt in self._attempts:
-            if attempt.due is None or now < attempt.due or name not in self._attempts:
-                continue
-            attempt.due = None
-            if attempt.where is None:
-                self._do(Release(name, Failure.UNREACHABLE))
-                self._failed(AttemptFailed(name, Failure.UNREACHABLE, "no_ringing_in_time"), now)
-            else:
-                attempt.given_up = True
-                self._ladder.failed(attempt.rung, Failure.NO_ANSWER)
-                self._climb(now)
+    def _perhaps_superseded(self, happened: AttemptFailed) -> None:
+        """In the hold, `superseded` means that leg n+1 rings there, from elsewhere: no callback is owed by this one."""
+        self._superseded |= happened.failure is Failure.SUPERSEDED
+        if self._superseded and not self._attempts:
+            self._hold_ends()
 
-    # Small words.
-
-    def _release(self, name: str, reason: str) -> None:
-        self._attempts.end(name)
-        self._do(Release(name, reason))
+    def _hold_ends(self) -> None:
+        if self._superseded:
+            self._end(State.SUPERSEDED, "higher_leg")
+            self._do(Remember(FactKind.ENDED, "higher_leg"))
+        else:
+            self._end(State.LOST, "caller_lost")
+            self._do(Remember(FactKind.CALLBACK_DUE, "stream_lost"))
 
     def _end(self, state: State, reason: str) -> None:
         for name, _ in self._attempts:
             self._release(name, reason)
         self.state = state
 
-    def _do(self, effect: Effect) -> None:
-        self._effects.append(effect)
+    # Time, and the journal.
+
+    def _time_passed(self, now: float) -> None:
+        if self.state is State.HELD:
+            if self._resume_at is not None and now >= self._resume_at:
+                self._hold_ends()
+            return
+        if self._asked_due is not None and now >= self._asked_due:
+            if self._asked is State.RESUMING:
+                self._resumed(Resumed(UNKNOWN), now)
+            else:
+                self._no_answer(now)
+        if self._proposed_due is not None and now >= self._proposed_due:
+            failure = Failure.EXPIRED if self.state is State.PROPOSED else Failure.UNREACHABLE
+            self._give_up(self._proposed, failure, f"no_word_while_{self.state}", now)
+        if self._resume_at is not None and now >= self._resume_at:
+            self._resume_at = None
+            assert isinstance(self._ladder, Ladder), "only the ladder pauses"
+            self._ladder.again()
+            self._climb(now)
+        self._attempts_due(now)
 
     def _step(self, now: float) -> list[Effect]:
         """This step's effects, with what they promise the journal (J1)."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from services.domain.exchange import CallerHungUp, Input
-from services.domain.transitions import FINAL, TABLE, State
+from services.domain.transitions import BEGINNINGS, FINAL, TABLE, State
 
 BEGIN: Final = "<!-- drawn by: python -m services.domain.diagram -->"
 END: Final = "<!-- end of the drawing -->"
@@ -39,7 +39,7 @@ def mermaid(table: Mapping[State, Row] = TABLE) -> str:
             "stateDiagram-v2",
             "    [*] --> on_the_line",
             '    state "the caller is on the line" as on_the_line {',
-            f"        [*] --> {State.SCREENING}",
+            *(f"        [*] --> {state}" for state in BEGINNINGS),
             *(f"        {arrow}" for arrow in inside),
             "    }",
             *(f"    {arrow}" for arrow in outside),

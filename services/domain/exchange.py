@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.domain.events import FactKind, Failure
+from services.domain.holding import Holding
 from services.domain.ladder import Destination, Rung
 from services.domain.policy import Verdict
 from services.domain.where import Where
@@ -22,11 +23,25 @@ class Admitted:
 
 
 @dataclass(frozen=True, slots=True)
+class NoRoom:
+    """So many calls wait for a place already that this one may not (L1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What became of the attempt that an earlier leg confirmed, as far as anybody could say in time (P5)."""
+
+    holding: Holding
+
+
+@dataclass(frozen=True, slots=True)
 class Screened:
     """The firewall's verdict; None where it gave none within its budget: the call goes on unscreened."""
 
     verdict: Verdict | None
     reason: str
+    ignored: bool = False
+    """A divert that is not followed, since the firewall diverts too many (the last-line breaker)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +74,8 @@ class AttemptFailed:
     attempt: str
     failure: Failure
     reason: str
+    broke: bool = False
+    """Nobody said that it failed: the stream to who rings has broken (R5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +94,19 @@ class StreamBroke:
 
 
 @dataclass(frozen=True, slots=True)
+class HigherLeg:
+    """The caller's side has offered the next leg, here: what rings goes with that (P7)."""
+
+
+@dataclass(frozen=True, slots=True)
 class TimePassed:
     """The deadline has come."""
 
 
 Input = (
-    Admitted
+    Resumed
+    | Admitted
+    | NoRoom
     | Screened
     | Routed
     | Rang
@@ -92,6 +116,7 @@ Input = (
     | CallerConfirmed
     | CallerHungUp
     | StreamBroke
+    | HigherLeg
     | TimePassed
 )
 
@@ -99,8 +124,20 @@ Input = (
 
 
 @dataclass(frozen=True, slots=True)
+class Resume:
+    """Ask whether the attempt that an earlier leg confirmed is connected; if it is not, have it released (P5)."""
+
+    attempt: str
+    where: Where | None
+    """Where it rang, as the caller's side heard; None where it did not say."""
+
+
+@dataclass(frozen=True, slots=True)
 class Enter:
     """Ask for a place among the calls that are set up. Always the last effect: it may be granted at once."""
+
+    parked: bool = False
+    """Nothing else is left to try: behind those who wait their two seconds, and for as long as it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +147,20 @@ class Screen:
 
 @dataclass(frozen=True, slots=True)
 class FindRoute:
-    """Ask the router."""
+    """Ask the router; or the ingress's own atlas, at once."""
 
     excluded: tuple[str, ...]
+    own_atlas: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """Open an attempt at this rung."""
+    """Open an attempt at this rung; or open it again, through another gateway (R5)."""
 
     attempt: str
     rung: Rung
+    maybe_connected: bool = False
+    """The caller may be connected with somebody already, and nobody could say so (P5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,4 +215,4 @@ class SayDiverting:
 
 
 Say = SayWaiting | SayRinging | SayConnecting | SayConnected | SayDiverting
-Effect = Enter | Screen | FindRoute | Ring | Connect | Release | Remember | Say
+Effect = Resume | Enter | Screen | FindRoute | Ring | Connect | Release | Remember | Say

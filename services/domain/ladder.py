@@ -7,7 +7,7 @@ first, then its lines. Last the region's desk, then a pause, and up again from t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from services.domain.events import Failure
@@ -16,7 +16,7 @@ REGION_DESK: Final = "region"
 GATEWAYS_TRIED_MAX: Final = 2
 
 _BUSY: Final = frozenset({Failure.FULL, Failure.REFUSED})
-_NOT_THERE: Final = frozenset({Failure.UNREACHABLE, Failure.NOT_ATTACHED})
+NOT_THERE: Final = frozenset({Failure.UNREACHABLE, Failure.NOT_ATTACHED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,8 @@ class RingPsap:
     psap_id: str
     gateway: str
     reason: str
+    others: tuple[str, ...] = field(default=(), compare=False)
+    """Its other gateways: through them the same attempt goes on when this one is lost (R5)."""
 
     @property
     def owner(self) -> str:
@@ -48,6 +50,8 @@ class AskRoute:
     """Ask where to, these PSAPs being out of the question."""
 
     excluded: tuple[str, ...]
+    own_atlas: bool = False
+    """Nobody is to be asked: this process has no time for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,13 @@ class Pause:
     """Every rung has failed: wait, then climb again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Nothing is left to try without a place among the calls that are set up: wait for one (L1)."""
+
+
 Rung = RingPsap | DialLines
-Step = Rung | AskRoute | Pause
+Step = Rung | AskRoute | Pause | Park
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +86,19 @@ class _Target:
         self.reason = destination.reason
         gateways = list(dict.fromkeys(destination.gateways))
         self.gateways = gateways[:GATEWAYS_TRIED_MAX] if destination.reachable else []
+        self._all = tuple(self.gateways)
         self.failure = Failure.UNREACHABLE
+
+    def rung(self) -> RingPsap:
+        """This PSAP through the gateway at the head."""
+        gateway = self.gateways[0]
+        others = tuple(each for each in self._all if each != gateway)
+        return RingPsap(self.psap_id, gateway, self.reason, others)
 
     def failed(self, failure: Failure) -> None:
         """The gateway at the head has failed; what the PSAP itself said goes for every gateway."""
         self.failure = failure
-        if failure in _NOT_THERE:
+        if failure in NOT_THERE:
             del self.gateways[:1]
         else:
             self.gateways.clear()
@@ -108,14 +124,14 @@ class Ladder:
         if primary is None:
             return self._top()
         if primary.gateways:
-            return RingPsap(primary.psap_id, primary.gateways[0], primary.reason)
+            return primary.rung()
         if primary.failure not in _BUSY and primary.psap_id not in self._dialled:
             return DialLines(primary.psap_id, primary.failure)
         if len(self._targets) == 1:
             return AskRoute((primary.psap_id,))
         alternate = self._targets[1]
         if alternate is not None and alternate.gateways:
-            return RingPsap(alternate.psap_id, alternate.gateways[0], alternate.reason)
+            return alternate.rung()
         for target in (primary, alternate):
             if target is not None and target.psap_id not in self._dialled:
                 return DialLines(target.psap_id, target.failure)

@@ -30,7 +30,7 @@ class Promise:
     def kept(self, effects: list[Effect], next_at: float, still: Remember, now: float) -> list[Effect]:
         """These effects, their facts promising the next one for `next_at`; `still` is added where a fact is needed."""
         if not any(isinstance(effect, Remember) for effect in effects):
-            if now < self.renew_at and next_at + SLACK_S / 2 <= self._owed_at:
+            if now < self.renew_at and min(next_at, self.renew_at) + SLACK_S / 2 <= self._owed_at:
                 return effects
             effects.insert(0, still)
         self.renew_at = now + FACT_EVERY_S

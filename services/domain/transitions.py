@@ -15,10 +15,13 @@ from services.domain.exchange import (
     AttemptFailed,
     CallerConfirmed,
     CallerHungUp,
+    HigherLeg,
     Input,
+    NoRoom,
     PersonAnswered,
     PersonConnected,
     Rang,
+    Resumed,
     Routed,
     Screened,
     StreamBroke,
@@ -27,8 +30,9 @@ from services.domain.exchange import (
 
 
 class State(StrEnum):
-    """Where a call stands. The last three are final."""
+    """Where a call stands. The last four are final."""
 
+    RESUMING = "resuming"
     QUEUED = "queued"
     SCREENING = "screening"
     ROUTING = "routing"
@@ -41,51 +45,79 @@ class State(StrEnum):
     CONNECTED = "connected"
     ABANDONED = "abandoned"
     LOST = "lost"
+    SUPERSEDED = "superseded"
 
 
-FINAL: Final = frozenset({State.CONNECTED, State.ABANDONED, State.LOST})
+BEGINNINGS: Final = (State.QUEUED, State.RESUMING)
+"""The second where an earlier leg confirmed an attempt (P5). A leg that adopts rings begins where they stand (P7)."""
+FINAL: Final = frozenset({State.CONNECTED, State.ABANDONED, State.LOST, State.SUPERSEDED})
 
 _STAYS: Final[frozenset[State]] = frozenset()
-_LADDER: Final = frozenset({State.ROUTING, State.ATTEMPTING, State.WAITING})
-_SCREENED: Final = frozenset({State.ROUTING, State.ATTEMPTING})
 _ROUTED: Final = frozenset({State.ATTEMPTING, State.WAITING})
-_WITHDRAWN: Final = _LADDER | {State.RINGING}
+_LADDER: Final = frozenset({State.ROUTING, State.WAITING, State.QUEUED})
+_RING_GONE: Final = _LADDER | {State.ATTEMPTING, State.SCREENING}
+_WITHDRAWN: Final = _RING_GONE | {State.RINGING}
 _CALLER_GOES: Final[Mapping[type[Input], frozenset[State]]] = {
     CallerHungUp: frozenset({State.ABANDONED}),
     StreamBroke: frozenset({State.HELD}),
+    HigherLeg: frozenset({State.SUPERSEDED}),
 }
-_ANSWERED: Final[Mapping[type[Input], frozenset[State]]] = {
+_BESIDE_A_RING: Final[Mapping[type[Input], frozenset[State]]] = {
     **_CALLER_GOES,
+    Admitted: _STAYS,
+    Screened: _STAYS,
     Routed: _STAYS,
     Rang: _STAYS,
+}
+_ANSWERED: Final[Mapping[type[Input], frozenset[State]]] = {
+    **_BESIDE_A_RING,
     PersonAnswered: _STAYS,
     AttemptFailed: _WITHDRAWN,
     TimePassed: _WITHDRAWN,
 }
 TABLE: Final[Mapping[State, Mapping[type[Input], frozenset[State]]]] = {
-    State.QUEUED: {**_CALLER_GOES, Admitted: frozenset({State.SCREENING}), TimePassed: _STAYS},
-    State.SCREENING: {**_CALLER_GOES, Screened: _SCREENED, TimePassed: frozenset({State.ROUTING})},
+    State.RESUMING: {
+        **_CALLER_GOES,
+        Resumed: frozenset({State.QUEUED, State.CONNECTED}),
+        TimePassed: frozenset({State.QUEUED}),
+    },
+    State.QUEUED: {
+        **_CALLER_GOES,
+        Admitted: frozenset({State.SCREENING}),
+        NoRoom: frozenset({State.ROUTING}),
+        TimePassed: frozenset({State.ROUTING}),
+    },
+    State.SCREENING: {
+        **_CALLER_GOES,
+        Screened: frozenset({State.ROUTING, State.ATTEMPTING}),
+        TimePassed: frozenset({State.ROUTING}),
+    },
     State.ROUTING: {**_CALLER_GOES, Routed: _ROUTED, TimePassed: _ROUTED},
     State.ATTEMPTING: {
         **_CALLER_GOES,
         Rang: frozenset({State.RINGING}),
         PersonAnswered: frozenset({State.PROPOSED}),
-        AttemptFailed: _LADDER - {State.ATTEMPTING},
-        TimePassed: _LADDER - {State.ATTEMPTING},
+        AttemptFailed: _LADDER,
+        TimePassed: _LADDER,
     },
     State.RINGING: {
-        **_CALLER_GOES,
-        Routed: _STAYS,
-        Rang: _STAYS,
+        **_BESIDE_A_RING,
         PersonAnswered: frozenset({State.PROPOSED}),
-        AttemptFailed: _LADDER,
-        TimePassed: _STAYS,
+        AttemptFailed: _RING_GONE,
+        TimePassed: frozenset({State.ROUTING, State.ATTEMPTING, State.WAITING}),
     },
     State.PROPOSED: {**_ANSWERED, CallerConfirmed: frozenset({State.CONNECTING})},
     State.CONNECTING: {**_ANSWERED, PersonConnected: frozenset({State.CONNECTED})},
     State.WAITING: {**_CALLER_GOES, TimePassed: frozenset({State.ROUTING})},
-    State.HELD: {AttemptFailed: _STAYS, TimePassed: frozenset({State.LOST})},
+    State.HELD: {
+        PersonAnswered: _STAYS,
+        PersonConnected: frozenset({State.CONNECTED}),
+        AttemptFailed: frozenset({State.SUPERSEDED}),
+        HigherLeg: frozenset({State.SUPERSEDED}),
+        TimePassed: frozenset({State.LOST, State.SUPERSEDED}),
+    },
     State.CONNECTED: {},
     State.ABANDONED: {},
     State.LOST: {},
+    State.SUPERSEDED: {},
 }

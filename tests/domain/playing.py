@@ -21,12 +21,15 @@ from services.domain.exchange import (
     Effect,
     Enter,
     FindRoute,
+    HigherLeg,
     Input,
+    NoRoom,
     PersonAnswered,
     PersonConnected,
     Rang,
     Release,
     Remember,
+    Resume,
     Ring,
     Routed,
     Say,
@@ -51,6 +54,7 @@ OUTCOMES: Final = {
     FactKind.DIVERTED: State.CONNECTED,
     FactKind.ABANDONED: State.ABANDONED,
     FactKind.CALLBACK_DUE: State.LOST,
+    FactKind.ENDED: State.SUPERSEDED,
 }
 SAYS: Final = (SayWaiting, SayRinging, SayConnecting, SayConnected, SayDiverting)
 P1: Final = Destination("P1", ("gw-a", "gw-b"), True, "town")
@@ -88,17 +92,30 @@ def where_of(rung: Rung) -> Where:
 class Shell:
     """One call, played. `hear` hands an input over at `now`; everything that came out is kept."""
 
-    def __init__(self, budgets: Budgets | None = None, *, admitted: bool = True) -> None:
+    def __init__(
+        self,
+        budgets: Budgets | None = None,
+        *,
+        admitted: bool = True,
+        resume: Resume | None = None,
+        older: Shell | None = None,
+    ) -> None:
         self.budgets = budgets or Budgets()
-        self.call = Call("c1", 1, self.budgets)
-        self.now = 100.0
+        leg = 1 if older is None else older.call.leg + 1
+        self.resume = resume
+        self.call = Call("c1", leg, self.budgets, resume=resume, older=older.call if older else None)
+        self.now = older.now if older else 100.0
         self.asked_at: float | None = None
+        self.question: type[Input] = Screened
         self.queued = False
+        self.before_the_end: State | None = None
         self.rungs: dict[str, Rung] = {}
         self.ends: dict[str, str] = {}
         self.rang_at: dict[str, float] = {}
         self.answered: set[str] = set()
         self.connects: list[str] = []
+        self.confirmed_by_caller: set[str] = set()
+        self.offered_again: dict[str, list[str]] = {}
         self.facts: list[Remember] = []
         self.said: list[Say] = []
         self.routes_asked: list[tuple[str, ...]] = []
@@ -108,9 +125,25 @@ class Shell:
         """Whether every step so far has kept the promises."""
         self._proposal = ""
         self._round_began = -math.inf
+        if older is not None:
+            self._take_over(older)
         self._play(None, self.call.begin(self.now))
-        if admitted:
+        if admitted and self.queued:
             self.hear(Admitted())
+
+    def _take_over(self, older: Shell) -> None:
+        """What the older leg left under way is this one's."""
+        for name, end in older.ends.items():
+            if end == "handed_over":
+                self.rungs[name] = older.rungs[name]
+                if name in older.rang_at:
+                    self.rang_at[name] = older.rang_at[name]
+        self.answered = {name for name in older.answered if name in self.rungs and name != older._proposal}
+        if older._proposal in self.rungs:
+            self.answered.add(older._proposal)
+        if older.before_the_end is State.CONNECTING:
+            self._proposal = older._proposal
+            self.connects = [name for name in older.connects if name == self._proposal]
 
     # What a story needs.
 
@@ -201,20 +234,22 @@ class Shell:
 
     def _hear(self, happened: Input) -> list[Effect]:
         before, deadline = self.state, self.call.deadline()
-        standing, asked = self._standing(), self.asked_at is not None
+        standing, asked = self._standing(), self.asked_at is not None and self.question is type(happened)
         effects = self.call.on(happened, self.now)
         name = type(happened).__name__
         self.edges.add((before, type(happened), self.state))
+        if self.call.over:
+            self.before_the_end = before
         row = TABLE[before].get(type(happened))
         if row is None:
             assert not effects, f"{name} means nothing while {before}, and did {effects}"
             assert (self.state, self.call.deadline()) == (before, deadline)
             return effects
         assert self.state is before or self.state in row, f"{before} went to {self.state} on {name}"
-        self._note(before, happened)
+        self._note(before, happened, effects)
         self._play(happened, effects)
         self._check_second_answer(before, happened, effects)
-        if isinstance(happened, Routed) and not asked:
+        if isinstance(happened, Screened | Routed) and not asked:
             assert not effects, f"nobody had asked, and {effects} came of it"
         if not standing.intersection(self._subjects(happened)):
             told = [each for each in effects if not isinstance(each, Remember)]
@@ -231,12 +266,13 @@ class Shell:
                 return {happened.attempt}
         return {""}
 
-    def _note(self, before: State, happened: Input) -> None:
+    def _note(self, before: State, happened: Input, effects: list[Effect]) -> None:
         """What the world did, before looking at what the machine made of it."""
+        again = {effect.attempt for effect in effects if isinstance(effect, Ring)} & self.rungs.keys()
         match happened:
-            case Admitted():
+            case Admitted() | NoRoom():
                 self.queued = False
-            case Screened() | Routed():
+            case Screened() | Routed() if type(happened) is self.question:
                 self.asked_at = None
             case TimePassed() if self.asked_at is not None and self.now >= self.asked_at + self.budgets.question_s:
                 self.asked_at = None
@@ -244,10 +280,14 @@ class Shell:
                 self.rang_at.setdefault(name, self.now)
             case PersonAnswered(name) if name in self.open:
                 self.answered.add(name)
-            case PersonConnected(name) if before is State.CONNECTING and name == self.connects[-1]:
+            case CallerConfirmed(name):
+                self.confirmed_by_caller.add(name)
+            case PersonConnected(name) if self.state is State.CONNECTED and name == self._proposal:
                 self.ends[name] = "connected"
-            case AttemptFailed(name) if name in self.open:
+            case AttemptFailed(name) if name in self.open and name not in again:
                 self.ends[name] = "failed"
+            case HigherLeg():
+                self.ends.update(dict.fromkeys(self.open, "handed_over"))
 
     def _play(self, happened: Input | None, effects: list[Effect]) -> None:
         for effect in effects:
@@ -264,21 +304,28 @@ class Shell:
             case Screen():
                 assert happened == Admitted(), "screened before its turn (L1)"
                 self.asked_at = self.now
-            case FindRoute(excluded):
+                self.question = Screened
+            case FindRoute(excluded, own_atlas):
                 assert self.asked_at is None, "the router was asked twice at a time"
-                if not excluded:
+                if not excluded and not own_atlas:
                     assert self.now >= self._round_began + self.budgets.pause_s, "a round without a pause before it"
                     self._round_began = self.now
                 self.asked_at = self.now
+                self.question = Routed
                 self.routes_asked.append(excluded)
             case Ring(name, rung):
-                self._check_ring(name, rung)
-                self.rungs[name] = rung
+                if name in self.rungs:
+                    self._check_offered_again(name, rung)
+                else:
+                    self._check_ring(name, rung)
+                    self.rungs[name] = rung
             case Connect(name):
-                assert happened == CallerConfirmed(name), "only the caller's word connects (P4)"
+                assert name in self.confirmed_by_caller, "only the caller's word connects (P4)"
                 assert name == self._proposal, f"{name} is not the newest proposal (P4)"
                 assert name in self.open and name in self.answered
-                assert all(each in self.ends for each in self.connects), "an earlier Connect has not failed (promise 4)"
+                earlier = {each for each in self.connects if each not in self.ends} - {name}
+                assert not earlier, "an earlier Connect has not failed (promise 4)"
+                assert name not in self.connects or name in self.offered_again, "connected twice through one gateway"
                 self.connects.append(name)
             case Release(name):
                 assert name in self.rungs, f"{name} was never begun"
@@ -290,6 +337,7 @@ class Shell:
                 assert (
                     not effect.attempt
                     or effect.attempt in self.rungs
+                    or (self.resume is not None and effect.reason == "resumed")
                     or effect.kind
                     in (
                         FactKind.ATTEMPTING,
@@ -312,6 +360,15 @@ class Shell:
             rang_at = self.rang_at.get(each)
             assert rang_at is not None and self.now >= rang_at + self.budgets.ring_s, f"{each} has not had its time"
 
+    def _check_offered_again(self, name: str, rung: Rung) -> None:
+        """The same attempt of the same PSAP, through a gateway that it was not offered through before (R5)."""
+        known = self.rungs[name]
+        assert name in self.open and name in self.rang_at, f"{name} does not ring"
+        assert isinstance(rung, RingPsap) and isinstance(known, RingPsap) and rung.psap_id == known.psap_id
+        tried = self.offered_again.setdefault(name, [known.gateway])
+        assert rung.gateway not in tried, f"{name} was offered through {rung.gateway} before"
+        tried.append(rung.gateway)
+
     def _check_rings(self) -> None:
         """At most two rings, one more on the last rung (R6)."""
         rings = [self.rungs[name] for name in self.ringing]
@@ -324,7 +381,8 @@ class Shell:
             name = happened.attempt
             if name in self.rungs and name != self._proposal and self.ends.get(name) == "released":
                 assert self.state is before
-            assert not any(isinstance(each, SayConnecting | Connect) for each in effects)
+            said_again = Connect(name) if name == self._proposal and name in self.offered_again else None
+            assert not [each for each in effects if isinstance(each, SayConnecting | Connect) and each != said_again]
             assert name == self._proposal or name not in self.open, f"{name} was answered and is left (promise 4)"
 
     def _check_goes_on(self, happened: Input | None) -> None:
@@ -344,8 +402,13 @@ class Shell:
 
     def _check_outcome(self) -> None:
         """Exactly one outcome, at the end, and the state's own."""
-        outcomes = [kind for kind in self.kinds if kind in OUTCOMES]
+        outcomes = [fact.kind for fact in self.facts if fact.kind in OUTCOMES and not parked(fact)]
         assert [OUTCOMES[kind] for kind in outcomes] == ([self.state] if self.state in FINAL else [])
+
+
+def parked(fact: Remember) -> bool:
+    """Whether this opens an entry on the list while the caller is on the line still (L1)."""
+    return fact.kind is FactKind.CALLBACK_DUE and fact.reason == "overflow"
 
 
 def exhaust(shell: Shell, failure: Failure) -> int:

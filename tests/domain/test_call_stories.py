@@ -382,19 +382,20 @@ def test_nobody_is_connected_to_a_caller_whose_stream_broke() -> None:
     """Only the holder of the stream may connect (P3): an answer in the hold is not taken up."""
     shell = ringing_at()
     shell.hear(StreamBroke("reset"))
-    assert shell.picked_up() == []
-    shell = connecting()
-    shell.hear(StreamBroke("reset"))
-    assert shell.connected() == []
+    assert [type(effect) for effect in shell.picked_up()] == [Remember]
     shell.time_passes()
     assert shell.kinds[-1] is FactKind.CALLBACK_DUE
+    shell = connecting()
+    shell.hear(StreamBroke("reset"))
+    shell.connected()
+    assert shell.kinds[-1] is FactKind.ANSWERED, "the caller had confirmed, and who answered has the call"
 
 
 def test_an_attempt_that_ends_in_the_hold_is_remembered_and_starts_nothing() -> None:
     """A ring given up by its PSAP, or taken over by a higher leg, is not released again (R3, P7)."""
     shell = ringing_at()
     shell.hear(StreamBroke("reset"))
-    (failed,) = shell.failed(Failure.SUPERSEDED)
+    (failed,) = shell.failed(Failure.NO_ANSWER)
     assert isinstance(failed, Remember)
     assert failed.kind is FactKind.DELIVERY_FAILED
     assert shell.time_passes() == [Remember(FactKind.CALLBACK_DUE, "stream_lost")]

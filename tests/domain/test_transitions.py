@@ -16,23 +16,31 @@ from services.domain.exchange import (
     AttemptFailed,
     CallerConfirmed,
     CallerHungUp,
+    HigherLeg,
     Input,
+    NoRoom,
     PersonAnswered,
     PersonConnected,
     Rang,
+    Resume,
+    Resumed,
     Routed,
     Screened,
     StreamBroke,
     TimePassed,
 )
+from services.domain.holding import Holding, Standing
 from services.domain.transitions import FINAL, TABLE, State
-from tests.domain.playing import DESTINATIONS, VERDICTS, Shell
+from services.domain.where import Where
+from tests.domain.playing import DESTINATIONS, P1, VERDICTS, Shell
 
 PAPER: Final = Path(__file__).parents[2] / "docs" / "follow-a-call.md"
 WALKS: Final = 3_000
 STEPS_MAX: Final = 40
 LIKELY: Final[dict[Any, float]] = {
-    Admitted: 1,
+    Resumed: 1,
+    Admitted: 2,
+    NoRoom: 1,
     Screened: 1,
     Routed: 2,
     Rang: 3,
@@ -52,8 +60,10 @@ def any_input(shell: Shell, source: random.Random) -> Input:
     """What might come next; mostly for an attempt that is under way, and seldom the end of the call."""
     attempt = source.choice([*shell.open * 4, *shell.rungs, "c1/1/99"])
     kind = source.choices(list(LIKELY), list(LIKELY.values()))[0]
-    if kind is Admitted:
-        return Admitted()
+    if kind is Admitted or kind is NoRoom:
+        return kind()
+    if kind is Resumed:
+        return Resumed(source.choice(HOLDINGS))
     if kind is Screened:
         return Screened(source.choice(VERDICTS), "policy")
     if kind is Routed:
@@ -63,11 +73,69 @@ def any_input(shell: Shell, source: random.Random) -> Input:
     if kind is PersonAnswered or kind is CallerConfirmed:
         return kind(attempt)
     if kind is AttemptFailed:
-        return AttemptFailed(attempt, source.choice(list(Failure)), "")
+        return AttemptFailed(attempt, source.choice(list(Failure)), "", broke=source.random() < 0.3)
     if kind is TimePassed:
         shell.now = max(shell.now, shell.call.deadline() or shell.now)
         return TimePassed()
-    return source.choice((CallerHungUp(), StreamBroke("reset")))
+    return source.choice((CallerHungUp(), HigherLeg(), *(StreamBroke("reset"),) * 3))
+
+
+def resuming(_: int) -> Shell:
+    """An earlier leg had confirmed an attempt."""
+    return Shell(resume=Resume("c1/1/1", Where("P1")))
+
+
+def queued(_: int) -> Shell:
+    """No place yet."""
+    return Shell(admitted=False)
+
+
+def rung_unanswered(walk: int) -> Shell:
+    """Some places ring already."""
+    shell = Shell()
+    shell.ring_unanswered(walk % 4)
+    return shell
+
+
+def at_a_line(_: int) -> Shell:
+    """Overflowed: a line rings, and its time is nearly over."""
+    shell = Shell(admitted=False)
+    shell.hear(NoRoom())
+    shell.routed(P1)
+    shell.rang()
+    return shell
+
+
+def beside_a_line(_: int) -> Shell:
+    """Overflowed, and a place is free while the line rings on."""
+    shell = at_a_line(0)
+    shell.time_passes()
+    shell.hear(Admitted())
+    return shell
+
+
+def connecting_at_a_line(_: int) -> Shell:
+    """Overflowed, and the caller has confirmed the line's answer when a place is free."""
+    shell = at_a_line(0)
+    shell.time_passes()
+    shell.picked_up()
+    shell.confirmed()
+    shell.now += 2.2
+    shell.hear(Admitted())
+    return shell
+
+
+BEGINNINGS: Final = (
+    rung_unanswered,
+    rung_unanswered,
+    rung_unanswered,
+    queued,
+    resuming,
+    at_a_line,
+    beside_a_line,
+    connecting_at_a_line,
+)
+HOLDINGS: Final = tuple(Holding(standing, "c1/1/1", Where("P1")) for standing in Standing)
 
 
 @cache
@@ -77,12 +145,11 @@ def walked() -> tuple[set[tuple[State, type[Input], State]], set[tuple[State, ty
     steps: set[tuple[State, type[Input], State]] = set()
     rows: set[tuple[State, type[Input]]] = set()
     for walk in range(WALKS):
-        shell = Shell(admitted=bool(walk % 5))
-        if not shell.queued:
-            shell.ring_unanswered(walk % 4)
+        shell = BEGINNINGS[walk % len(BEGINNINGS)](walk)
         for _ in range(STEPS_MAX):
             if shell.call.over:
                 break
+            shell.now += source.choice((0.0, 0.0, 0.0, 1.2))
             before, happened = shell.state, any_input(shell, source)
             if shell.hear(happened):
                 rows.add((before, type(happened)))
@@ -116,7 +183,7 @@ def test_only_other_states_stand_in_a_row() -> None:
 
 @pytest.mark.parametrize("state", State)
 def test_a_state_is_final_when_nothing_leads_on_from_it(state: State) -> None:
-    """Three ends and no dead end: from every other state something does."""
+    """Four ends and no dead end: from every other state something does."""
     onward = {edge[2] for edge in EDGES if edge[0] is state}
     assert (state in FINAL) is (not onward)
     assert (state in FINAL) is (not TABLE[state])
@@ -130,10 +197,12 @@ def test_while_the_caller_is_on_the_line_a_hang_up_and_a_broken_stream_are_heard
 
 
 def test_only_a_confirmed_answer_leads_to_a_connection() -> None:
-    """An answer is a proposal (P4), in the table as in the rule."""
-    assert [edge for edge in EDGES if edge[2] is State.CONNECTED] == [
-        (State.CONNECTING, PersonConnected, State.CONNECTED)
-    ]
+    """An answer is a proposal (P4), in the table as in the rule; an earlier leg may have had one confirmed (P5)."""
+    assert {edge for edge in EDGES if edge[2] is State.CONNECTED} == {
+        (State.CONNECTING, PersonConnected, State.CONNECTED),
+        (State.HELD, PersonConnected, State.CONNECTED),
+        (State.RESUMING, Resumed, State.CONNECTED),
+    }
     assert [edge for edge in EDGES if edge[2] is State.CONNECTING] == [
         (State.PROPOSED, CallerConfirmed, State.CONNECTING)
     ]
@@ -154,7 +223,7 @@ def test_the_picture_has_an_arrow_for_every_step_of_the_table() -> None:
     assert len(set(arrows)) == len(arrows)
     drawn = {tuple(arrow.partition(":")[0].split(" --> ")) for arrow in arrows}
     on_the_line = {state for state in State if CallerHungUp in TABLE[state]}
-    shared = {State.HELD, State.ABANDONED}
+    shared = {State.HELD, State.ABANDONED, State.SUPERSEDED}
     steps = {("on_the_line" if a in on_the_line and b in shared else str(a), str(b)) for a, _, b in EDGES}
     ends = {(str(state), "[*]") for state in FINAL}
-    assert drawn == steps | ends | {("[*]", "on_the_line"), ("[*]", "screening")}
+    assert drawn == steps | ends | {("[*]", "on_the_line"), ("[*]", "queued"), ("[*]", "resuming")}
