@@ -54,6 +54,16 @@ class Ascent:
         self._resume_at: float | None = None  # the end of a pause, or of a hold
         self._effects: list[Effect] = []
 
+    @property
+    def sets_up(self) -> bool:
+        """Whether somebody is to be asked or reached for it yet: what a place is held for (L1)."""
+        return self.state is State.ATTEMPTING or self._asked in (State.SCREENING, State.ROUTING)
+
+    def offered_again(self, name: str) -> bool:
+        """Whether this attempt goes on through another gateway than it began with (R5)."""
+        attempt = self._attempts.get(name)
+        return attempt is not None and attempt.offered_again
+
     # The open question.
 
     def _ask(self, question: State, due: float | None, effect: Effect) -> None:

@@ -171,14 +171,14 @@ class Call(Ascent):
 
     def _adopt(self, now: float) -> None:
         """Goes on with what the older leg left: the caller hears the same rings, or the same answer, again (P7)."""
+        answered = [name for name, attempt in self._attempts if attempt.answered]
+        self._proposed = self._proposed or next(iter(answered), "")
         for name, attempt in self._attempts:
             if attempt.where is not None and name != self._proposed:
                 self._do(Remember(FactKind.RINGING, "adopted", attempt=name, where=attempt.where))
                 self._do(SayRinging(name, attempt.where))
             if attempt.due is None and not attempt.given_up and name != self._proposed:
                 attempt.due = now + (self._budgets.reach_s if attempt.where is None else self._budgets.ring_s)
-            if attempt.answered and not self._proposed:
-                self._proposed = name
         if not self._proposed:
             self._climb(now)
         elif self._confirmed_it:
@@ -200,6 +200,7 @@ class Call(Ascent):
                 self._do(Remember(FactKind.RINGING, "answered_in_the_hold", attempt=name, where=attempt.place))
         elif not self._proposed:
             attempt.answered = True
+            attempt.offered_again = False
             attempt.due = attempt.resume_due = None
             self._propose(name, now)
         elif name != self._proposed:

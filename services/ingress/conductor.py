@@ -1,14 +1,13 @@
 """Carries one call: hears what happens, lets the machine decide, does what it says.
 
 The machine is driven at the moment a word arrives, without a queue between; only what is said to the caller waits in
-an outbox, since only that can be held up by the caller's side. A conductor outlives its stream by two seconds (P7),
+its outbox, since only that can be held up by the caller's side. A conductor outlives its stream by two seconds (P7),
 which is why nothing here depends on the stream but the outbox.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,7 +17,7 @@ from throughline.v1 import call_pb2
 from services.domain.budgets import Budgets
 from services.domain.call import Call
 from services.domain.events import Conductor as ConductorId
-from services.domain.events import Fact, FactKind
+from services.domain.events import FactKind
 from services.domain.exchange import (
     Admitted,
     AttemptFailed,
@@ -28,9 +27,13 @@ from services.domain.exchange import (
     Effect,
     Enter,
     FindRoute,
+    HigherLeg,
     Input,
+    NoRoom,
     Release,
     Remember,
+    Resume,
+    Resumed,
     Ring,
     Routed,
     SayConnected,
@@ -43,32 +46,25 @@ from services.domain.exchange import (
     StreamBroke,
     TimePassed,
 )
+from services.domain.holding import UNKNOWN
 from services.domain.ladder import DialLines
 from services.domain.offer import Offer
+from services.domain.overflow import OVERFLOW
 from services.domain.policy import suspicion
-from services.domain.transitions import State
 from services.domain.where import Where
 from services.host.alarm import Alarm
-from services.host.network import Broken, Refuse, Status, Stream
 from services.ingress.admission import Admission
+from services.ingress.last_line import LastLine
 from services.ingress.metrics import IngressMetrics
 from services.ingress.neighbours import Neighbours
+from services.ingress.outbox import Down, Outbox
 from services.ingress.rings import RingLine
+from services.ingress.scribe import OPENS_OR_SETTLES, Scribe
 from services.journal import Durability, Topic
 from services.journal.journal import Journal
-from services.wire import facts, offers
+from services.wire import offers
 from services.wire.holding import where_to_wire
 
-OUTBOX_WORDS_MAX: Final = 64
-"""A caller's side that has not read this many words is gone."""
-UNREAD_S: Final = 5.0
-"""A word that cannot be sent for so long: the other side's window is full, and it has gone to another ingress long
-ago (P2)."""
-LAST_WORDS_S: Final = 1.0
-NOT_READ: Final = "the words of this stream are not read; offer the next leg"
-_SETTING_UP: Final = frozenset({State.SCREENING, State.ROUTING, State.ATTEMPTING})
-Down = call_pb2.PlaceCallResponse
-HEARTBEAT: Final = Down(heartbeat=call_pb2.Heartbeat())
 _DURABILITY: Final = {
     Durability.DURABLE: call_pb2.DURABILITY_DURABLE,
     Durability.AT_RISK: call_pb2.DURABILITY_AT_RISK,
@@ -88,6 +84,7 @@ class Desk:
     metrics: IngressMetrics
     budgets: Budgets
     admission: Admission
+    last_line: LastLine
     wall_ms: Callable[[], int]
     caller_hash: Callable[[str], str]
     start: Callable[[Coroutine[Any, Any, None]], object]
@@ -100,9 +97,13 @@ class Desk:
 class Conductor:
     """One call and leg, from its offer until nothing more is owed here."""
 
-    def __init__(self, offer: Offer, desk: Desk) -> None:
+    def __init__(self, offer: Offer, desk: Desk, older: Conductor | None = None) -> None:
+        """`older` carried the leg before this one and has handed over: its rings are this one's (P7)."""
         self.offer = offer
-        self.machine = Call(offer.call_id, offer.leg, desk.budgets)
+        resume = Resume(offer.confirmed_attempt, offer.confirmed_where) if offer.confirmed_attempt else None
+        self.machine: Call = Call(
+            offer.call_id, offer.leg, desk.budgets, resume=resume, older=older.machine if older else None
+        )
         self.to_ringing_s: float | None = None
         self.verdict_word = "unscreened"
         self.reason = ""
@@ -111,19 +112,18 @@ class Conductor:
         self.durability: Durability | None = None
         self._desk = desk
         self._wire_offer = offers.to_wire(offer)
-        self._caller_hash = desk.caller_hash(offer.caller)
+        self._scribe = Scribe(offer, desk.writer, desk.conductor, desk.caller_hash(offer.caller), desk.wall_ms)
         self._loop = asyncio.get_running_loop()
-        self.began = self.last_said = self._loop.time()
-        self._seq = 0
+        self.began = self._loop.time()
         self._suspicion = 0
         self._admitted = False  # holds a place of `desk.admission`
+        self._wants_place = False
+        self._no_room = False
         self._rings: dict[str, RingLine] = {}
-        self._outbox: deque[Down] = deque()
-        self._something_to_say = asyncio.Event()
         self._alarm = Alarm(self._time_passed)
-        self._speaking: asyncio.Task[Any] | None = None
-        self._writing = False
-        self._refusal: Refuse | None = None
+        self.outbox = Outbox(self._not_read)
+        if older is not None:
+            self._take_over(older)
 
     def begin(self) -> None:
         """Opens the debt and asks the first question."""
@@ -139,12 +139,34 @@ class Conductor:
         try:
             self._do(self.machine.on(happened, self._loop.time()))
         finally:  # also after a mistake of ours: the call goes on by its deadlines
-            if self.machine.state not in _SETTING_UP:
-                self._leave()
+            self._settle_place()
             if self.machine.over:
                 self._close()
             else:
                 self._alarm.no_later_than(self.machine.deadline())
+
+    def goes_on_with(self, offer: Offer) -> bool:
+        """Whether the next leg may go on with what rings here: this one knows of all that its caller confirmed (P5)."""
+        confirmed = offer.confirmed_attempt
+        ours = confirmed in self._rings or confirmed.startswith(f"{self.offer.call_id}/{self.offer.leg}/")
+        return bool(self._rings) and (ours or confirmed == self.offer.confirmed_attempt)
+
+    def hand_over(self, adopted: bool) -> None:
+        """The next leg is here. What rings goes on for its conductor, or is released."""
+        rings = dict(self._rings)
+        self.hear(HigherLeg())
+        if adopted:
+            self._rings = rings  # until the next conductor takes them
+        else:
+            for ring in rings.values():
+                self._desk.start(ring.release("higher_leg"))
+
+    def _take_over(self, older: Conductor) -> None:
+        self._rings, older._rings = older._rings, {}
+        for ring in self._rings.values():
+            ring.report_to(self.hear)
+        self._suspicion, self.verdict_word = older._suspicion, older.verdict_word
+        self._desk.metrics.adopted.inc()
 
     def said(self, message: call_pb2.PlaceCallRequest) -> bool:
         """A word of the caller's side after the offer; False for one that has no place here."""
@@ -157,46 +179,6 @@ class Conductor:
                 return False
         return True
 
-    async def speak(self, stream: Stream[Any, Down]) -> None:
-        """Says what is to be said until the call is over; raises what `cut` was given, and Broken where it is."""
-        self._speaking = asyncio.current_task()
-        while True:
-            while self._outbox and self._refusal is None:
-                self.last_said = self._loop.time()
-                await self._write(stream, self._outbox.popleft())
-            if self._refusal is not None:
-                raise self._refusal
-            if self.machine.over:
-                return
-            self._something_to_say.clear()
-            await self._something_to_say.wait()
-
-    def cut(self, refusal: Refuse) -> None:
-        """Ends the caller's stream at once with this word, though nobody may be reading it."""
-        self._refusal = refusal
-        if self._writing and self._speaking is not None:
-            self._speaking.cancel()
-        self._something_to_say.set()
-
-    async def _write(self, stream: Stream[Any, Down], word: Down) -> None:
-        self._writing = True
-        try:
-            await stream.write(word)
-        except asyncio.CancelledError:
-            if self._refusal is None or self._speaking is None:
-                raise
-            self._speaking.uncancel()
-        finally:
-            self._writing = False
-
-    def beat(self, silent_s: float) -> None:
-        """Says that the call is still in hand, if nothing was said for `silent_s` seconds."""
-        silence_s = self._loop.time() - self.last_said
-        if self._writing and silence_s >= UNREAD_S:
-            self._give_up_stream()
-        elif not self._outbox and silence_s >= silent_s:
-            self._say(HEARTBEAT)
-
     # What the machine wants done.
 
     def _do(self, effects: list[Effect]) -> None:
@@ -204,10 +186,14 @@ class Conductor:
             match effect:
                 case Remember():
                     self._remember(effect)
-                case Enter():
-                    self._desk.start(self._enter())
+                case Resume():
+                    self._desk.start(self._resume(effect))
+                case Enter(parked):
+                    self._enter(parked)
                 case Screen():
                     self._desk.start(self._screen())
+                case FindRoute(_, own_atlas) if own_atlas:
+                    self._overflow()
                 case FindRoute(excluded):
                     self._desk.start(self._route(excluded))
                 case Ring():
@@ -222,71 +208,86 @@ class Conductor:
                     if self.to_ringing_s is None:
                         self.to_ringing_s = self._loop.time() - self.began
                         self._desk.metrics.to_ringing.observe(self.to_ringing_s)
-                    self._say(Down(ringing=call_pb2.Ringing(attempt=attempt, where=where_to_wire(where))))
+                    self.outbox.say(Down(ringing=call_pb2.Ringing(attempt=attempt, where=where_to_wire(where))))
                 case SayConnecting(attempt):
-                    self._say(Down(connecting=call_pb2.Connecting(attempt=attempt)))
+                    self.outbox.say(Down(connecting=call_pb2.Connecting(attempt=attempt)))
                 case SayConnected(attempt, where):
                     self.where = where
                     self._desk.metrics.to_answer.observe(self._loop.time() - self.began)
-                    self._say(Down(connected=call_pb2.Connected(attempt=attempt, where=where_to_wire(where))))
+                    self.outbox.say(Down(connected=call_pb2.Connected(attempt=attempt, where=where_to_wire(where))))
                 case SayDiverting(reason):
-                    self._say(Down(diverting=call_pb2.Diverting(reason=reason)))
+                    self.outbox.say(Down(diverting=call_pb2.Diverting(reason=reason)))
                 case SayWaiting(reason):
-                    self._say(Down(waiting=call_pb2.Waiting(reason=reason)))
+                    self.outbox.say(Down(waiting=call_pb2.Waiting(reason=reason)))
 
     def _remember(self, effect: Remember) -> None:
-        offered = effect.kind is FactKind.OFFERED
-        fact = Fact(
-            self.offer.call_id,
-            self.offer.leg,
-            self._seq,
-            self._desk.writer,
-            effect.kind,
-            self._desk.wall_ms(),
-            effect.reason,
-            0,
-            effect.due_in_ms,
-            effect.settled,
-            self._desk.conductor,
-            self._caller_hash,
-            self.offer.i3_call_id,
-            self.offer.i3_incident_id,
-            self.offer.test,
-            self.offer if offered else None,
-            effect.attempt,
-            effect.where,
-            effect.verdict,
-        )
-        self._seq += 1
+        raw = self._scribe.write(effect)
         if effect.kind is FactKind.DELIVERY_FAILED:
             self.reason = effect.reason
-        raw = facts.encode(fact)
-        if offered:
+        if effect.kind is FactKind.OFFERED:
             self._desk.start(self._accept(raw))
         else:
-            self._desk.journal.append_soon(Topic.CALLS, self.offer.call_id, raw)
+            keep = effect.kind in OPENS_OR_SETTLES
+            self._desk.journal.append_soon(Topic.CALLS, self.offer.call_id, raw, keep=keep)
 
     async def _accept(self, raw: bytes) -> None:
         """Says Accepted when the first fact is kept, or known not to be (J4); ringing never waits for it."""
-        self.durability = await self._desk.journal.append(Topic.CALLS, self.offer.call_id, raw)
+        self.durability = await self._desk.journal.append(Topic.CALLS, self.offer.call_id, raw, keep=True)
         self._desk.metrics.accepted[self.durability].inc()
         if not self.machine.over:
             accepted = call_pb2.Accepted(
                 durability=_DURABILITY[self.durability], call_id=self.offer.call_id, leg=self.offer.leg
             )
-            self._say(Down(accepted=accepted))
+            self.outbox.say(Down(accepted=accepted))
 
-    async def _enter(self) -> None:
-        await self._desk.admission.enter()
+    async def _resume(self, effect: Resume) -> None:
+        try:
+            holding = await self._desk.neighbours.resume(self.offer.call_id, effect.attempt, effect.where)
+        except Exception as mistake:
+            self._desk.mistaken(mistake, self.offer.call_id)
+            holding = UNKNOWN
+        self.hear(Resumed(holding))
+
+    # Its place among the calls that are set up (L1).
+
+    def _enter(self, parked: bool) -> None:
+        self._wants_place = True
+        if not self._desk.admission.enter(self, parked):
+            self._no_room = True
+            self.hear(NoRoom())
+
+    def admitted(self) -> None:
+        """See Guest."""
         self._admitted = True
-        if self.machine.state is State.QUEUED:
-            self.hear(Admitted())
-        else:  # the caller has gone meanwhile
+        self._wants_place = False
+        self.hear(Admitted())
+        self._settle_place()
+
+    def _overflow(self) -> None:
+        self._desk.admission.overflow(self, "no_room" if self._no_room else "too_long")
+        self.verdict_word = OVERFLOW
+        self._desk.metrics.screened.labels(OVERFLOW).inc()
+        self._desk.start(self._route_by_own_atlas())
+
+    def _settle_place(self) -> None:
+        """Gives the place back once it is not needed, and wants none where the call does not wait for one."""
+        if self._admitted and not self.machine.sets_up:
             self._leave()
+        if self._wants_place and self.machine.over:
+            self._wants_place = False
+            self._desk.admission.forget(self)
+
+    def _leave(self) -> None:
+        if self._admitted:
+            self._admitted = False
+            self._desk.admission.leave()
+
+    # Its questions.
 
     async def _screen(self) -> None:
         try:
             screened = await self._desk.neighbours.screen(self._wire_offer)
+            screened = self._desk.last_line.judge(self.offer.call_id, screened)
         except Exception as mistake:
             self._desk.mistaken(mistake, self.offer.call_id)
             screened = Screened(None, "mistake")
@@ -303,13 +304,22 @@ class Conductor:
             routed = Routed(None, "mistake")
         self.hear(routed)
 
-    def _leave(self) -> None:
-        if self._admitted:
-            self._admitted = False
-            self._desk.admission.leave()
+    async def _route_by_own_atlas(self) -> None:
+        try:
+            routed = self._desk.neighbours.own_route(self.offer, ())
+        except Exception as mistake:
+            self._desk.mistaken(mistake, self.offer.call_id)
+            routed = Routed(None, "mistake")
+        self.hear(routed)
 
     def _ring(self, effect: Ring) -> None:
-        self.attempts += 1
+        before = self._rings.pop(effect.attempt, None)
+        if before is not None:
+            before.cut()  # the same attempt, through another gateway
+        if self.machine.offered_again(effect.attempt):
+            self._desk.metrics.offered_again.inc()
+        else:
+            self.attempts += 1
         if isinstance(effect.rung, DialLines):
             self._leave()  # from here on it waits for others more than for us
         ring = RingLine(effect, self._desk.neighbours, self.hear, self._desk.start)
@@ -317,15 +327,8 @@ class Conductor:
         place = self._wire_offer.place if self._wire_offer.HasField("place") else None
         self._desk.start(ring.run(self.offer, place, self._suspicion, self._desk.budgets.ring_s))
 
-    def _say(self, message: Down) -> None:
-        self._outbox.append(message)
-        self._something_to_say.set()
-        if len(self._outbox) > OUTBOX_WORDS_MAX:
-            self._loop.call_soon(self._give_up_stream)
-
-    def _give_up_stream(self) -> None:
+    def _not_read(self) -> None:
         self.hear(StreamBroke("caller_does_not_read"))
-        self.cut(Refuse(Status.RESOURCE_EXHAUSTED, NOT_READ))
 
     def _time_passed(self) -> None:
         deadline = self.machine.deadline()
@@ -337,14 +340,5 @@ class Conductor:
     def _close(self) -> None:
         self._alarm.clear()
         self._rings.clear()  # they hold this conductor: without it a call would wait for the collector
-        self._something_to_say.set()
-        if self._writing:  # the last words get a moment, and no more
-            self._loop.call_later(LAST_WORDS_S, self._end_stream)
+        self.outbox.end()
         self._desk.over(self)
-
-    def _end_stream(self) -> None:
-        if self._writing:
-            self.cut(Refuse(Status.RESOURCE_EXHAUSTED, NOT_READ))
-
-
-__all__ = ["HEARTBEAT", "Broken", "Conductor", "Desk", "Down"]

@@ -31,6 +31,29 @@ class IngressMetrics:
             "Accepted calls that wait for their turn to be set up (L1).",
             registry=registry,
         )
+        self.parked = Gauge(
+            "throughline_ingress_calls_parked",
+            "Accepted calls for which neither a place nor a line was free: on the callback list, and waiting (L1).",
+            registry=registry,
+        )
+        overflowed = counter("calls_overflowed", "Calls that turned to lines for want of a place (L1).", "why")
+        self.overflowed = {each: overflowed.labels(each) for each in ("no_room", "too_long")}
+        self.resumed = counter(
+            "legs_resumed", "Legs that named a confirmed attempt, by what became known of it (P5).", "standing"
+        )
+        self.adopted = counter("legs_adopted", "Legs that went on with what an older leg left ringing here (P7).")
+        self.offered_again = counter(
+            "attempts_offered_again", "Rings whose gateway was lost, offered through another one (R5)."
+        )
+        self.excused = counter(
+            "failures_excused", "Failures of neighbours that do not count, since our own loop was late (L2)."
+        )
+        self.ignores_diverts = Gauge(
+            "throughline_ingress_ignores_diverts",
+            "1 while the last-line breaker follows no divert, since the firewall diverts too many; else 0.",
+            registry=registry,
+        )
+        self.diverts_ignored = counter("diverts_ignored", "Diverts not followed: these calls went on as passed.")
         self.watching = Gauge(
             "throughline_ingress_watchers", "Failover replicas that hold a stream to this process.", registry=registry
         )
@@ -40,7 +63,11 @@ class IngressMetrics:
         self.ended = {each: ended.labels(each) for each in FINAL}
         self.to_ringing = delays("to_ringing", "From a call's offer to its first ringing.")
         self.to_answer = delays("to_answer", "From a call's offer to its connection with a person.")
-        self.screened = counter("calls_screened", "Verdicts taken, `unscreened` where none came in time.", "verdict")
+        self.screened = counter(
+            "calls_screened",
+            "Verdicts taken; `unscreened` where none came in time, `overflow` where none was asked for (L1).",
+            "verdict",
+        )
         self.routed = counter("calls_routed", "Routes taken, by who gave them: router or own_atlas.", "by")
         failed = counter("attempts_failed", "Attempts that did not bring a call to a person.", "failure")
         self.failed = {each: failed.labels(each) for each in Failure}

@@ -5,27 +5,40 @@ Nothing here can fail a call: no verdict becomes "unscreened", no route our own 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from functools import partial
+from hashlib import blake2b
+from typing import Any, Final
 
-from throughline.v1 import call_pb2, place_pb2, routing_pb2, screening_pb2
+from throughline.v1 import call_pb2, delivery_pb2, fact_pb2, holding_pb2, place_pb2, routing_pb2, screening_pb2
 
+from services.domain.events import Conductor
 from services.domain.exchange import Routed, Screened
+from services.domain.holding import UNKNOWN, Holding, Standing, furthest
 from services.domain.ladder import GATEWAYS_TRIED_MAX, Destination
 from services.domain.offer import Offer
 from services.domain.routing import StatusView, choose
+from services.domain.where import Where
+from services.host.lag import LoopLag
 from services.host.network import Broken, Network
 from services.ingress.metrics import IngressMetrics
-from services.ingress.replicas import Diallers, Replicas
+from services.ingress.replicas import NOBODY_THERE, Diallers, Replicas
 from services.ingress.settings import IngressSettings
 from services.places.region import Region
 from services.wire import verdicts
-from services.wire.methods import ROUTE, SCREEN
+from services.wire.holding import to_domain as to_holding
+from services.wire.holding import where_to_wire
+from services.wire.methods import KEEP, RESUME, ROUTE, SCREEN
 from services.wire.offers import TEXT_CHARS_MAX
+
+RESUME_S: Final = 0.300
+RESUME_ASKED_MAX: Final = 8
+KEEP_S: Final = 0.100
 
 
 class Neighbours:
-    """Screening and routing for the conductors of one ingress."""
+    """What the conductors of one ingress ask of others."""
 
     def __init__(
         self,
@@ -33,13 +46,15 @@ class Neighbours:
         settings: IngressSettings,
         region: Callable[[], Region],
         metrics: IngressMetrics,
+        lag: LoopLag,
         start: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
-        self.diallers = Diallers(network, settings.failovers, start)
+        self.diallers = Diallers(network, settings.failovers, self, start)
         self.network = network
-        self._firewalls = Replicas(network, settings.firewalls)
-        self._routers = Replicas(network, settings.routers)
+        self._firewalls = Replicas(network, settings.firewalls, self)
+        self._routers = Replicas(network, settings.routers, self)
         self._gateways = settings.gateways
+        self._lag = lag
         self._region = region
         self._screen_s = settings.screen_budget_ms / 1000
         self._route_s = settings.route_budget_ms / 1000
@@ -59,6 +74,62 @@ class Neighbours:
         self._metrics.screened.labels("unscreened" if verdict is None else type(verdict).__name__.lower()).inc()
         return screened
 
+    def excuses(self) -> bool:
+        """Whether a neighbour's failure now may be this process's own fault; counted (L2)."""
+        late = self._lag.late
+        if late:
+            self._metrics.excused.inc()
+        return late
+
+    async def resume(self, call_id: str, attempt: str, where: Where | None) -> Holding:
+        """How far the attempt has come, by those who may have rung it, within the budget (P5).
+
+        A PSAP's attempt: every gateway, since any of them may have taken it over. A line's: every failover replica.
+        Who does not answer leaves it unknown, unless somebody has it.
+        """
+        lines, psaps = self.diallers.addresses, self._gateways
+        addresses = (*psaps, *lines) if where is None else lines if where.is_line else psaps
+        request = holding_pb2.ResumeRequest(
+            call_id=call_id, attempt=attempt, where=None if where is None else where_to_wire(where)
+        )
+        asked = [asyncio.ensure_future(self._resumed(each, request)) for each in addresses[:RESUME_ASKED_MAX]]
+        said: list[Holding] = []
+        try:
+            for answer in asyncio.as_completed(asked):
+                said.append(await answer)
+                if said[-1].standing is Standing.CONNECTED:
+                    break
+        finally:
+            for each in asked:
+                each.cancel()
+        holding = furthest(said)
+        self._metrics.resumed.labels(holding.standing).inc()
+        return holding
+
+    async def _resumed(self, address: str, request: holding_pb2.ResumeRequest) -> Holding:
+        try:
+            answer: holding_pb2.ResumeResponse = await self.network.ask(address, RESUME, request, within_s=RESUME_S)
+        except Broken:
+            return UNKNOWN
+        return to_holding(answer)
+
+    async def keep(self, call_id: str, fact: bytes, conductor: Conductor) -> bool:
+        """Whether a failover replica has this fact on its disk: the first of the call's order that says so (J4)."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + KEEP_S
+        wire = fact_pb2.Conductor(address=conductor.address, incarnation=conductor.incarnation)
+        request = delivery_pb2.KeepRequest(facts=[fact], conductor=wire)
+        in_order = sorted(self.diallers.addresses, key=partial(_rendezvous, call_id))
+        for left, address in zip(range(len(in_order), 0, -1), self.diallers.doubted_last(in_order), strict=True):
+            try:
+                await self.network.ask(address, KEEP, request, within_s=max(0.001, (until - loop.time()) / left))
+            except Broken as broken:
+                if broken.status in NOBODY_THERE:
+                    self.diallers.doubt(address)
+            else:
+                return True
+        return False
+
     async def route(self, offer: Offer, place: place_pb2.Place, excluded: tuple[str, ...]) -> Routed:
         """The router's answer, or our own atlas's."""
         request = routing_pb2.RouteRequest(
@@ -67,21 +138,27 @@ class Neighbours:
         try:
             answer = await self._routers.ask(ROUTE, request, self._route_s)
         except Broken:
-            self._metrics.routed.labels("own_atlas").inc()
-            return self._own_route(offer, excluded)
+            return self.own_route(offer, excluded)
         self._metrics.routed.labels("router").inc()
         reason = answer.reason[:TEXT_CHARS_MAX]
         if not answer.psap_id:
             return Routed(None, reason)
         if len(answer.psap_id) > TEXT_CHARS_MAX:
-            return self._own_route(offer, excluded)
+            return self.own_route(offer, excluded)
         gateways = tuple(answer.gateways[:GATEWAYS_TRIED_MAX]) or self._gateways  # a router may know of none yet
         return Routed(Destination(answer.psap_id, gateways, answer.reachable, reason), reason)
 
-    def _own_route(self, offer: Offer, excluded: tuple[str, ...]) -> Routed:
+    def own_route(self, offer: Offer, excluded: tuple[str, ...]) -> Routed:
+        """What our own atlas says, at once."""
+        self._metrics.routed.labels("own_atlas").inc()
         located = self._region().locate(offer.place)
         route = choose(located.candidates, excluded, StatusView(), 0.0, self._gateways)
         reason = f"own_atlas_{located.reason}"
         if route.psap_id is None:
             return Routed(None, f"own_atlas_{route.reason}")
         return Routed(Destination(route.psap_id, route.gateways, route.reachable, reason), reason)
+
+
+def _rendezvous(call_id: str, address: str) -> bytes:
+    """Replicas in an order that differs from call to call, and is the same whoever asks."""
+    return blake2b(f"{call_id}|{address}".encode(), digest_size=8).digest()

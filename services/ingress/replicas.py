@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from google.protobuf.message import Message
 from throughline.v1 import delivery_pb2
@@ -26,15 +26,23 @@ _FAILURES_MAX: Final = 3
 _OPEN_S: Final = 1.0
 ALIVE_WITHIN_S: Final = 0.5
 PROBE_EVERY_S: Final = 1.0
-_NOBODY_THERE: Final = frozenset({Status.UNAVAILABLE, Status.DEADLINE_EXCEEDED, Status.CANCELLED})
+NOBODY_THERE: Final = frozenset({Status.UNAVAILABLE, Status.DEADLINE_EXCEEDED, Status.CANCELLED})
 _NOTHING: Final = delivery_pb2.KeepRequest()
+
+
+class OwnFault(Protocol):
+    """Whether this process itself is late, and so no judge of others (L2)."""
+
+    def excuses(self) -> bool:
+        """Asked at each failure, and counted where it excuses one."""
 
 
 class Replicas:
     """Some addresses that can all answer the same; those that just failed are left alone for a second."""
 
-    def __init__(self, network: Network, addresses: Sequence[str]) -> None:
+    def __init__(self, network: Network, addresses: Sequence[str], own_fault: OwnFault) -> None:
         self._network = network
+        self._own_fault = own_fault
         self._breakers = {address: Breaker(_FAILURES_MAX, _OPEN_S) for address in addresses}
         self._order = list(addresses)
         self._turn = 0
@@ -52,7 +60,8 @@ class Replicas:
             try:
                 answer = await self._network.ask(address, question, said, within_s=remaining_s / left)
             except Broken as broken:
-                self._breakers[address].failed(loop.time())
+                if not self._own_fault.excuses():
+                    self._breakers[address].failed(loop.time())
                 last, left = broken, max(1, left - 1)
             else:
                 self._breakers[address].succeeded()
@@ -72,10 +81,15 @@ class Diallers:
     """The failover replicas. Those in doubt are asked last, until they answer again."""
 
     def __init__(
-        self, network: Network, addresses: Sequence[str], start: Callable[[Coroutine[Any, Any, None]], object]
+        self,
+        network: Network,
+        addresses: Sequence[str],
+        own_fault: OwnFault,
+        start: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         self.addresses = tuple(addresses)
         self._network = network
+        self._own_fault = own_fault
         self._start = start
         self._doubted: set[str] = set()
         self._turn = 0
@@ -91,7 +105,7 @@ class Diallers:
 
     def doubt(self, address: str) -> None:
         """It broke, or said nothing in time."""
-        if address not in self._doubted:
+        if address not in self._doubted and not self._own_fault.excuses():
             self._doubted.add(address)
             self._start(self._until_it_answers(address))
 
@@ -100,7 +114,7 @@ class Diallers:
         try:
             await self._network.ask(address, KEEP, _NOTHING, within_s=ALIVE_WITHIN_S)
         except Broken as broken:
-            return broken.status not in _NOBODY_THERE
+            return broken.status not in NOBODY_THERE
         return True
 
     async def _until_it_answers(self, address: str) -> None:

@@ -76,12 +76,13 @@ class RingLine:
             reason=rung.reason,
             ring_ms=int(ring_s * 1000 * RINGS_ON),
             suspicion=suspicion,
+            maybe_connected=self._ring.maybe_connected,
         )
         if isinstance(rung, RingPsap):
             try:
                 await self._converse(self._neighbours.network.open(rung.gateway, DELIVER), ring_offer)
             except Broken as broken:
-                self._fail(Failure.UNREACHABLE, f"stream_{broken.status.lower()}")
+                self._fail(Failure.UNREACHABLE, f"stream_{broken.status.lower()}", broke=True)
             return
         diallers = self._neighbours.diallers
         for address in diallers.in_turn():
@@ -119,6 +120,10 @@ class RingLine:
         if self._stream is not None:
             self._stream.cancel()
 
+    def report_to(self, hear: Callable[[Input], None]) -> None:
+        """Tells another conductor from now on: the call's next leg goes on with this attempt (P7)."""
+        self._hear = hear
+
     def _wonder(self, address: str, stream: OpenedStream[Any, Any]) -> None:
         if not self._heard:
             self._start(self._leave_unless_there(address, stream))
@@ -147,7 +152,7 @@ class RingLine:
                     return
         finally:
             stream.cancel()
-        self._fail(Failure.UNREACHABLE, "stream_ended")
+        self._fail(Failure.UNREACHABLE, "stream_ended", broke=True)
 
     def _said(self, message: Any) -> bool:
         """Passes one word on; True where it is the last."""
@@ -167,9 +172,9 @@ class RingLine:
                 return True
         return False
 
-    def _fail(self, failure: Failure, reason: str) -> None:
+    def _fail(self, failure: Failure, reason: str, *, broke: bool = False) -> None:
         if not self._released:
-            self._hear(AttemptFailed(self.attempt, failure, reason))
+            self._hear(AttemptFailed(self.attempt, failure, reason, broke))
 
 
 def _where(message: place_pb2.Where) -> Where:

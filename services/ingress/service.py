@@ -1,41 +1,43 @@
-"""The ingress: takes a call's stream, reads its offer whatever came, and gives it to a conductor.
+"""The ingress: takes a call's stream, and gives the call that it offers to a conductor.
 
-An offer that cannot be read is still a call (P6): its bytes go to `calls-unreadable`, what could be salvaged of it is
-carried, by the default route if need be.
+What is offered is read by the reception, whatever came. A leg that comes while the one before it is still here goes on
+with what rings.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Coroutine, Sequence
-from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, Final
 
 from throughline.v1 import call_pb2
 
 from services.domain.budgets import Budgets
+from services.domain.divert_cap import Cap
 from services.domain.events import Conductor as ConductorId
+from services.domain.events import Tick
 from services.domain.exchange import StreamBroke
-from services.domain.offer import SOS_URN, Offer, can_be_rung_back
-from services.domain.place import flaw
-from services.host.network import Answers, Broken, Converses, Refuse, Server, Status, Stream
+from services.domain.offer import Offer
+from services.host.lag import LoopLag
+from services.host.network import Answers, Broken, Converses, Refuse, Server, Status
 from services.host.region import WHOLE
 from services.host.region_feed import RegionFeed
 from services.host.world import World
 from services.ingress.admission import Admission
 from services.ingress.conductor import Conductor, Desk
+from services.ingress.last_line import LastLine
 from services.ingress.metrics import IngressMetrics
 from services.ingress.neighbours import Neighbours
+from services.ingress.reception import CALLER_STREAM, Reception
 from services.ingress.settings import IngressSettings
 from services.ingress.watchers import Watchers
 from services.journal import Topic
 from services.journal.journal import Journal, JournalEvent
 from services.journal.spool import Spool
-from services.wire import facts, offers
+from services.journal.ticks import Ticker
+from services.wire import facts
 from services.wire.methods import INGRESS_STATUS, PLACE_CALL, WATCH, Unreadable
-from services.wire.salvage import salvage
 
 HEARTBEAT_EVERY_S: Final = 0.2
 """How often the one heartbeat task looks round; a call silent for SILENT_S is given a heartbeat, so each hears one
@@ -43,8 +45,6 @@ at least every 500 ms (P1)."""
 SILENT_S: Final = 0.25
 BACKSTOP_S: Final = 0.35
 """Beyond the longest budget of a question: only a mistake of ours leaves one unanswered for so long."""
-LEGS_REMEMBERED_MAX: Final = 20_000
-CALLER_STREAM = Stream[call_pb2.PlaceCallRequest, call_pb2.PlaceCallResponse]
 
 
 class Ingress:
@@ -64,10 +64,14 @@ class Ingress:
             on_event=self._journal_event,
             spool=Spool(world.disk, settings.spool_dir / settings.name, bytes_max=settings.spool_bytes_max),
             wall_ms=world.wall_ms,
+            keep=self._keep,
         )
+        self._lag = LoopLag()
+        self._admission = Admission(settings.setups_max, settings.waiting_max, settings.parked_max, self._metrics)
+        self._ticker = Ticker(world.log, self._tick)
+        self._reception = Reception(world, settings, self._metrics, self._journal)
         self._watchers = Watchers(world.incarnation, self._metrics.watching)
         self._calls: dict[str, Conductor] = {}
-        self._legs: OrderedDict[str, tuple[int, str]] = OrderedDict()  # the newest leg of each call, and its caller
         self._offered = 0
         self._draining = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -93,7 +97,7 @@ class Ingress:
             writer=f"{self._settings.name}/{incarnation}",
             conductor=ConductorId(self._settings.advertise or self.address, incarnation),
             neighbours=Neighbours(
-                self._world.network, self._settings, self._regions.newest, self._metrics, self._start
+                self._world.network, self._settings, self._regions.newest, self._metrics, self._lag, self._start
             ),
             journal=self._journal,
             metrics=self._metrics,
@@ -102,13 +106,25 @@ class Ingress:
                 reach_s=self._settings.reach_budget_ms / 1000,
                 ring_s=self._settings.ring_timeout_ms / 1000,
             ),
-            admission=Admission(self._settings.setups_max, self._metrics.waiting),
+            admission=self._admission,
+            last_line=LastLine(
+                Cap(
+                    self._settings.diverts_share_max,
+                    self._settings.diverts_calls,
+                    self._settings.diverts_min,
+                    hold_s=self._settings.diverts_hold_s,
+                ),
+                self._metrics,
+                self._world.logger,
+            ),
             wall_ms=self._world.wall_ms,
             caller_hash=self._caller_hash,
             start=self._start,
             mistaken=self._mistaken,
             over=self._over,
         )
+        self._start(self._lag.watch())
+        self._ticker.start()
         self._start(self._watchers.beat())
         self._start(self._beat())
 
@@ -133,13 +149,14 @@ class Ingress:
             for conductor in list(self._calls.values()):
                 self._world.logger.warning("call.cut_by_drain", call_id=conductor.offer.call_id)
                 conductor.hear(StreamBroke("draining"))
-                conductor.cut(Refuse(Status.UNAVAILABLE, "draining"))
+                conductor.outbox.cut(Refuse(Status.UNAVAILABLE, "draining"))
         self._watchers.end(Refuse(Status.UNAVAILABLE, "draining"))
         if self._server is not None:
             await self._server.stop(0.2)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._ticker.stop()
         await self._regions.stop()
         await self._journal.close()
 
@@ -158,13 +175,13 @@ class Ingress:
         if self._draining:
             self._metrics.refused.labels("draining").inc()
             raise Refuse(Status.UNAVAILABLE, "draining")
-        offer = await self._first_offer(stream)
+        offer = await self._reception.first_offer(stream)
         if offer is None:
             return
         conductor = self._take(offer)
         listening = self._start(self._listen(stream, conductor))
         try:
-            await conductor.speak(stream)
+            await conductor.outbox.speak(stream)
         except (Broken, asyncio.CancelledError) as gone:
             conductor.hear(StreamBroke("stream_broken"))
             if isinstance(gone, asyncio.CancelledError):
@@ -172,77 +189,18 @@ class Ingress:
         finally:
             listening.cancel()
 
-    async def _first_offer(self, stream: CALLER_STREAM) -> Offer | None:
-        """The call that a new stream offers; None where it ended before offering one, counted (P6)."""
-        try:
-            async with asyncio.timeout(self._settings.offer_within_ms / 1000):
-                first = await stream.read()
-        except TimeoutError:
-            self._metrics.silent_streams.inc()
-            raise Refuse(Status.DEADLINE_EXCEEDED, "no offer came; the first message must be an Offer") from None
-        except Unreadable as unreadable:
-            return self._salvaged(unreadable.raw)
-        if first is None:
-            self._metrics.silent_streams.inc()
-            self._world.logger.warning("stream.without_offer", peer=stream.peer)
-            return None
-        if first.WhichOneof("said") != "offer":
-            return self._salvaged(first.SerializeToString())
-        return self._believed(offers.to_domain(first.offer))
-
-    def _salvaged(self, raw: bytes) -> Offer:
-        offer = self._believed(salvage(raw))
-        self._metrics.odd.labels("unreadable").inc()
-        self._world.logger.warning("offer.unreadable", call_id=offer.call_id, size_bytes=len(raw))
-        self._journal.append_soon(Topic.CALLS_UNREADABLE, offer.call_id, raw)
-        return offer
-
-    def _believed(self, offer: Offer) -> Offer:
-        """The offer with what it must have; everything odd is counted, nothing odd is refused."""
-        production_trouble = self._settings.production and offer.source == "loadtest" and not offer.test
-        if production_trouble:
-            self._metrics.refused.labels("load_test_in_production").inc()
-            raise Refuse(
-                Status.PERMISSION_DENIED, "this installation is marked production: a load test sends test calls only"
-            )
-        odd = self._metrics.odd.labels
-        _, known_caller = self._legs.get(offer.call_id, (0, ""))
-        if not offer.call_id:
-            odd("no_call_id").inc()
-            offer = self._named_anew(offer)
-        elif known_caller and offer.caller and offer.caller != known_caller:
-            odd("duplicate_call_id").inc()
-            self._world.logger.warning("offer.duplicate_call_id", call_id=offer.call_id, source=offer.source)
-            offer = self._named_anew(offer)
-        if not can_be_rung_back(offer.caller):
-            odd("cannot_be_rung_back").inc()
-        if not (offer.test or offer.service_urn == SOS_URN or offer.service_urn.startswith(f"{SOS_URN}.")):
-            odd("unknown_service").inc()
-        trouble = flaw(offer.place)
-        if trouble is not None:
-            odd(trouble).inc()
-        return offer
-
-    def _named_anew(self, offer: Offer) -> Offer:
-        """The offer under an id of our own: a call of its own, whatever else has its id."""
-        chance = self._world.random.getrandbits(32)
-        minted = f"minted-{self._world.incarnation}-{self._offered}-{chance:08x}"
-        return replace(offer, call_id=minted, confirmed_attempt="", confirmed_where=None)
-
     def _take(self, offer: Offer) -> Conductor:
-        """A conductor for this leg; a leg that is or was here already is refused (P8), an older one is let go."""
-        known, _ = self._legs.get(offer.call_id, (0, ""))
-        if offer.leg <= known:
-            self._metrics.refused.labels("leg_twice").inc()
-            raise Refuse(Status.ALREADY_EXISTS, f"leg {known} of this call was offered here; offer a higher leg")
-        self._legs[offer.call_id] = (offer.leg, offer.caller)
-        if len(self._legs) > LEGS_REMEMBERED_MAX:
-            self._legs.popitem(last=False)
-        older = self._calls.get(offer.call_id)
-        if older is not None:
-            older.hear(StreamBroke("higher_leg"))
+        """A conductor for this leg, which goes on with what an older one has ringing here (P7)."""
+        if offer.call_id not in self._calls and self._admission.full:
+            self._metrics.refused.labels("full").inc()
+            raise Refuse(Status.RESOURCE_EXHAUSTED, "as many calls wait here as may; offer the next leg elsewhere")
+        self._reception.take(offer)
         assert self._desk is not None, "no stream comes before start"
-        conductor = Conductor(offer, self._desk)
+        older = self._calls.get(offer.call_id)
+        adopted = older is not None and older.goes_on_with(offer)
+        if older is not None:
+            older.hand_over(adopted)
+        conductor = Conductor(offer, self._desk, older if adopted else None)
         self._calls[offer.call_id] = conductor
         self._offered += 1
         self._metrics.offered.inc()
@@ -302,7 +260,7 @@ class Ingress:
         while True:
             await asyncio.sleep(HEARTBEAT_EVERY_S)
             for conductor in list(self._calls.values()):
-                conductor.beat(SILENT_S)
+                conductor.outbox.beat(SILENT_S)
 
     def _caller_hash(self, caller: str) -> str:
         if not caller:
@@ -325,6 +283,16 @@ class Ingress:
     def _mistaken(self, mistake: BaseException, call_id: str = "") -> None:
         self._metrics.mistakes.inc()
         self._world.logger.error("task.failed", call_id=call_id, exc_info=mistake)
+
+    def _tick(self) -> bytes:
+        """That this process lives and the log takes what it says (T1)."""
+        assert self._desk is not None, "no tick comes before start"
+        return facts.encode_tick(Tick(self._desk.writer, "ingress", self._desk.conductor, self._world.wall_ms()))
+
+    async def _keep(self, call_id: str, fact: bytes) -> bool:
+        if self._desk is None:
+            return False  # what a former process left is queued before this one has started
+        return await self._desk.neighbours.keep(call_id, fact, self._desk.conductor)
 
     def _journal_event(self, event: JournalEvent) -> None:
         self._metrics.journal[event.happening].inc()

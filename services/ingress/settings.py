@@ -30,6 +30,30 @@ class IngressSettings(ServiceSettings):
         le=10_000,
         description="Calls set up at once, up to their first ringing; the next wait their turn (L1).",
     )
+    waiting_max: int = Field(
+        300,
+        ge=0,
+        le=100_000,
+        description="Calls that may wait for their turn; the next go to lines at once (L1). About two seconds' worth.",
+    )
+    parked_max: int = Field(
+        2_000,
+        ge=0,
+        le=100_000,
+        description="Calls at lines, or parked, for want of a place; beyond it an offer is refused, counted (L1).",
+    )
+    diverts_share_max: float = Field(
+        0.20, ge=0, le=1, description="Share of the screened calls that the firewall may divert; beyond it none is."
+    )
+    diverts_calls: int = Field(
+        50, ge=1, le=10_000, description="The newest screened calls, of which the share of diverts is taken."
+    )
+    diverts_min: int = Field(
+        10, ge=1, le=10_000, description="Diverts among them below which every divert is followed, whatever the share."
+    )
+    diverts_hold_s: float = Field(
+        60.0, ge=1, le=3_600, description="Seconds for which no divert is followed, at least, once there were too many."
+    )
     screen_budget_ms: int = Field(
         150, ge=1, le=5_000, description="Milliseconds to wait for a verdict; then the call goes on unscreened."
     )

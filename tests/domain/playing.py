@@ -30,6 +30,7 @@ from services.domain.exchange import (
     Release,
     Remember,
     Resume,
+    Resumed,
     Ring,
     Routed,
     Say,
@@ -42,6 +43,7 @@ from services.domain.exchange import (
     Screened,
     TimePassed,
 )
+from services.domain.holding import NONE
 from services.domain.ladder import Destination, DialLines, RingPsap, Rung
 from services.domain.policy import Divert, Flag, Pass, Verdict
 from services.domain.transitions import FINAL, TABLE, State
@@ -111,6 +113,7 @@ class Shell:
         self.before_the_end: State | None = None
         self.rungs: dict[str, Rung] = {}
         self.ends: dict[str, str] = {}
+        self.offers: list[Ring] = []
         self.rang_at: dict[str, float] = {}
         self.answered: set[str] = set()
         self.connects: list[str] = []
@@ -314,6 +317,7 @@ class Shell:
                 self.question = Routed
                 self.routes_asked.append(excluded)
             case Ring(name, rung):
+                self.offers.append(effect)
                 if name in self.rungs:
                     self._check_offered_again(name, rung)
                 else:
@@ -433,6 +437,8 @@ def cooperate(shell: Shell) -> int:
         match shell.state:
             case State.CONNECTED:
                 return taken
+            case State.RESUMING:
+                shell.hear(Resumed(NONE))
             case State.QUEUED:
                 shell.hear(Admitted())
             case State.SCREENING:

@@ -11,19 +11,26 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from services.domain.events import Failure
 from services.domain.exchange import (
+    Admitted,
     AttemptFailed,
     CallerConfirmed,
     CallerHungUp,
+    HigherLeg,
+    NoRoom,
     PersonAnswered,
     PersonConnected,
     Rang,
+    Resume,
+    Resumed,
     Screened,
     StreamBroke,
     TimePassed,
 )
+from services.domain.holding import Holding, Standing
 from services.domain.ladder import Destination
 from services.domain.policy import Verdict
 from services.domain.transitions import State
+from services.domain.where import Where
 from tests.domain.playing import DESTINATIONS, VERDICTS, Shell, cooperate, exhaust
 
 on_the_line = precondition(lambda self: not self.shell.call.over)
@@ -37,10 +44,15 @@ class AnyOrder(RuleBasedStateMachine):
         super().__init__()
         self.shell = Shell()
 
-    @initialize(rings=st.integers(0, 5))
-    def some_places_ring_unanswered(self, rings: int) -> None:
+    @initialize(rings=st.integers(0, 5), beginning=st.sampled_from(("resuming", "queued", "", "", "")))
+    def some_places_ring_unanswered(self, rings: int, beginning: str) -> None:
         """Begins further on now and then, where chance alone seldom comes."""
-        self.shell.ring_unanswered(rings)
+        if beginning:
+            self.shell = Shell(
+                admitted=False, resume=Resume("c1/1/1", Where("P1")) if beginning == "resuming" else None
+            )
+        else:
+            self.shell.ring_unanswered(rings)
 
     @rule(verdict=st.sampled_from(VERDICTS))
     def screened(self, verdict: Verdict | None) -> None:
@@ -63,9 +75,27 @@ class AnyOrder(RuleBasedStateMachine):
         self.shell.hear(kind(self.any_attempt(data)))
 
     @on_the_line
-    @rule(data=st.data(), failure=st.sampled_from(Failure))
-    def failed(self, data: st.DataObject, failure: Failure) -> None:
-        self.shell.hear(AttemptFailed(self.any_attempt(data), failure, ""))
+    @rule(data=st.data(), failure=st.sampled_from(Failure), broke=st.booleans())
+    def failed(self, data: st.DataObject, failure: Failure, broke: bool) -> None:
+        self.shell.hear(AttemptFailed(self.any_attempt(data), failure, "", broke))
+
+    @on_the_line
+    @rule(turn=st.sampled_from((Admitted(), NoRoom())))
+    def its_turn_comes_or_does_not(self, turn: Admitted | NoRoom) -> None:
+        self.shell.hear(turn)
+
+    @on_the_line
+    @rule(holding=st.sampled_from([Holding(standing, "c1/1/1", Where("P1")) for standing in Standing]))
+    def resumed(self, holding: Holding) -> None:
+        self.shell.hear(Resumed(holding))
+
+    @on_the_line
+    @rule(rarely=st.integers(0, 5))
+    def the_next_leg_is_offered_here(self, rarely: int) -> None:
+        """What rings goes on in its machine, and everything that held before holds there."""
+        if rarely == 0:
+            self.shell.hear(HigherLeg())
+            self.shell = Shell(older=self.shell)
 
     @on_the_line
     @rule(late_s=st.sampled_from((0.0, 0.01, 0.4, 30.0)))
@@ -87,7 +117,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(failure=st.sampled_from(Failure), rarely=st.integers(0, 3))
     def everything_fails_at_once(self, failure: Failure, rarely: int) -> None:
         """In finite steps that comes to a pause, and the pause to another round (R6)."""
-        if rarely == 0:
+        if rarely == 0 and not self.shell.queued and self.shell.state is not State.RESUMING:
             exhaust(self.shell, failure)
             self.shell.time_passes()
             assert self.shell.state is State.ROUTING

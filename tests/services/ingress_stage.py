@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
-from throughline.v1 import call_pb2, delivery_pb2, place_pb2, routing_pb2, screening_pb2
+from throughline.v1 import call_pb2, delivery_pb2, holding_pb2, place_pb2, routing_pb2, screening_pb2
 
 from services.domain.events import Fact, FactKind
+from services.domain.holding import NONE, Holding
 from services.host.blocking import at_once
 from services.host.files import MemoryFiles
-from services.host.network import Answers, Broken, Converses, OpenedStream, Stream
+from services.host.network import Answers, Broken, Converses, OpenedStream, Server, Stream
 from services.host.network.memory import MemoryNetwork
 from services.host.world import World
 from services.ingress.service import Ingress
@@ -26,7 +27,8 @@ from services.journal.disk import MemoryDisk
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.places.region import REGION_FILES
 from services.wire import facts
-from services.wire.methods import DELIVER, DIVERT, PLACE_CALL, ROUTE, SCREEN
+from services.wire.holding import resume_response
+from services.wire.methods import DELIVER, DIVERT, KEEP, PLACE_CALL, RESUME, ROUTE, SCREEN
 from tests.simulation.virtual_loop import virtual_wall_ms
 
 SAMPLE = Path(__file__).parents[2] / "data" / "massachusetts"
@@ -132,14 +134,22 @@ class Stage:
         self.offered: list[delivery_pb2.RingOffer] = []
         self.dialled: list[delivery_pb2.RingOffer] = []
         self.candidates = ["P1", "P2"]
+        self.holdings: dict[str, Holding] = {}
+        """What each gateway, or "lines", says of a confirmed attempt; by default that it has none of it."""
+        self.resume_after_s = 0.0
+        self.asked_to_resume: list[str] = []
+        self.kept: list[Fact] = []
+        self.servers: dict[str, Server] = {}
         self.reachable = True
 
     async def __aenter__(self) -> Stage:
         await self.network.serve("firewall:1", [Answers(SCREEN, self._screen)])
         await self.network.serve("router:1", [Answers(ROUTE, self._route)])
-        await self.network.serve("failover:1", [Converses(DIVERT, self._divert)])
+        failover = [Converses(DIVERT, self._divert), Answers(KEEP, self._keep), Answers(RESUME, self._resume("lines"))]
+        await self.network.serve("failover:1", failover)
         for address in self.gateways:
-            await self.network.serve(address, [Converses(DELIVER, self._deliver(address))])
+            served = [Converses(DELIVER, self._deliver(address)), Answers(RESUME, self._resume(address))]
+            self.servers[address] = await self.network.serve(address, served)
         await self.ingress.start()
         return self
 
@@ -156,8 +166,13 @@ class Stage:
 
     def facts(self, call_id: str = "call-1") -> list[Fact]:
         """What the journal holds of a call, in the order it was written."""
-        read = [facts.decode(record.value) for record in self.broker.records(Topic.CALLS)]
-        return sorted((fact for fact in read if fact.call_id == call_id), key=lambda f: (f.leg, f.seq))
+        told = (fact for fact in self.all_facts() if fact.call_id == call_id)
+        return sorted(told, key=lambda fact: (fact.leg, fact.seq))
+
+    def all_facts(self) -> list[Fact]:
+        """Every fact on `calls`, ticks left out."""
+        said = [facts.read(record.value) for record in self.broker.records(Topic.CALLS)]
+        return [each for each in said if isinstance(each, Fact)]
 
     def kinds(self, call_id: str = "call-1") -> list[FactKind]:
         return [fact.kind for fact in self.facts(call_id)]
@@ -178,6 +193,20 @@ class Stage:
         return routing_pb2.RouteResponse(
             psap_id=left[0], gateways=list(self.gateways), reachable=self.reachable, reason="scripted"
         )
+
+    def _resume(
+        self, address: str
+    ) -> Callable[[holding_pb2.ResumeRequest], Coroutine[Any, Any, holding_pb2.ResumeResponse]]:
+        async def resume(_: holding_pb2.ResumeRequest) -> holding_pb2.ResumeResponse:
+            self.asked_to_resume.append(address)
+            await asyncio.sleep(self.resume_after_s)
+            return resume_response(self.holdings.get(address, NONE))
+
+        return resume
+
+    async def _keep(self, request: delivery_pb2.KeepRequest) -> delivery_pb2.KeepResponse:
+        self.kept += [facts.decode(raw) for raw in request.facts]
+        return delivery_pb2.KeepResponse()
 
     def _deliver(self, address: str) -> Callable[[RingStream], Awaitable[None]]:
         async def deliver(stream: RingStream) -> None:

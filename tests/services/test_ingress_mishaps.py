@@ -13,7 +13,7 @@ from services.domain.events import FactKind
 from services.domain.exchange import CallerHungUp
 from services.host.network import Answers, Broken, Converses, Refuse, Status
 from services.host.network.memory import MemoryNetwork
-from services.ingress.conductor import LAST_WORDS_S, UNREAD_S
+from services.ingress.outbox import LAST_WORDS_S, UNREAD_S
 from services.wire.methods import DIVERT, KEEP, Question
 from tests.services.ingress_stage import RingStream, Stage, is_silent, line_answers, rejects, rings
 from tests.simulation.virtual_loop import run_virtual

@@ -1,0 +1,39 @@
+"""The shell of the last-line breaker: counts verdicts, and takes a divert's effect away while there are too many."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import structlog
+
+from services.domain.divert_cap import Cap, DivertCap
+from services.domain.exchange import Screened
+from services.domain.policy import Divert
+from services.ingress.metrics import IngressMetrics
+
+
+class LastLine:
+    """What an ingress makes of its firewall's verdicts."""
+
+    def __init__(self, cap: Cap, metrics: IngressMetrics, logger: structlog.stdlib.BoundLogger) -> None:
+        self._cap = DivertCap(cap)
+        self._metrics = metrics
+        self._logger = logger
+
+    def judge(self, call_id: str, screened: Screened) -> Screened:
+        """The same verdict, marked where it is a divert that is not followed."""
+        if screened.verdict is None:
+            return screened
+        diverts = isinstance(screened.verdict, Divert)
+        before = self._cap.ignores
+        self._cap.heard(call_id, diverts, asyncio.get_running_loop().time())
+        ignores = self._cap.ignores
+        if ignores is not before:
+            self._metrics.ignores_diverts.set(ignores)
+            word = "last_line.ignores_diverts" if ignores else "last_line.follows_diverts"
+            self._logger.warning(word, diverts=self._cap.diverts, of_calls=self._cap.calls)
+        if not (diverts and ignores):
+            return screened
+        self._metrics.diverts_ignored.inc()
+        return replace(screened, reason="divert_ignored", ignored=True)

@@ -1,0 +1,407 @@
+"""What one leg leaves to the next, and what a lost gateway or a full house does to a call (P5, P7, R5, L1)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from services.domain.budgets import HOLD_S
+from services.domain.events import FactKind, Failure
+from services.domain.exchange import (
+    Admitted,
+    AttemptFailed,
+    CallerHungUp,
+    Connect,
+    Enter,
+    FindRoute,
+    HigherLeg,
+    NoRoom,
+    Release,
+    Remember,
+    Resume,
+    Resumed,
+    Ring,
+    SayConnected,
+    SayConnecting,
+    SayDiverting,
+    SayRinging,
+    SayWaiting,
+    Screen,
+    StreamBroke,
+)
+from services.domain.holding import NONE, UNKNOWN, Holding, Standing
+from services.domain.ladder import Destination, DialLines, RingPsap
+from services.domain.lines import keep_free
+from services.domain.transitions import State
+from services.domain.where import Where
+from tests.domain.playing import P1, Shell, exhaust, parked
+
+FIRST: Final = "c1/1/1"
+AT_P1: Final = Where("P1")
+AT_A_LINE: Final = Where("P1", "+15085550100")
+
+
+def ringing() -> Shell:
+    """Rings at P1, through gw-a; its other gateway is gw-b."""
+    shell = Shell()
+    shell.screened()
+    shell.routed(P1)
+    shell.rang()
+    return shell
+
+
+def proposed() -> Shell:
+    shell = ringing()
+    shell.picked_up()
+    return shell
+
+
+def connecting() -> Shell:
+    shell = proposed()
+    shell.confirmed()
+    return shell
+
+
+# P5: a leg that names a confirmed attempt.
+
+
+def test_nothing_rings_before_it_is_known_whether_the_caller_is_connected() -> None:
+    """The first question of such a leg is about the attempt that an earlier one confirmed (P5)."""
+    shell = Shell(resume=Resume(FIRST, AT_P1))
+    assert shell.state is State.RESUMING
+    assert shell.kinds == [FactKind.OFFERED]
+    assert not shell.queued and not shell.rungs
+
+
+@pytest.mark.parametrize(("where", "kind"), [(AT_P1, FactKind.ANSWERED), (AT_A_LINE, FactKind.DIVERTED)])
+def test_a_caller_who_is_connected_is_told_so_without_another_ring(where: Where, kind: FactKind) -> None:
+    """The same attempt is settled once more, which the books count as one connection (P5, J2)."""
+    shell = Shell(resume=Resume(FIRST, where))
+    effects = shell.hear(Resumed(Holding(Standing.CONNECTED, FIRST, where)))
+    assert effects == [
+        Remember(kind, "resumed", settled=True, attempt=FIRST, where=where),
+        SayConnected(FIRST, where),
+    ]
+    assert shell.state is State.CONNECTED
+
+
+def test_a_caller_who_is_not_connected_is_carried_as_any_other() -> None:
+    """Not here, by the mouths of those who rang: the attempt is released, and the call takes its turn (P5)."""
+    shell = Shell(resume=Resume(FIRST, AT_P1))
+    assert shell.hear(Resumed(NONE))[-1] == Enter()
+    shell.hear(Admitted())
+    shell.screened()
+    shell.routed(P1)
+    assert not rung(shell).maybe_connected
+    assert shell.facts[-1].reason == "town"
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_where_nobody_can_say_the_call_rings_and_whoever_answers_is_told(told: bool) -> None:
+    """Unknown, or no word in time: it goes on, flagged, in the offer and in the journal (P5)."""
+    shell = Shell(resume=Resume(FIRST, None))
+    if told:
+        shell.hear(Resumed(UNKNOWN))
+    else:
+        shell.time_passes()
+    shell.hear(Admitted())
+    shell.screened()
+    shell.routed(P1)
+    assert rung(shell).maybe_connected
+    assert shell.facts[-1].reason == "maybe_connected"
+    assert shell.hear(Resumed(Holding(Standing.CONNECTED, FIRST, AT_P1))) == [], "too late: it is asked no more"
+
+
+def rung(shell: Shell) -> Ring:
+    """The newest attempt, as it was offered."""
+    return shell.offers[-1]
+
+
+# P7: the next leg, here or elsewhere.
+
+
+def next_leg(older: Shell) -> Shell:
+    """Leg n+1 at the same process."""
+    effects = older.hear(HigherLeg())
+    assert not [effect for effect in effects if isinstance(effect, Release)], "what rings goes on ringing"
+    assert older.facts[-1] == Remember(FactKind.ENDED, "higher_leg")
+    return Shell(older=older)
+
+
+def test_the_next_leg_goes_on_with_what_rings_and_says_so_at_once() -> None:
+    """The caller hears the same ring again, and no PSAP is offered the call anew (P7)."""
+    older = ringing()
+    older.hear(StreamBroke("reset"))
+    shell = next_leg(older)
+    assert shell.said == [SayRinging(FIRST, AT_P1)]
+    assert shell.state is State.RINGING
+    assert not shell.offers and not shell.queued
+    shell.picked_up(FIRST)
+    shell.confirmed(FIRST)
+    shell.connected(FIRST)
+    assert shell.kinds[-1] is FactKind.ANSWERED
+
+
+def test_an_adopted_ring_has_its_time_and_then_the_ladder_goes_on() -> None:
+    """Its ladder is taken over too: the next rung is the one after (P7, R6)."""
+    older = ringing()
+    older.hear(StreamBroke("reset"))
+    shell = next_leg(older)
+    shell.until_ringing_elsewhere()
+    assert shell.rungs[shell.newest] == DialLines("P1", "no_answer")
+    assert shell.newest == "c1/2/1"
+
+
+def test_an_answer_is_proposed_again_to_the_next_leg() -> None:
+    """The person who has answered is not lost with the caller's stream (P4, P7)."""
+    shell = next_leg(proposed())
+    assert shell.said == [SayConnecting(FIRST)]
+    assert Connect(FIRST) in shell.confirmed(FIRST)
+
+
+def test_an_answer_that_came_in_the_hold_is_proposed_to_the_next_leg() -> None:
+    """Nobody is connected in the hold (P3), but the answer is still good for the leg that comes in time."""
+    older = ringing()
+    older.hear(StreamBroke("reset"))
+    older.picked_up()
+    shell = next_leg(older)
+    assert shell.said == [SayConnecting(FIRST)]
+
+
+def test_a_connection_under_way_goes_on_in_the_next_leg() -> None:
+    """The caller confirmed it: the connection is said to whoever holds the stream now, without another word (P5)."""
+    shell = next_leg(connecting())
+    assert shell.state is State.CONNECTING
+    assert shell.said == []
+    shell.connected(FIRST)
+    assert shell.said == [SayConnected(FIRST, AT_P1)]
+    assert shell.kinds == [FactKind.OFFERED, FactKind.ANSWERED]
+
+
+def test_rings_can_be_handed_on_from_leg_to_leg() -> None:
+    """A caller in a bad radio cell re-offers again and again; the PSAP's phone rings on through all of it (P7)."""
+    shell = ringing()
+    for leg in range(2, 6):
+        shell = next_leg(shell)
+        assert shell.call.leg == leg
+        assert shell.open == [FIRST]
+    shell.hear(CallerHungUp())
+    assert shell.ends == {FIRST: "released"}
+
+
+def test_superseded_in_the_hold_means_that_the_next_leg_rings_there() -> None:
+    """Nothing is released and no callback is owed: leg n+1 is at another ingress (P7, R3)."""
+    shell = ringing()
+    shell.hear(StreamBroke("reset"))
+    effects = shell.failed(Failure.SUPERSEDED)
+    assert not [effect for effect in effects if isinstance(effect, Release)]
+    assert effects[-1] == Remember(FactKind.ENDED, "higher_leg")
+    assert shell.state is State.SUPERSEDED
+
+
+def test_a_second_ring_is_held_though_the_first_is_superseded() -> None:
+    """The other place is released when the hold ends, and still no callback is owed (P7)."""
+    shell = ringing()
+    shell.until_ringing_elsewhere()
+    shell.rang()
+    shell.hear(StreamBroke("reset"))
+    shell.failed(Failure.SUPERSEDED, FIRST)
+    assert shell.state is State.HELD
+    shell.now += HOLD_S
+    assert shell.time_passes()[0] == Release("c1/1/2", "higher_leg")
+    assert FactKind.CALLBACK_DUE not in shell.kinds
+
+
+# R5: a gateway is lost while its PSAP rings.
+
+
+def lose_gateway(shell: Shell, name: str = FIRST) -> list[object]:
+    """The stream breaks, and nobody has said why."""
+    return list(shell.hear(AttemptFailed(name, Failure.UNREACHABLE, "stream_unavailable", broke=True)))
+
+
+def test_a_ring_goes_on_through_the_other_gateway_and_the_caller_hears_nothing_of_it() -> None:
+    """The same attempt under the same name: the PSAP knows it, and rings on (R5)."""
+    shell = ringing()
+    said = list(shell.said)
+    assert lose_gateway(shell)[-1] == Ring(FIRST, RingPsap("P1", "gw-b", "town"))
+    assert shell.open == [FIRST]
+    shell.rang(FIRST)
+    assert shell.said == said
+    shell.picked_up()
+    assert Connect(FIRST) in shell.confirmed()
+    shell.connected()
+    assert shell.kinds[-1] is FactKind.ANSWERED
+    assert FactKind.DELIVERY_FAILED not in shell.kinds
+
+
+def test_a_ring_keeps_its_ring_time_across_gateways() -> None:
+    """The caller waits no longer for an answer because a gateway died (R5, R6)."""
+    shell = ringing()
+    began = shell.now
+    shell.now += 10.0
+    lose_gateway(shell)
+    shell.rang(FIRST)
+    shell.until_ringing_elsewhere()
+    assert shell.now == began + shell.budgets.ring_s
+
+
+def test_a_ring_that_the_other_gateway_does_not_find_has_failed() -> None:
+    """Within the reach budget, once for each other gateway; then the ladder goes on past both of them (R5)."""
+    shell = ringing()
+    began = shell.now
+    lose_gateway(shell)
+    assert Release(FIRST, "unreachable") in shell.time_passes()
+    assert shell.now == began + shell.budgets.reach_s
+    assert shell.rungs[shell.newest] == DialLines("P1", "unreachable")
+
+
+def test_a_ring_whose_second_gateway_says_not_attached_has_failed_at_once() -> None:
+    """Nobody is left who could know of it (R4, R5)."""
+    shell = ringing()
+    lose_gateway(shell)
+    shell.failed(Failure.NOT_ATTACHED, FIRST)
+    assert shell.rungs[shell.newest] == DialLines("P1", "not_attached")
+
+
+def test_an_attempt_that_never_rang_is_not_offered_again() -> None:
+    """The other gateway is simply the next rung (R4)."""
+    shell = Shell()
+    shell.screened()
+    shell.routed(P1)
+    lose_gateway(shell)
+    assert shell.rungs[shell.newest] == RingPsap("P1", "gw-b", "town")
+    assert shell.newest == "c1/1/2"
+
+
+def test_a_proposal_survives_its_gateway() -> None:
+    """Confirmed while the other gateway is asked: connected when the answer is said again there (R5)."""
+    shell = proposed()
+    lose_gateway(shell)
+    assert shell.confirmed() == []
+    assert shell.state is State.CONNECTING
+    assert Connect(FIRST) in shell.picked_up()
+    shell.connected()
+    assert shell.kinds[-1] is FactKind.ANSWERED
+
+
+def test_a_connect_that_was_lost_with_its_gateway_is_said_again() -> None:
+    """The answer is said again, so the Connect is; and only once (R5)."""
+    shell = connecting()
+    lose_gateway(shell)
+    assert Connect(FIRST) in shell.picked_up()
+    assert shell.picked_up() == []
+    shell.connected()
+    assert shell.state is State.CONNECTED
+
+
+def test_a_connection_that_was_lost_with_its_gateway_is_told_by_the_other() -> None:
+    """The PSAP has it connected already, under this attempt, and says so (R3, R5)."""
+    shell = connecting()
+    lose_gateway(shell)
+    shell.connected()
+    assert shell.said[-1] == SayConnected(FIRST, AT_P1)
+
+
+def test_a_line_that_is_lost_with_its_replica_has_failed() -> None:
+    """Lines have no second gateway: the ladder goes on (R5 is the PSAPs')."""
+    shell = Shell()
+    shell.screened()
+    shell.routed(Destination("P1", (), False, "unreachable"))
+    shell.rang()
+    lose_gateway(shell)
+    assert shell.ends[FIRST] == "failed"
+
+
+# L1: no place among the calls that are set up.
+
+
+def overflowed(in_time: bool = False) -> Shell:
+    shell = Shell(admitted=False)
+    if in_time:
+        shell.hear(NoRoom())
+    else:
+        shell.time_passes()
+    return shell
+
+
+@pytest.mark.parametrize("no_room", [True, False])
+def test_a_call_without_a_place_turns_to_its_home_psaps_lines(no_room: bool) -> None:
+    """At once where there is no room to wait, else after two seconds; nobody is asked on the way (L1)."""
+    shell = overflowed(no_room)
+    assert shell.now == (100.0 if no_room else 102.0)
+    assert shell.state is State.ROUTING
+    effects = shell.routed(P1)
+    assert SayDiverting("overflow") in effects
+    assert shell.rungs[shell.newest] == DialLines("P1", "overflow")
+    assert FactKind.SCREENED not in shell.kinds
+
+
+def test_an_overflow_never_takes_the_channels_kept_for_psaps_that_cannot_be_reached() -> None:
+    """Half of each line is theirs alone (R7, L1)."""
+    assert keep_free(4, "overflow") == 2
+    assert keep_free(4, "unreachable") == 0
+
+
+def test_a_call_that_no_line_takes_is_parked_and_is_on_the_callback_list() -> None:
+    """It stays in hand with its stream; a person may ring back before there is a place (L1)."""
+    shell = overflowed()
+    shell.routed(P1)
+    effects = shell.failed(Failure.FULL)
+    assert SayWaiting("parked") in effects and effects[-1] == Enter(parked=True)
+    assert shell.state is State.QUEUED
+    assert parked(shell.facts[-1])
+
+
+def test_a_parked_call_is_set_up_when_its_turn_comes() -> None:
+    """Screened, routed and rung as any other; being connected closes its entry (L1, J2)."""
+    shell = overflowed()
+    shell.routed(None)
+    assert shell.rungs[shell.newest] == DialLines("region", "overflow")
+    shell.failed(Failure.FULL)
+    shell.now += 100.0
+    assert Screen() in shell.hear(Admitted())
+    shell.screened()
+    shell.routed(P1)
+    shell.rang()
+    shell.picked_up()
+    shell.confirmed()
+    shell.connected()
+    assert shell.kinds[-1] is FactKind.ANSWERED
+
+
+def test_a_line_that_rings_unanswered_rings_on_while_the_call_is_set_up() -> None:
+    """Make before break (R6): a place is asked for at its ring time-out, and nobody is told to wait."""
+    shell = overflowed()
+    shell.routed(P1)
+    shell.rang()
+    effects = shell.time_passes()
+    assert effects[-1] == Enter(parked=True)
+    assert not [fact for fact in shell.facts if parked(fact)]
+    shell.hear(Admitted())
+    assert shell.screened()[-1] == FindRoute(())
+    shell.routed(P1)
+    shell.rang()
+    assert shell.ringing == ["c1/1/1", "c1/1/2"]
+
+
+def test_a_parked_call_writes_a_fact_each_five_minutes() -> None:
+    """Readers look fifteen minutes back for what is open (architecture.md, Topics)."""
+    shell = overflowed()
+    shell.routed(P1)
+    shell.failed(Failure.FULL)
+    for _ in range(10):
+        before, count = shell.now, len(shell.facts)
+        shell.time_passes()
+        assert shell.now - before < 300.0
+        assert len(shell.facts) == count + 1
+
+
+def test_a_call_whose_every_rung_failed_writes_facts_for_as_long_as_it_waits() -> None:
+    """However long: each step is held to five minutes by the shell of these tests."""
+    shell = Shell()
+    for _ in range(5):
+        exhaust(shell, Failure.FULL)
+        shell.time_passes()
+    assert shell.kinds.count(FactKind.WAITING) == 5
