@@ -112,6 +112,7 @@ class _Carried:
         self._diary = diary
         self._began = began
         self._confirmed = ""
+        self._where: dict[str, place_pb2.Where] = {}
 
     async def try_leg(self, channel: Any, address: str, about: dict[str, Any]) -> _LegEnd:
         """One leg's life; the stream is over when this returns."""
@@ -166,6 +167,7 @@ class _Carried:
                 durability = call_pb2.Durability.Name(message.accepted.durability).removeprefix("DURABILITY_").lower()
                 self.write("accepted", durability=durability)
             case "ringing":
+                self._where[message.ringing.attempt] = message.ringing.where
                 self.write("ringing", attempt=message.ringing.attempt, **_place(message.ringing.where))
             case "connecting":
                 self._confirmed = message.connecting.attempt
@@ -222,6 +224,7 @@ class _Carried:
             source=call.source,
             attestation=call_pb2.ATTESTATION_A,
             confirmed_attempt=self._confirmed,
+            confirmed_where=self._where.get(self._confirmed),
         )
 
     def write(self, event: str, **seen: Any) -> None:

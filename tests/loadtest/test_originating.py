@@ -82,6 +82,7 @@ async def test_a_silent_ingress_is_left_after_a_second_for_another(ingress: Call
 
     async def say_nothing(heard: Any) -> None:
         legs.append(await heard.expect("offer"))
+        await heard.say(Say(ringing=call_pb2.Ringing(attempt="call-1/1/1", where=WHERE)))
         await heard.say(Say(connecting=call_pb2.Connecting(attempt="call-1/1/1")))
         await heard.expect("confirm")
         await asyncio.Event().wait()
@@ -94,6 +95,7 @@ async def test_a_silent_ingress_is_left_after_a_second_for_another(ingress: Call
         outcome, seen = await carry(tmp_path, [silent, other])
     assert outcome is Outcome.CONNECTED
     assert [(leg.leg, leg.confirmed_attempt) for leg in legs] == [(1, ""), (2, "call-1/1/1")]
+    assert not legs[0].HasField("confirmed_where") and legs[1].confirmed_where == WHERE, "and where it rang (P5)"
     broken = next(entry for entry in seen if entry["event"] == "leg_broken")
     assert broken["why"] == "silent"
     assert 950 < broken["after_ms"] < 2000
