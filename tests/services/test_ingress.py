@@ -239,11 +239,15 @@ def test_the_same_leg_twice_is_refused_and_a_higher_leg_is_carried() -> None:
     play(scene())
 
 
-def test_kafka_gone_delays_nobody_and_is_said() -> None:
-    """`Accepted(at_risk)`, with the spool alone; ringing never waits (J4, J5); the facts follow later."""
+@pytest.mark.parametrize(
+    ("failovers", "durability"),
+    [(("failover:1",), call_pb2.DURABILITY_DURABLE), ((), call_pb2.DURABILITY_AT_RISK)],
+)
+def test_kafka_gone_delays_nobody_and_is_said(failovers: tuple[str, ...], durability: call_pb2.Durability) -> None:
+    """On two disks with a failover replica's copy, on one without; ringing never waits; the facts follow later (J4)."""
 
     async def scene() -> None:
-        async with Stage() as stage:
+        async with Stage(failovers=failovers) as stage:
             stage.log.fail(absent=True)
             caller = stage.place()
             await caller.offer()
@@ -251,7 +255,7 @@ def test_kafka_gone_delays_nobody_and_is_said() -> None:
             assert asyncio.get_running_loop().time() < 0.1
             await caller.until()
             (accepted,) = [m.accepted for m in caller.messages if m.WhichOneof("said") == "accepted"]
-            assert accepted.durability == call_pb2.DURABILITY_AT_RISK
+            assert accepted.durability == durability
             assert stage.kinds() == []
             assert list(stage.ingress.remarks())
             stage.log.fail()
