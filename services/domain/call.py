@@ -131,9 +131,12 @@ class Call(Ascent):
             case PersonConnected():
                 self._connected(happened)
             case AttemptFailed():
-                under_way = happened.attempt in self._attempts
+                under_way = self._attempts.get(happened.attempt)
+                if under_way is not None and self._has_it_already(happened):
+                    self._connected_already(happened, under_way.place)
+                    return
                 self._failed(happened, now)
-                if under_way and self.state is State.HELD:
+                if under_way is not None and self.state is State.HELD:
                     self._perhaps_superseded(happened)
             case CallerConfirmed():
                 self._confirmed(happened, now)
@@ -160,6 +163,19 @@ class Call(Ascent):
             return
         self._maybe_connected = holding.standing is not Standing.NONE
         self._queue(now)
+
+    def _has_it_already(self, happened: AttemptFailed) -> bool:
+        """Whether who was offered the call says that it is connected there under an attempt of an earlier leg (R3).
+
+        Only a confirmed attempt can be: the caller and a person are together already (P4, P5).
+        """
+        call_id, _, rest = happened.reason.rpartition("/")[0].rpartition("/")
+        earlier = call_id == self.call_id and rest.isdigit() and int(rest) < self.leg
+        return earlier and happened.failure is Failure.SUPERSEDED and self.state in (State.ATTEMPTING, State.RINGING)
+
+    def _connected_already(self, happened: AttemptFailed, where: Where) -> None:
+        self._attempts.end(happened.attempt)
+        self._settle(where.is_line, happened.reason, where, "connected_already")
 
     def _inherit(self, older: Call) -> None:
         assert older.state is State.SUPERSEDED, f"the older leg is {older.state}: two would go on with its rings"

@@ -341,7 +341,7 @@ class Shell:
                 assert (
                     not effect.attempt
                     or effect.attempt in self.rungs
-                    or (self.resume is not None and effect.reason == "resumed")
+                    or effect.reason in ("resumed", "connected_already")
                     or effect.kind
                     in (
                         FactKind.ATTEMPTING,

@@ -113,6 +113,22 @@ def test_where_nobody_can_say_the_call_rings_and_whoever_answers_is_told(told: b
     assert shell.hear(Resumed(Holding(Standing.CONNECTED, FIRST, AT_P1))) == [], "too late: it is asked no more"
 
 
+@pytest.mark.parametrize("attempt", ["c1/0/3", "c1/1/9", "c2/0/3", "higher_leg", "c1/x/1", ""])
+def test_a_psap_that_has_the_call_already_is_believed(attempt: str) -> None:
+    """Nobody could say whether the caller is connected; the PSAP does, when it is offered the call (R3, P5)."""
+    shell = Shell(resume=Resume("c1/0/3", AT_P1))
+    shell.hear(Resumed(UNKNOWN))
+    shell.hear(Admitted())
+    shell.screened()
+    shell.routed(P1)
+    effects = shell.hear(AttemptFailed(FIRST, Failure.SUPERSEDED, attempt))
+    if attempt == "c1/0/3":
+        assert effects[-1] == SayConnected("c1/0/3", AT_P1)
+        assert shell.facts[-1].settled
+    else:
+        assert not shell.call.over, "only an attempt of an earlier leg of this call can have been confirmed"
+
+
 def rung(shell: Shell) -> Ring:
     """The newest attempt, as it was offered."""
     return shell.offers[-1]

@@ -73,7 +73,7 @@ def any_input(shell: Shell, source: random.Random) -> Input:
     if kind is PersonAnswered or kind is CallerConfirmed:
         return kind(attempt)
     if kind is AttemptFailed:
-        return AttemptFailed(attempt, source.choice(list(Failure)), "", broke=source.random() < 0.3)
+        return AttemptFailed(attempt, source.choice(list(Failure)), source.choice(REASONS), broke=source.random() < 0.3)
     if kind is TimePassed:
         shell.now = max(shell.now, shell.call.deadline() or shell.now)
         return TimePassed()
@@ -135,6 +135,8 @@ BEGINNINGS: Final = (
     beside_a_line,
     connecting_at_a_line,
 )
+REASONS: Final = ("", "", "", "c1/0/1", "c1/1/1", "c2/0/1", "odd/0")
+"""What is said of a failure; the fourth is an attempt of an earlier leg."""
 HOLDINGS: Final = tuple(Holding(standing, "c1/1/1", Where("P1")) for standing in Standing)
 
 
@@ -202,6 +204,8 @@ def test_only_a_confirmed_answer_leads_to_a_connection() -> None:
         (State.CONNECTING, PersonConnected, State.CONNECTED),
         (State.HELD, PersonConnected, State.CONNECTED),
         (State.RESUMING, Resumed, State.CONNECTED),
+        (State.ATTEMPTING, AttemptFailed, State.CONNECTED),
+        (State.RINGING, AttemptFailed, State.CONNECTED),
     }
     assert [edge for edge in EDGES if edge[2] is State.CONNECTING] == [
         (State.PROPOSED, CallerConfirmed, State.CONNECTING)
