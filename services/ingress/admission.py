@@ -6,7 +6,7 @@ places, held from screening to the first ringing, and given back earlier by a ca
 for others, not for us. Who finds none waits, oldest first, in a room of so many calls; for how long is the machine's
 to say. Past room or time a call overflows to lines, and is parked where they bring nothing. A parked call waits for a
 place too, and every other one that is given back is the oldest parked call's: neither queue can starve the other
-(docs/decisions/0023).
+(docs/decisions/0028).
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class IngressSettings(ServiceSettings):
         description="Calls that may wait for their turn; the next go to lines at once (L1). About two seconds' worth.",
     )
     parked_max: int = Field(
-        2_000,
+        1_000,
         ge=0,
         le=100_000,
         description="Calls at lines, or parked, for want of a place; beyond it an offer is refused, counted (L1).",

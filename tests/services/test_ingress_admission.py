@@ -221,7 +221,7 @@ def test_beyond_what_may_be_parked_an_offer_is_refused_before_it_is_accepted() -
 
 
 def test_parked_calls_and_newcomers_take_turns() -> None:
-    """Every other place is the oldest parked call's: neither waits for the other's end (docs/decisions/0023)."""
+    """Every other place is the oldest parked call's: neither waits for the other's end (docs/decisions/0028)."""
 
     async def scene() -> None:
         async with Busy(waiting_max=10) as stage:
