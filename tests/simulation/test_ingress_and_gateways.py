@@ -20,7 +20,7 @@ from services.domain.books import Stories, books
 from services.domain.fold import Outcome
 from services.host.network import Broken
 from tests.services.ingress_stage import Caller, Stage
-from tests.simulation.test_gateway_restart import CALLS, GATEWAYS, MOMENTS, Scene, When
+from tests.simulation.test_gateway_restart import CALLS, FAR, GATEWAYS, MOMENTS, NEAR_S, Scene, When
 from tests.simulation.virtual_loop import run_virtual
 
 OVER_BY_S = 40.0
@@ -80,9 +80,11 @@ class Network:
             await asyncio.sleep(self._pause_s)
 
 
-async def play(folder: Path, seed: int, restarts: Sequence[tuple[str, When]], cuts: Sequence[Cut]) -> None:
+async def play(
+    folder: Path, seed: int, restarts: Sequence[tuple[str, When]], cuts: Sequence[Cut], far_s: Sequence[float]
+) -> None:
     random.seed(seed)  # of the far end's pauses
-    scene = Scene(folder, seed)
+    scene = Scene(folder, seed, far_s)
     for each in GATEWAYS:
         await scene.open(each)
     await scene.attach()
@@ -118,9 +120,14 @@ async def play(folder: Path, seed: int, restarts: Sequence[tuple[str, When]], cu
     await scene.close()
 
 
-def run(seed: int, restarts: Sequence[tuple[str, When]], cuts: Sequence[Cut] = ()) -> None:
+def run(
+    seed: int,
+    restarts: Sequence[tuple[str, When]],
+    cuts: Sequence[Cut] = (),
+    far_s: Sequence[float] = (NEAR_S, NEAR_S),
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        run_virtual(play(Path(folder), seed, restarts, cuts), limit_s=120)
+        run_virtual(play(Path(folder), seed, restarts, cuts, far_s), limit_s=120)
 
 
 CUTS = st.builds(Cut, st.integers(0, len(CALLS) - 1), MOMENTS, st.sampled_from((0.0, 0.05, 1.0, 3.0)))
@@ -141,7 +148,9 @@ def test_streams_cut_at_any_moment_connect_nobody_twice(seed: int, cuts: list[Cu
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(1, 50), one=MOMENTS, two=MOMENTS, cuts=st.lists(CUTS, max_size=4))
-def test_gateways_and_callers_streams_may_go_at_once(seed: int, one: When, two: When, cuts: list[Cut]) -> None:
+@given(seed=st.integers(1, 50), one=MOMENTS, two=MOMENTS, cuts=st.lists(CUTS, max_size=4), far_s=FAR)
+def test_gateways_and_callers_streams_may_go_at_once(
+    seed: int, one: When, two: When, cuts: list[Cut], far_s: tuple[float, ...]
+) -> None:
     """P5, P7, R5: all at once or one after the other, and each call has one person."""
-    run(seed, [("gateway:1", one), ("gateway:2", two)], cuts)
+    run(seed, [("gateway:1", one), ("gateway:2", two)], cuts, far_s)
