@@ -134,7 +134,7 @@ class _Carried:
             until = min(heard + SILENCE_S, self.patience_ends)
             done, _ = await asyncio.wait({reading}, timeout=until - loop.time())
             if not done:
-                if loop.time() >= self.patience_ends:
+                if until == self.patience_ends:  # not by the clock: a timer may come a little early
                     return await self._hang_up(stream, speaker, reading)
                 await _abandon(stream, reading)
                 self.write("leg_broken", why="silent")

@@ -1,4 +1,5 @@
-"""The demonstration: a whole installation with a real Kafka on this machine, the storm, four failures, three witnesses.
+"""The demonstration: a whole installation with a real Kafka on this machine, the storm, what fails and dies in it, and
+three witnesses.
 
 Everything that runs is a child process and ends with this one, however it ends: services and Kafka hold its lifeline,
 callers and far end the pipe to their standard input, and a keeper removes the folder.
@@ -17,23 +18,27 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.kafka import Cluster
-from loadtest.answering_point import Fault
 from loadtest.books import Kept, read_journal
 from loadtest.children import Outsider
+from loadtest.deaths import Conducted
 from loadtest.diary import Diary, read_diary, wall_ms
+from loadtest.lie import without_one
 from loadtest.region_tables import RegionTables
 from loadtest.scene import Scene
+from loadtest.storm import Storm
 from loadtest.story import (
     ARRIVALS,
-    FAILURES,
+    FIRST_HALF,
     HUMANS,
-    RECOVERY,
+    PHASES,
+    RESTART_AFTER_S,
     RING_TIMEOUT_MS,
-    STRIKES_BY_S,
     choose_stricken,
+    twice_over,
 )
-from loadtest.witness import Entry, Verdict, compare, without_one
-from loadtest.workload import STORM, PlannedCall, plan, read_trace
+from loadtest.witness import Entry, Verdict, compare
+from loadtest.workload import STORM as TRACE
+from loadtest.workload import PlannedCall, plan, read_trace
 from services.domain.offer import SOS_URN
 from services.host.lifeline import Lifeline, wrapped
 from services.journal.kafka import KafkaLog
@@ -44,7 +49,6 @@ from services.launch.installation import Installation
 SOURCE: Final = "demo"
 LISTENS_WITHIN_S: Final = 20.0
 ATTACHED_WITHIN_S: Final = 20.0
-DRAINS_WITHIN_S: Final = 20.0
 STOPS_WITHIN_S: Final = 8.0
 FOLDER_WITHIN_S: Final = 5.0
 PROCESSES: Final = {"caller": "originating", "far-end": "far_end"}
@@ -55,11 +59,13 @@ OnEntry = Callable[[Mapping[str, Any]], None]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What was asked for. `lie` names a witness whose account is to lose one record; `folder` is kept if given."""
+    """What was asked for. `lie` names a witness whose account is to lose one record; `folder` is kept if given; `short`
+    leaves out the second half, in which processes die."""
 
     seed: int
     lie: str | None
     folder: Path | None
+    short: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +79,13 @@ class Told:
     missing: Entry | None
     generator: Mapping[str, Any]
     deaths: tuple[str, ...]
+    """Services that ended though nobody had killed them, with their last lines."""
     set_up_s: float
     took_s: float
 
     @property
     def sound(self) -> bool:
-        """Every accepted call is accounted for by three witnesses, the books balance, and no service died."""
+        """Every accepted call is accounted for by three witnesses, the books balance, and no service died by itself."""
         return not self.verdict.disagreements and self.kept.books.sound and not self.deaths and not self.kept.unreadable
 
 
@@ -87,10 +94,10 @@ class Demo:
 
     def __init__(self, wanted: Wanted, say: Say) -> None:
         self.region = RegionTables()
-        self.calls = _plan(self.region, wanted.seed)
+        self.calls = _plan(self.region, wanted)
         self.stricken = choose_stricken(self.calls, self.region)
-        self.scene = Scene(self.region, self.stricken)
-        self._wanted = wanted
+        self.scene = Scene(self.region, self.stricken, FIRST_HALF if wanted.short else PHASES)
+        self.wanted = wanted
         self._say = say
         self._lifeline = Lifeline()
         self._deaths: list[str] = []
@@ -102,34 +109,35 @@ class Demo:
         async with AsyncExitStack() as stack:
             stack.callback(self._lifeline.close)
             folder = await stack.enter_async_context(self._folder())
-            installation, callers, far_end, kafka = await self._start(stack, folder)
+            installation, callers, far_end, cluster = await self._start(stack, folder)
             gateways = installation.addresses("psap_gateway")
             far_end.do(do="attach", gateways=gateways)
             streams = len(self.region.psap_names) * len(gateways)
             await far_end.told("attached", ATTACHED_WITHIN_S, streams=streams)
             set_up_s = loop.time() - began
             self._say(f"{len(self.region.psap_names)} PSAPs attached to {len(gateways)} gateways; the storm begins")
-            generator = await self._storm(callers, far_end, installation.addresses("ingress"))
+            generator = await Storm(self.scene, callers, far_end, installation, cluster).run()
             await asyncio.gather(callers.stop(), far_end.stop())
             await installation.stop(STOPS_WITHIN_S)
-            log = KafkaLog(kafka, client_id="demo-witness")
+            log = KafkaLog(cluster.bootstrap, client_id="demo-witness")
             try:
                 kept = await read_journal(log)
             finally:
                 await log.close()
+            self.scene.conducted = Conducted.told_by(kept.entries)
             verdict, missing = self._compare(folder, kept)
             took_s = loop.time() - began
         deaths = tuple(self._deaths)
-        return Told(self._wanted, self.scene, kept, verdict, missing, generator, deaths, set_up_s, took_s)
+        return Told(self.wanted, self.scene, kept, verdict, missing, generator, deaths, set_up_s, took_s)
 
     # Coming up.
 
     @asynccontextmanager
     async def _folder(self) -> AsyncIterator[Path]:
         """The run's own folder: removed with this process, unless it was asked for by name."""
-        if self._wanted.folder is not None:
-            await asyncio.to_thread(self._wanted.folder.mkdir, parents=True, exist_ok=False)
-            yield self._wanted.folder
+        if self.wanted.folder is not None:
+            await asyncio.to_thread(self.wanted.folder.mkdir, parents=True, exist_ok=False)
+            yield self.wanted.folder
             return
         folder = Path(tempfile.gettempdir()) / f"throughline-demo-{os.getpid()}-{secrets.token_hex(4)}"
         self._lifeline.spawn(wrapped([], remove=folder))
@@ -138,7 +146,7 @@ class Demo:
                 await asyncio.sleep(0.01)
         yield folder
 
-    async def _start(self, stack: AsyncExitStack, folder: Path) -> tuple[Installation, Outsider, Outsider, str]:
+    async def _start(self, stack: AsyncExitStack, folder: Path) -> tuple[Installation, Outsider, Outsider, Cluster]:
         """Kafka, callers and far end at once; then the services, which must know Kafka and the trunk."""
         self._say("starting Kafka, the callers and the far end")
         cluster = Cluster(folder / "kafka", lifeline=self._lifeline, scratch=True, say=self._say)
@@ -158,19 +166,20 @@ class Demo:
             region_dir=self.region.folder,
             trunks=[(await far_end.told("listening", LISTENS_WITHIN_S))["trunk"]],
             settings={"THROUGHLINE_INGRESS_RING_TIMEOUT_MS": str(RING_TIMEOUT_MS)},
+            restart_after_s=RESTART_AFTER_S,
             on_death=self._on_death,
         )
         stack.push_async_callback(installation.stop, STOPS_WITHIN_S)
         await installation.start()
         await callers.told("ready", LISTENS_WITHIN_S)
-        return installation, callers, far_end, kafka
+        return installation, callers, far_end, cluster
 
     async def _outsider(
         self, stack: AsyncExitStack, folder: Path, witness: str, on_entry: OnEntry, *arguments: str | Path
     ) -> Outsider:
         outsider = await Outsider.start(
             PROCESSES[witness],
-            *("--witness", folder / f"{witness}.jsonl", "--seed", str(self._wanted.seed)),
+            *("--witness", folder / f"{witness}.jsonl", "--seed", str(self.wanted.seed)),
             *("--human-speed", str(HUMANS), *arguments),
             log=folder / f"{witness}.log",
             on_entry=on_entry,
@@ -186,34 +195,6 @@ class Demo:
         self._deaths.append(f"{child.name} ended with exit code {child.process.returncode}; {child.last_lines()}")
         self.scene.say(wall_ms(), f"{child.name} ended by itself")
 
-    # The storm.
-
-    async def _storm(self, callers: Outsider, far_end: Outsider, ingresses: list[str]) -> Mapping[str, Any]:
-        """Lets everybody call, and the PSAPs fail; returns what the callers' process says of its own lateness."""
-        loop = asyncio.get_running_loop()
-        self.scene.begin(wall_ms())
-        began = loop.time()
-        callers.do(do="start", ingresses=ingresses)
-
-        async def until(at_s: float) -> None:
-            await asyncio.sleep(max(0.0, began + at_s - loop.time()))
-
-        await until(FAILURES.from_s)
-        self.scene.arm(wall_ms())
-        for each in self.stricken:
-            far_end.do(do="fault", psap_id=each.psap_id, fault=str(each.fault), when="ringing")
-        await until(STRIKES_BY_S)
-        for each in self.stricken:
-            if self.scene.faults[each.psap_id].struck_s is None:
-                far_end.do(do="fault", psap_id=each.psap_id, fault=str(each.fault), when="now")
-        await until(RECOVERY.from_s)
-        for each in self.stricken:
-            far_end.do(do="fault", psap_id=each.psap_id, fault=str(Fault.NONE))
-        await until(RECOVERY.to_s)
-        self.scene.say(wall_ms(), "the storm is over; the last callers are waited for")
-        finished = await callers.told("finished", DRAINS_WITHIN_S)
-        return {key: finished[key] for key in ("offer_lag_ms_max", "loop_lag_ms_max")}
-
     # The verdict.
 
     def _compare(self, folder: Path, kept: Kept) -> tuple[Verdict, Entry | None]:
@@ -227,19 +208,20 @@ class Demo:
             for entry in kept.entries:
                 diary.write(entry["event"], **{key: value for key, value in entry.items() if key != "event"})
         missing: Entry | None = None
-        if self._wanted.lie is not None:
-            accounts[self._wanted.lie], missing = without_one(
-                self._wanted.lie, accounts[self._wanted.lie], self._wanted.seed
+        if self.wanted.lie is not None:
+            accounts[self.wanted.lie], missing = without_one(
+                self.wanted.lie, accounts[self.wanted.lie], self.wanted.seed
             )
         return compare(accounts["caller"], accounts["far-end"], accounts["journal"]), missing
 
 
-def _plan(region: RegionTables, seed: int) -> list[PlannedCall]:
+def _plan(region: RegionTables, wanted: Wanted) -> list[PlannedCall]:
+    trace_s = read_trace(TRACE)
     return plan(
-        read_trace(STORM),
+        trace_s if wanted.short else twice_over(trace_s),
         region,
-        seed=seed,
-        run=f"storm-{seed}",
+        seed=wanted.seed,
+        run=f"storm-{wanted.seed}",
         speed=ARRIVALS,
         service_urn=SOS_URN,
         source=SOURCE,

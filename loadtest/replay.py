@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from loadtest.call_seen import Went
 from loadtest.children import Outsider
 from loadtest.diary import wall_ms
 from loadtest.region_tables import RegionTables
-from loadtest.scene import Scene, Went
+from loadtest.scene import Scene
 from loadtest.workload import PlannedCall, plan, read_trace
 
 TEST_URN: Final = "urn:service:test.sos"

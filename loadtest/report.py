@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 
+from loadtest.call_seen import Felt, Went
+from loadtest.deaths import DeathSeen, Degraded
 from loadtest.demo import Told
-from loadtest.scene import FaultSeen, Felt, Went, each_phase
-from loadtest.story import ARRIVALS, COMPRESSION, HUMANS, Phase
-from loadtest.tables import failures_table, phases_table
+from loadtest.scene import FaultSeen
+from loadtest.story import ARRIVALS, COMPRESSION, HUMANS, KAFKA_GONE_S, RESTART_AFTER_S, SUPERVISION, Phase
+from loadtest.tables import deaths_table, failures_table, phases_table
 from loadtest.workload import STORM
 from services.domain.books import Columns
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 DISAGREEMENTS_SHOWN_MAX: Final = 20
 
 
@@ -33,8 +37,11 @@ def as_json(told: Told) -> dict[str, Any]:
         "took_s": round(told.took_s, 1),
         "books": {"calls": _columns(told.kept.books.real), "tests": _columns(told.kept.books.tests)},
         "records_unreadable": told.kept.unreadable,
-        "phases": [_phase(told, phase) for phase in each_phase()],
+        "phases": [_phase(told, phase) for phase in told.scene.each_phase()],
         "failures": [_failure(told, fault) for fault in told.scene.faults.values()],
+        "supervision": {"restart_after_s": RESTART_AFTER_S, "kafka_gone_s": KAFKA_GONE_S},
+        "killed": [_death(told, death) for death in told.scene.deaths.values()],
+        "all_back": _all_back(told),
         "witnesses": {
             "calls": verdict.calls,
             "accepted": verdict.accepted,
@@ -70,6 +77,7 @@ def _phase(told: Told, phase: Phase | None) -> dict[str, Any]:
         "went": _went(scene.outcomes(phase)),
         "to_ringing_ms": _felt(scene.to_ringing(phase)),
         "to_answer_ms": _felt(scene.to_answer(phase)),
+        "degraded": _degraded(scene.degraded(phase)),
     }
 
 
@@ -86,6 +94,26 @@ def _failure(told: Told, fault: FaultSeen) -> dict[str, Any]:
     }
 
 
+def _death(told: Told, death: DeathSeen) -> dict[str, Any]:
+    scene = told.scene
+    struck = scene.struck(death)
+    return {
+        "victim": death.killing.victim,
+        "died_s": None if death.died_ms is None else scene.second(death.died_ms),
+        "back_s": None if death.back_ms is None else scene.second(death.back_ms),
+        "calls_in_hand": len(death.in_hand),
+        "calls_new": len(struck) - len(death.in_hand),
+        "went": _went(Counter(call.went for call in struck)),
+        "degraded": _degraded(scene.degraded_in(death)),
+        "to_ringing_ms": _felt(scene.felt_of(death)),
+        "in_hand_to_ringing_ms": _felt(scene.felt_of(death, in_hand=True)),
+    }
+
+
+def _degraded(degraded: Degraded) -> dict[str, int | None]:
+    return asdict(degraded)
+
+
 def _went(went: Mapping[Went, int]) -> dict[str, int]:
     return {where.name.lower(): went.get(where, 0) for where in Went}
 
@@ -99,6 +127,10 @@ def show(told: Told, console: Console) -> None:
     console.print(_books_table(told))
     console.print(phases_table(told.scene))
     console.print(failures_table(told.scene))
+    if told.scene.deaths:
+        console.print(deaths_table(told.scene))
+        console.print(SUPERVISION, highlight=False)
+        console.print(_all_back_words(told), highlight=False)
     console.print(f"Compression: {COMPRESSION}.", highlight=False)
     lag = told.generator
     console.print(
@@ -107,6 +139,32 @@ def show(told: Told, console: Console) -> None:
         highlight=False,
     )
     _show_verdict(told, console)
+
+
+def _all_back_words(told: Told) -> str:
+    """What calls still had to do without once everything was back."""
+    scene = told.scene
+    if scene.all_back_ms is None:
+        return "[red]Not everything is back.[/]"
+    calls = scene.since_all_back()
+    degraded = Degraded.of(calls, scene.conducted)
+    return (
+        f"Everything is back since {scene.second(scene.all_back_ms):.0f} s; of {len(calls)} calls since then "
+        f"{degraded.unscreened} were not screened, {degraded.own_atlas} routed by an ingress's own atlas, "
+        f"{degraded.second_leg} offered a second time, {degraded.at_risk} at risk, {degraded.not_durable} not durable."
+    )
+
+
+def _all_back(told: Told) -> dict[str, Any] | None:
+    scene = told.scene
+    if scene.all_back_ms is None:
+        return None
+    calls = scene.since_all_back()
+    return {
+        "since_s": scene.second(scene.all_back_ms),
+        "calls_new": len(calls),
+        "degraded": _degraded(Degraded.of(calls, scene.conducted)),
+    }
 
 
 def _books_table(told: Told) -> Table:
@@ -121,7 +179,7 @@ def _books_table(told: Told) -> Table:
     table.add_row("offered", str(columns.offered))
     table.add_row("", "balanced" if columns.balanced else "[red]NOT BALANCED")
     if columns.not_durable:
-        table.add_row("[yellow]accepted while not durable", str(columns.not_durable))
+        table.add_row("[yellow]offers written down late", str(columns.not_durable))
     if columns.connected_twice.count:
         table.add_row("[red]connected twice", str(columns.connected_twice.count))
     return table

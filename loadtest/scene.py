@@ -7,46 +7,16 @@ from the witnesses' files (witness.py).
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
-from statistics import median
 from typing import Any, Final
 
+from loadtest.call_seen import CallSeen, Felt, Went
+from loadtest.deaths import Conducted, DeathSeen, Degraded
 from loadtest.region_tables import RegionTables
-from loadtest.story import PHASES, Phase, Stricken, phase_at
+from loadtest.story import KILLINGS, PHASES, Phase, Stricken, phase_at
 
-REGION_DESK: Final = "region"
 LATEST_MAX: Final = 6
-
-
-class Went(StrEnum):
-    """Where a call went, as seen from the PSAP of its town."""
-
-    OWN = "own PSAP"
-    OWN_LINE = "own line"
-    ALTERNATE = "alternate"
-    ALTERNATE_LINE = "alternate's line"
-    REGION_LINE = "region's line"
-    LEFT = "hung up"
-    REFUSED = "refused"
-    IN_HAND = "in hand"
-
-
-@dataclass(slots=True)
-class CallSeen:
-    """One call as its caller sees it. Milliseconds of wall time."""
-
-    call_id: str
-    home: str
-    """The PSAP of the caller's town."""
-    phase: Phase
-    offered_ms: int
-    redial: bool
-    rang_ms: int | None = None
-    connected_ms: int | None = None
-    went: Went = Went.IN_HAND
-    diverting: bool = False
 
 
 @dataclass(slots=True)
@@ -60,26 +30,16 @@ class FaultSeen:
     in_hand: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Felt:
-    """The delay that callers felt, milliseconds; None where nobody got so far."""
-
-    calls: int
-    median_ms: int | None
-    worst_ms: int | None
-
-    @classmethod
-    def of(cls, delays_ms: Iterable[int]) -> Felt:
-        delays = sorted(delays_ms)
-        return cls(len(delays), round(median(delays)) if delays else None, delays[-1] if delays else None)
-
-
 class Scene:
-    """All calls and failures of one run."""
+    """All calls, failures and deaths of one run."""
 
-    def __init__(self, region: RegionTables, stricken: Iterable[Stricken]) -> None:
+    def __init__(self, region: RegionTables, stricken: Iterable[Stricken], phases: Sequence[Phase] = PHASES) -> None:
+        self.phases = phases
         self.calls: dict[str, CallSeen] = {}
         self.faults = {each.psap_id: FaultSeen(each) for each in stricken}
+        self.deaths = {each.victim: DeathSeen(each) for each in KILLINGS if each.phase in phases}
+        self.conducted: Conducted | None = None
+        """What the conductors wrote down; known when the journal has been read."""
         self.latest: deque[str] = deque(maxlen=LATEST_MAX)
         self.began_ms = 0
         self._region = region
@@ -100,23 +60,10 @@ class Scene:
             if entry["event"] != "offered":
                 return
             home = self._region.psap_of_town.get(entry.get("town", ""), "")
-            phase = phase_at(self.second(entry["at_ms"]))
+            phase = phase_at(self.second(entry["at_ms"]), self.phases)
             call = CallSeen(entry["call_id"], home, phase, entry["at_ms"], "redial_of" in entry)
             self.calls[call.call_id] = call
-        match entry["event"]:
-            case "ringing" if call.rang_ms is None:
-                call.rang_ms = entry["at_ms"]
-            case "diverting":
-                call.diverting = True
-            case "connected":
-                call.connected_ms = entry["at_ms"]
-                call.went = self._went(call.home, entry.get("psap_id", ""), entry.get("line", ""))
-            case "hung_up" | "gave_up":
-                call.went = Went.LEFT
-            case "refused":
-                call.went = Went.REFUSED
-            case _:
-                return
+        call.hear(entry)
 
     def hear_far_end(self, event: Mapping[str, Any]) -> None:
         """One line of the far end's own: a failure struck, or is over."""
@@ -141,14 +88,27 @@ class Scene:
     def say(self, at_ms: int, words: str) -> None:
         self.latest.append(f"{self.second(at_ms):5.1f} s  {words}")
 
-    def _went(self, home: str, psap_id: str, line: str) -> Went:
-        if line:
-            if psap_id == REGION_DESK:
-                return Went.REGION_LINE
-            return Went.OWN_LINE if psap_id == home else Went.ALTERNATE_LINE
-        return Went.OWN if psap_id == home else Went.ALTERNATE
+    def in_hand(self, ingress: str = "") -> list[CallSeen]:
+        """The calls under way; of one ingress, where its address is given."""
+        calls = [call for call in self.calls.values() if call.went is Went.IN_HAND]
+        return [call for call in calls if not ingress or call.ingress == ingress]
+
+    def died(self, victim: str, at_ms: int, ingress: str = "") -> None:
+        """One of the processes that are to die is killed now; `ingress` is its address where it conducts calls."""
+        death = self.deaths[victim]
+        death.died_ms, death.in_hand = at_ms, [call.call_id for call in self.in_hand(ingress)]
+        self.say(at_ms, f"{victim}: killed, {len(death.in_hand)} calls in hand")
+
+    def is_back(self, victim: str, at_ms: int) -> None:
+        """It serves again."""
+        self.deaths[victim].back_ms = at_ms
+        self.say(at_ms, f"{victim}: back")
 
     # What can be told of it.
+
+    def each_phase(self) -> tuple[Phase | None, ...]:
+        """The phases, then all of them together."""
+        return (*self.phases, None)
 
     def outcomes(self, phase: Phase | None = None) -> Counter[Went]:
         return Counter(call.went for call in self._of(phase))
@@ -159,6 +119,38 @@ class Scene:
     def to_answer(self, phase: Phase | None = None) -> Felt:
         calls = self._of(phase)
         return Felt.of(call.connected_ms - call.offered_ms for call in calls if call.connected_ms is not None)
+
+    def degraded(self, phase: Phase | None = None) -> Degraded:
+        """What the calls of a phase had to do without."""
+        return Degraded.of(self._of(phase), self.conducted)
+
+    @property
+    def all_back_ms(self) -> int | None:
+        """Since when all that died serves again; None while something is away, and where nothing was to die."""
+        backs = [death.back_ms for death in self.deaths.values()]
+        return None if not backs or None in backs else max(back_ms for back_ms in backs if back_ms is not None)
+
+    def since_all_back(self) -> list[CallSeen]:
+        """The calls offered since then."""
+        back_ms = self.all_back_ms
+        return [call for call in self.calls.values() if back_ms is not None and call.offered_ms >= back_ms]
+
+    def struck(self, death: DeathSeen) -> list[CallSeen]:
+        """The calls that a death could be felt by: in hand when it came, or offered until it was over."""
+        in_hand = set(death.in_hand)
+        return [call for call in self.calls.values() if call.call_id in in_hand or death.lasted_at(call.offered_ms)]
+
+    def degraded_in(self, death: DeathSeen) -> Degraded:
+        """What those calls had to do without."""
+        return Degraded.of(self.struck(death), self.conducted)
+
+    def felt_of(self, death: DeathSeen, *, in_hand: bool = False) -> Felt:
+        """Until somebody rang for them; `in_hand`: of those alone that were in hand, until it rang again for them."""
+        if death.died_ms is None:
+            return Felt.of(())
+        struck = [call for call in self.struck(death) if not in_hand or call.call_id in death.in_hand]
+        delays = (call.felt_since(death.died_ms) for call in struck)
+        return Felt.of(delay for delay in delays if delay is not None)
 
     def went_while(self, fault: FaultSeen) -> Counter[Went]:
         """Where the calls of that PSAP's towns went that were offered while it failed, calls in hand apart."""
@@ -186,11 +178,6 @@ class Scene:
             return False
         at_s = self.second(call.offered_ms)
         return fault.struck_s <= at_s and (fault.healed_s is None or at_s < fault.healed_s)
-
-
-def each_phase() -> tuple[Phase | None, ...]:
-    """The phases, then all of them together."""
-    return (*PHASES, None)
 
 
 def in_words(went: Mapping[Went, int]) -> str:

@@ -1,6 +1,7 @@
-"""The story that the demonstration tells: calm, four kinds of failure at once, recovery.
+"""The story that the demonstration tells, in two halves: PSAPs fail, and come back; then processes die, and come back.
 
-Which PSAPs fail follows from the plan: the busiest of the middle phase, of those that are called in it early and often
+The same storm comes over the region twice, a half each; the second time with other callers in other places. Which
+PSAPs fail follows from the plan: the busiest of the middle phase, of those that are called in it early and often
 enough to show something, and again when they are back. Seconds are those of the compressed storm.
 """
 
@@ -35,7 +36,18 @@ class Phase:
 CALM: Final = Phase("calm", 0.0, 40.0, "calls are answered by the PSAP of their town")
 FAILURES: Final = Phase("failures", 40.0, 70.0, "four PSAPs fail, each in its own way, while a call rings there")
 RECOVERY: Final = Phase("recovery", 70.0, 90.0, "they come back, and so do their calls")
-PHASES: Final = (CALM, FAILURES, RECOVERY)
+FIREWALL: Final = Phase("firewall killed", 90.0, 103.0, "the only one: calls go on unscreened until it is back")
+ROUTER: Final = Phase("router killed", 103.0, 116.0, "the only one: each ingress asks its own copy of the atlas")
+INGRESS: Final = Phase("ingress killed", 116.0, 136.0, "one of two, with calls in hand: they are offered to the other")
+KAFKA: Final = Phase("Kafka stopped", 136.0, 162.0, "its only broker, for ten seconds: calls do not wait for it")
+ALL_BACK: Final = Phase("all back", 162.0, 180.0, "everything is back by itself")
+FIRST_HALF: Final = (CALM, FAILURES, RECOVERY)
+SECOND_HALF: Final = (FIREWALL, ROUTER, INGRESS, KAFKA, ALL_BACK)
+PHASES: Final = (*FIRST_HALF, *SECOND_HALF)
+HALF_S: Final = FIRST_HALF[-1].to_s
+
+# The first half: PSAPs fail.
+
 STRIKES_BY_S: Final = 55.0
 """A PSAP that nobody has rung by then fails all the same."""
 FAULTS: Final = (Fault.CUT, Fault.SILENT, Fault.REJECT, Fault.FULL)
@@ -56,9 +68,46 @@ class Stricken:
     fault: Fault
 
 
-def phase_at(at_s: float) -> Phase:
+# The second half: processes die.
+
+
+@dataclass(frozen=True, slots=True)
+class Killing:
+    """A process that is killed (`kill -9`) in its phase: from `at_s` on, as soon as so many calls are in its hand, and
+    at `by_s` in any case."""
+
+    victim: str
+    phase: Phase
+    at_s: float
+    by_s: float
+    calls_in_hand: int = 0
+    rings_in_hand: int = 0
+
+
+BROKER: Final = "Kafka"
+RESTART_AFTER_S: Final = 5.0
+"""A service that died is started again by whoever watches over it, as systemd or Kubernetes would."""
+KAFKA_GONE_S: Final = 10.0
+KILLINGS: Final = (
+    Killing("firewall-1", FIREWALL, 91.5, 91.5),
+    Killing("router-1", ROUTER, 104.5, 104.5),
+    Killing("ingress-1", INGRESS, 119.0, 126.0, calls_in_hand=3, rings_in_hand=2),
+    Killing(BROKER, KAFKA, 138.0, 138.0),
+)
+SUPERVISION: Final = (
+    f"A service that dies is started again where it was after {RESTART_AFTER_S:.0f} s, as systemd or Kubernetes would; "
+    f"Kafka's broker {KAFKA_GONE_S:.0f} s after it was killed, with its data. Nothing else is done for anybody."
+)
+
+
+def phase_at(at_s: float, phases: Sequence[Phase] = PHASES) -> Phase:
     """The phase of an instant; what comes after the last belongs to the last."""
-    return next((phase for phase in PHASES if at_s < phase.to_s), RECOVERY)
+    return next((phase for phase in phases if at_s < phase.to_s), phases[-1])
+
+
+def twice_over(trace_s: Sequence[float]) -> list[float]:
+    """The trace for both halves, in its own uncompressed seconds."""
+    return [*trace_s, *(HALF_S * ARRIVALS + at_s for at_s in trace_s)]
 
 
 def choose_stricken(calls: Sequence[PlannedCall], region: RegionTables) -> list[Stricken]:

@@ -1,31 +1,34 @@
-"""The two tables of a run, the same while it goes on and at its end: calls by phase, and the PSAPs that fail.
+"""The tables of a run, the same while it goes on and at its end: calls by phase, the PSAPs that fail, what dies.
 
-Both fit a terminal of 80 columns with every heading and figure whole; names of PSAPs may be cut there.
+Each fits a terminal of 80 columns with every heading and figure whole; names of PSAPs may be cut there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from loadtest.scene import FaultSeen, Scene, Went, each_phase, in_words
-from loadtest.story import FAULT_TEXTS
+from loadtest.call_seen import Went
+from loadtest.deaths import DeathSeen
+from loadtest.scene import FaultSeen, Scene, in_words
+from loadtest.story import FAULT_TEXTS, Phase
 
 PSAP_COLUMNS = 17
 
 
-def phases_table(scene: Scene) -> Table:
-    """Calls by outcome and the delay that callers felt, a row a phase and one for all."""
+def phases_table(scene: Scene, phases: Sequence[Phase] | None = None) -> Table:
+    """Calls by outcome and the delay that callers felt: a row for each phase, or for each of `phases`; one for all."""
     table = _table("What callers felt, by phase; milliseconds from the first offer", between=0)
     table.add_column("phase", no_wrap=True)
     for heading in ("\ncalls", "own\nPSAP", "other\nPSAP", "admin\nline", "hung\nup", "in\nhand"):
         table.add_column(heading, justify="right", no_wrap=True)
     for heading in ("ringing\nmedian", "\nworst", "answer\nmedian", "\nworst"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for phase in each_phase():
+    for phase in (*(scene.phases if phases is None else phases), None):
         if phase is None:
             table.add_section()
         went = scene.outcomes(phase)
@@ -34,8 +37,7 @@ def phases_table(scene: Scene) -> Table:
         counts = (sum(went.values()), went[Went.OWN], went[Went.ALTERNATE], lines, left, went[Went.IN_HAND])
         ringing, answer = scene.to_ringing(phase), scene.to_answer(phase)
         delays = (ringing.median_ms, ringing.worst_ms, answer.median_ms, answer.worst_ms)
-        cells = ["-" if delay is None else f"{delay:,}" for delay in delays]
-        table.add_row(phase.name if phase is not None else "all", *map(str, counts), *cells)
+        table.add_row(phase.name if phase is not None else "all", *map(str, counts), *map(_figure, delays))
     return table
 
 
@@ -55,6 +57,39 @@ def failures_table(scene: Scene) -> Table:
             _stacked(scene.went_after(fault)),
         )
     return table
+
+
+def deaths_table(scene: Scene) -> Table:
+    """What was killed, and what callers felt: the calls in hand at that moment and those offered until it was back.
+
+    How many of them had to do without what, in the order of `Degraded`; and how long it took at worst until somebody
+    rang for them, or rang again.
+    """
+    table = _table("What died, and what callers felt; milliseconds to ringing", between=0)
+    table.add_column("what\ndied", no_wrap=True)
+    table.add_column("gone from\nto, s", no_wrap=True)
+    headings = ("in\nhand", "new\ncalls", "not\nscreened", "own\natlas", "second\nleg", "at\nrisk", "not\ndurable")
+    for heading in (*headings, "ringing\nworst"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for death in scene.deaths.values():
+        struck = scene.struck(death)
+        counts = (len(death.in_hand), len(struck) - len(death.in_hand), *astuple(scene.degraded_in(death)))
+        cells = ["-"] * 8 if death.died_ms is None else [*map(_figure, (*counts, scene.felt_of(death).worst_ms))]
+        table.add_row(death.killing.victim, _gone(scene, death), *cells)
+    return table
+
+
+def _gone(scene: Scene, death: DeathSeen) -> Text:
+    if death.died_ms is None:
+        return Text("-")
+    died_s = scene.second(death.died_ms)
+    if death.back_ms is None:
+        return Text(f"{died_s:.0f}", style="bold red")
+    return Text(f"{died_s:.0f} to {scene.second(death.back_ms):.0f}")
+
+
+def _figure(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"
 
 
 def _table(title: str, *, between: int) -> Table:

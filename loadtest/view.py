@@ -1,13 +1,14 @@
-"""The live view of a run: phases, calls by outcome, the delay callers feel, what fails and where its calls go.
+"""The live view of a run: where it stands, calls by outcome, the delay callers feel, what fails or died.
 
-On a terminal it is redrawn four times a second; elsewhere it is a line each few seconds.
+On a terminal it is redrawn four times a second, and fits one of 24 rows: there it shows the phases near this moment,
+and of the two halves' tables the one of now. Elsewhere it is a line each few seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -20,23 +21,27 @@ from rich.text import Text
 
 from loadtest.diary import wall_ms
 from loadtest.scene import Scene, in_words
-from loadtest.story import COMPRESSION, PHASES, RECOVERY, Phase, phase_at
-from loadtest.tables import failures_table, phases_table
+from loadtest.story import COMPRESSION, HALF_S, Phase, phase_at
+from loadtest.tables import deaths_table, failures_table, phases_table
 
 REDRAW_EACH_S: Final = 0.25
 LINE_EACH_S: Final = 5.0
-TALL_ROWS: Final = 36
-WIDE_COLUMNS: Final = 100
+TALL_ROWS: Final = 48
+"""From here on there is room for every phase, both tables and what was said last."""
+OTHER_ROWS: Final = (22, 18)
+"""What all but the phases' rows take on a terminal that is not so tall, in the first half and in the second."""
+PHASES_MIN: Final = 2
+BAR_SPARE_COLUMNS: Final = 46
 
 
 class View:
     """What a person sees while a run goes on."""
 
-    def __init__(self, scene: Scene, seed: int, calls: int, console: Console, *, plain: bool) -> None:
+    def __init__(self, scene: Scene, heading: str, console: Console, *, plain: bool) -> None:
         self._plain = plain or not console.is_terminal
         self._scene = scene
         self._console = console
-        self._heading = f"Throughline, seed {seed}: {calls} callers in the storm of 24 February 2016"
+        self._heading = heading
         self._began = time.monotonic()
         self._steps: list[str] = []
 
@@ -60,7 +65,7 @@ class View:
                 telling.cancel()
             return
         # Redrawn by a task, not by rich's own thread: the scene changes in this thread alone.
-        with Live(self._drawn(), console=self._console, auto_refresh=False, transient=True) as live:
+        with Live(self.drawn(self._second()), console=self._console, auto_refresh=False, transient=True) as live:
             drawing = asyncio.ensure_future(self._draw(live))
             try:
                 yield
@@ -69,13 +74,15 @@ class View:
 
     async def _draw(self, live: Live) -> None:
         while True:
-            live.update(self._drawn(), refresh=True)
+            live.update(self.drawn(self._second()), refresh=True)
             await asyncio.sleep(REDRAW_EACH_S)
 
     async def _tell(self) -> None:
         """Plain lines: what happens, and each few seconds how it stands."""
         told = 0.0
         seen: list[str] = []
+        phases = self._scene.phases
+        now = phases[0]
         while True:
             await asyncio.sleep(0.25)
             fresh = [words for words in self._scene.latest if words not in seen]
@@ -83,36 +90,60 @@ class View:
             for words in fresh:
                 self._console.print(words, highlight=False)
             at_s = self._second()
-            if at_s is not None and at_s - told >= LINE_EACH_S:
+            if at_s is None:
+                continue
+            for phase in phases[phases.index(now) : phases.index(self._phase(at_s))]:
+                whole = in_a_line(self._scene, phase)
+                self._console.print(f"{at_s:5.1f} s  {phase.name}, as a whole: {whole}", highlight=False)
+                now = phases[phases.index(phase) + 1]
+                self._console.print(f"{at_s:5.1f} s  {now.name}: {now.text}", highlight=False)
+            if at_s - told >= LINE_EACH_S:
                 told = at_s
-                self._console.print(f"{at_s:5.1f} s  {phase_at(at_s).name}: {in_a_line(self._scene)}", highlight=False)
+                self._console.print(f"{at_s:5.1f} s  {now.name}; so far {in_a_line(self._scene)}", highlight=False)
+
+    def _phase(self, at_s: float) -> Phase:
+        return phase_at(at_s, self._scene.phases)
 
     def _second(self) -> float | None:
         return self._scene.second(wall_ms()) if self._scene.began_ms else None
 
     # On a terminal.
 
-    def _drawn(self) -> Panel:
-        at_s = self._second()
+    def drawn(self, at_s: float | None) -> Panel:
+        """The whole picture at a second of the story; None: it has not begun."""
         if at_s is None:
             return Panel(Text("\n".join(self._steps)), title=self._heading, title_align="left")
-        parts: list[RenderableType] = [self._phases(at_s), phases_table(self._scene), failures_table(self._scene)]
+        scene = self._scene
+        parts: list[RenderableType] = [self._standing(at_s)]
         if self._console.height >= TALL_ROWS:
-            parts.append(Text("\n".join(self._scene.latest), style="dim"))
+            parts += [phases_table(scene), failures_table(scene)]
+            if scene.deaths:
+                parts.append(deaths_table(scene))
+            parts.append(Text("\n".join(scene.latest), style="dim"))
+        else:
+            second_half = at_s >= HALF_S and bool(scene.deaths)
+            parts.append(phases_table(scene, self._near(at_s, self._console.height - OTHER_ROWS[second_half])))
+            parts.append(deaths_table(scene) if second_half else failures_table(scene))
         return Panel(Group(*parts), title=self._heading, title_align="left")
 
-    def _phases(self, at_s: float) -> Table:
-        table = Table.grid(padding=(0, 2))
-        now = phase_at(at_s)
-        width = 24 if self._console.width >= WIDE_COLUMNS else 12
-        for phase in PHASES:
-            done = min(max(at_s - phase.from_s, 0.0), phase.to_s - phase.from_s)
-            bar = ProgressBar(total=phase.to_s - phase.from_s, completed=done, width=width)
-            over = phase is RECOVERY and at_s > RECOVERY.to_s
-            text = "the last callers are waited for" if over else phase.text
-            style = "bold" if phase is now else "dim"
-            table.add_row(Text(phase.name, style=style), bar, Text(text, style=style))
-        return table
+    def _near(self, at_s: float, rows: int) -> Sequence[Phase]:
+        """The phases that have begun, as many of the last as there is room for."""
+        begun = [phase for phase in self._scene.phases if phase.from_s <= at_s]
+        return begun[-max(rows, PHASES_MIN) :]
+
+    def _standing(self, at_s: float) -> RenderableType:
+        """Which phase it is, how far the whole is, and what happens now."""
+        phases, now = self._scene.phases, self._phase(at_s)
+        ends_s = phases[-1].to_s
+        width = max(self._console.width - BAR_SPARE_COLUMNS, 10)
+        line = Table.grid(padding=(0, 2))
+        line.add_row(
+            Text(now.name, style="bold"),
+            Text(f"{phases.index(now) + 1} of {len(phases)}"),
+            ProgressBar(total=ends_s, completed=min(at_s, ends_s), width=width),
+            Text(f"{min(at_s, ends_s):.0f} of {ends_s:.0f} s"),
+        )
+        return Group(line, Text("the last callers are waited for" if at_s > ends_s else now.text, style="dim"))
 
 
 def in_a_line(scene: Scene, phase: Phase | None = None) -> str:

@@ -14,7 +14,7 @@ An entry of the journal is a fact, `{"event": "fact", "call_id", "leg", "seq", "
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -32,8 +32,15 @@ LISTERS_KINDS: Final = frozenset(
 """Those who only keep the list give each kind a number of its own; a conductor counts its facts from 0 (J1)."""
 NUMBERED_BY_KIND: Final = frozenset({"failover", "ledger"})
 """Writers whose numbers say which fact it is, not how many came before."""
+ATTESTED: Final = "attested"
+"""The reason of a connection that is told by whoever took a dead conductor's call over (T3)."""
 OUTCOMES_LEFT: Final = frozenset({"callback_open", "callback_closed"})
 """What the books may say of a call whose caller left unanswered."""
+ORDER: Final = (
+    *(("ringing", "offered"), ("answered", "ringing")),
+    *(("connected", "answered"), ("rung_back", "answered")),
+)
+"""(what happens at the far end, what must have happened before)."""
 ACCEPTED_WITHIN_MS: Final = 1_000
 """A leg that stood for this long must have been accepted."""
 
@@ -165,7 +172,7 @@ def _far_end_alone(call: _Call) -> Iterator[str]:
     for entry in call.far_end:
         came.setdefault(Connection.of(entry), set()).add(entry["event"])
     for attempt, events in came.items():
-        for event, before in (("ringing", "offered"), ("answered", "ringing"), ("connected", "answered")):
+        for event, before in ORDER:
             if event in events and before not in events:
                 yield f"the far end says {attempt} was {event}, and not that it was {before}"
         if "ringing" in events and not events & {"connected", "rung_back", "cancelled", "rejected"}:
@@ -191,6 +198,7 @@ def _journal_alone(call: _Call) -> Iterator[str]:
         missing = sorted(set(range(max(numbers))) - numbers)
         if missing:
             yield f"the journal lacks fact {missing[0]} of leg {leg} by {writer}"
+    yield from _taken_over(call)
     connects = {Connection.of(fact) for fact in call.kept(*JOURNAL_CONNECTS)}
     if len(connects) > 1:
         yield "the journal connected it twice: " + ", ".join(sorted(map(str, connects)))
@@ -206,8 +214,33 @@ def _journal_alone(call: _Call) -> Iterator[str]:
             yield f"the journal has a connection, and the books say {outcome}"
         elif not connects and outcome in JOURNAL_CONNECTS:
             yield f"the books say {outcome}, and the journal has no connection"
-        elif outcome in OUTCOMES_LEFT and not call.kept(*JOURNAL_LISTS):
+        elif outcome in OUTCOMES_LEFT and not _on_the_list(call):
             yield f"the books say {outcome}, and the journal has no entry on the callback list"
+
+
+def _attests(fact: Entry) -> bool:
+    return fact["kind"] in JOURNAL_CONNECTS and fact.get("reason") == ATTESTED
+
+
+def _newest_leg(call: _Call) -> int:
+    return max((fact["leg"] for fact in call.facts), default=0)
+
+
+def _on_the_list(call: _Call) -> bool:
+    """Whether somebody is asked to ring this caller back; an entry is void once there is a higher leg (J2)."""
+    return any(fact["leg"] == _newest_leg(call) for fact in call.kept(*JOURNAL_LISTS))
+
+
+def _taken_over(call: _Call) -> Iterator[str]:
+    """Who takes a leg over says so, and then what it found: a person who has the caller, or nobody: then the call goes
+    onto the list, unless the caller's side has offered a higher leg by then."""
+    takers = {(fact["leg"], fact["writer"]) for fact in call.kept("taken_over")}
+    found = {(f["leg"], f["writer"]) for f in call.facts if f["kind"] == "callback_due" or _attests(f)}
+    for leg, writer in sorted({(f["leg"], f["writer"]) for f in call.facts if _attests(f)} - takers):
+        yield f"{writer} attests a connection of leg {leg}, and never took it over"
+    newest = _newest_leg(call)
+    for leg, writer in sorted((leg, writer) for leg, writer in takers - found if leg == newest):
+        yield f"{writer} took leg {leg} over, and neither attested a connection nor put the call on the list"
 
 
 # Then all three together.
@@ -217,22 +250,29 @@ def _together(call: _Call) -> Iterator[str]:
     for leg in sorted({entry["leg"] for entry in call.heard("accepted")} - {f["leg"] for f in call.kept("offered")}):
         yield f"leg {leg} was accepted, and the journal has no offer of it"
     heard = {Connection.of(entry) for entry in call.heard("connected")}
+    yield from _rung_back(call)
     seen = set(_standing(call))
     kept = {Connection.of(fact) for fact in call.kept(*JOURNAL_CONNECTS)}
     if not heard and _crossed(call, seen, kept):
         return
     if not heard == seen == kept:
         yield f"connected: the caller says {_told(heard)}, the far end {_told(seen)}, the journal {_told(kept)}"
-    if call.heard("hung_up", "gave_up") and call.heard("accepted") and not call.kept(*JOURNAL_LISTS):
+    if call.heard("hung_up", "gave_up") and call.heard("accepted") and not _on_the_list(call):
         yield "the caller left unanswered, and the journal has no entry on the callback list"
-    rung_back = {Connection.of(entry) for entry in call.seen("rung_back")}
-    told = {Connection.of(fact) for fact in call.kept("reconnected") if fact.get("attempt")}
-    if told - rung_back:
-        yield f"the journal says that the caller was rung back as {_told(told)}, and the far end does not"
     rang = {Connection.of(entry) for entry in call.seen("ringing")}
     for who, rings in (("caller", call.heard("ringing")), ("journal", call.kept("ringing"))):
         for ring in sorted({Connection.of(entry) for entry in rings} - rang, key=str):
             yield f"the {who} says that it rang as {ring}, and the far end does not"
+
+
+def _rung_back(call: _Call) -> Iterator[str]:
+    """A caller who was rung back talks where the journal says so, and with nobody else."""
+    talked = {Connection.of(entry) for entry in call.seen("rung_back")}
+    told = {Connection.of(fact) for fact in call.kept("reconnected") if fact.get("attempt")}
+    if talked != told:
+        yield f"rung back: the far end says {_told(talked)}, the journal {_told(told)}"
+    if talked and call.heard("connected"):
+        yield "the caller was connected, and rung back all the same"
 
 
 def _crossed(call: _Call, seen: set[Connection], kept: set[Connection]) -> bool:
@@ -244,7 +284,7 @@ def _crossed(call: _Call, seen: set[Connection], kept: set[Connection]) -> bool:
     confirmed = {entry["attempt"] for entry in call.heard("confirmed")}
     if not left or len(seen) != 1 or next(iter(seen)).attempt not in confirmed:
         return False
-    return seen == kept or (not kept and bool(call.kept(*JOURNAL_LISTS)))
+    return seen == kept or (not kept and _on_the_list(call))
 
 
 def _standing(call: _Call) -> list[Connection]:
@@ -260,24 +300,6 @@ def _standing(call: _Call) -> list[Connection]:
 
 def _told(connections: set[Connection]) -> str:
     return " and ".join(sorted(map(str, connections))) or "nothing"
-
-
-# A lie, to see that it is found.
-
-_MATTERS: Final[Mapping[str, Callable[[Entry], bool]]] = {
-    "caller": lambda entry: entry["event"] in ("offered", "connected", "hung_up"),
-    "far-end": lambda entry: entry["event"] == "connected",
-    "journal": lambda entry: entry.get("kind") in ("offered", "answered", "diverted", "abandoned"),
-}
-
-
-def without_one(witness: str, entries: Sequence[Entry], seed: int) -> tuple[list[Entry], Entry]:
-    """The entries of `witness` less one that matters, and that one. Raises ValueError where there is none to drop."""
-    candidates = [index for index, entry in enumerate(entries) if _MATTERS[witness](entry)]
-    if not candidates:
-        raise ValueError(f"the {witness} has no entry that could be left out")
-    dropped = candidates[(seed * 7919) % len(candidates)]
-    return [*entries[:dropped], *entries[dropped + 1 :]], entries[dropped]
 
 
 def main(arguments: Sequence[str]) -> int:

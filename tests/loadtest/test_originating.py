@@ -198,11 +198,9 @@ async def test_a_caller_who_finds_no_ingress_gives_up(tmp_path: Path, ingress: C
     assert events(seen)[-1] == "gave_up"
 
 
-async def test_the_process_runs_a_plan_and_tells_how_late_it_was(
-    ingress: Callable[..., Any], child: Callable[..., Any], tmp_path: Path
-) -> None:
-    """The load is open and its own lag is measured."""
-    plan = [
+def planned(tmp_path: Path, callers: int) -> Path:
+    """A plan of some callers, 20 a second."""
+    lines = [
         {
             "at_s": 0.05 * n,
             "call_id": f"p-{n}",
@@ -213,24 +211,46 @@ async def test_the_process_runs_a_plan_and_tells_how_late_it_was(
             "lon": -71.1,
             "radius_m": 60,
         }
-        for n in range(10)
+        for n in range(callers)
     ]
-    (tmp_path / "plan.jsonl").write_text("".join(json.dumps(each) + "\n" for each in plan))
+    (tmp_path / "plan.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines))
+    return tmp_path / "plan.jsonl"
+
+
+async def test_the_process_runs_a_plan_and_tells_how_late_it_was(
+    ingress: Callable[..., Any], child: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The load is open and its own lag is measured."""
+    plan, witness = planned(tmp_path, 10), tmp_path / "w.jsonl"
     async with ingress(answer) as address:
-        network = await child(
-            "originating",
-            "--plan",
-            tmp_path / "plan.jsonl",
-            "--witness",
-            tmp_path / "w.jsonl",
-        )
+        network = await child("originating", "--plan", plan, "--witness", witness)
         assert (await network.told("ready"))["callers"] == 10
         network.do(do="start", ingresses=[address])
         finished = await network.told("finished")
         assert await network.end() == 0
     assert finished["offer_lag_ms_max"] < 1000
-    seen = read_diary(tmp_path / "w.jsonl")
+    seen = read_diary(witness)
     assert sum(entry["event"] == "connected" for entry in seen) == 10
+
+
+async def test_a_caller_who_loses_patience_does_not_blame_the_ingress(
+    ingress: Callable[..., Any], child: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Timers may come a little early: the end of a caller's patience is a hang-up all the same, and no silence (P2)."""
+
+    async def hear_the_hang_up(heard: Any) -> None:
+        await heard.expect("offer")
+        await heard.expect("hangup")
+
+    plan, witness = planned(tmp_path, 30), tmp_path / "w.jsonl"
+    async with ingress(hear_the_hang_up) as address:
+        network = await child("originating", "--plan", plan, "--witness", witness, "--human-speed", "400")
+        network.do(do="start", ingresses=[address])
+        await network.told("finished")
+        assert await network.end() == 0
+    seen = read_diary(witness)
+    assert sum(entry["event"] == "hung_up" for entry in seen) >= 30
+    assert [entry for entry in seen if entry["event"] == "leg_broken"] == []
 
 
 @pytest.mark.parametrize("name", ["originating", "far_end"])

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtest.diary import Diary
-from loadtest.witness import compare, main, without_one
+from loadtest.lie import without_one
+from loadtest.witness import compare, main
 
 Entry = dict[str, Any]
 WITNESSES = ("caller", "far-end", "journal")
@@ -52,10 +53,15 @@ class Told:
         entry = {"event": event, "call_id": self.call_id, "attempt": attempt, **where, **more}
         self._keep(self.accounts.far_end, entry, must)
 
-    def fact(self, kind: str, **more: Any) -> None:
+    def fact(self, kind: str, *, must: bool = True, **more: Any) -> None:
         entry = {"event": "fact", "call_id": self.call_id, "leg": self.leg, "writer": "ingress-1", "kind": kind, **more}
-        self._keep(self.accounts.journal, {**entry, "seq": self.seq}, True)
+        self._keep(self.accounts.journal, {**entry, "seq": self.seq}, must)
         self.seq += 1
+
+    def failover(self, seq: int, kind: str, *, must: bool = True, **more: Any) -> None:
+        """A fact of the replicas that take over, who number what they say in their own way."""
+        entry = {"event": "fact", "call_id": self.call_id, "leg": self.leg, "writer": "failover", "kind": kind, **more}
+        self._keep(self.accounts.journal, {**entry, "seq": seq}, must)
 
     def outcome(self, outcome: str) -> None:
         self._keep(self.accounts.journal, {"event": "outcome", "call_id": self.call_id, "outcome": outcome}, True)
@@ -72,13 +78,14 @@ class Told:
         self.fact("offered")
         self.caller("accepted", must=False)  # needed where the call goes on, as `end` says
 
-    def ring(self, n: int, where: Entry) -> str:
+    def ring(self, n: int, where: Entry, *, last: bool = False) -> str:
+        """`last`: the conductor dies with this, and nobody can know whether it wrote the ringing down."""
         attempt = f"{self.call_id}/{self.leg}/{n}"
         self.fact("attempting", attempt=attempt)
         self.far("offered", attempt, where)
         self.far("ringing", attempt, where)
         self.caller("ringing", must=False, attempt=attempt, **where)
-        self.fact("ringing", attempt=attempt, **where)
+        self.fact("ringing", must=not last, attempt=attempt, **where)
         return attempt
 
     def connect(self, attempt: str, where: Entry) -> None:
@@ -175,7 +182,101 @@ def crossed_and_listed(told: Told) -> None:
     told.outcome("callback_open")
 
 
-STORIES = (answered, diverted, rang_twice, hunted, hung_up, second_leg, gave_up, crossed, crossed_and_listed)
+def offered_again(told: Told) -> None:
+    """The conductor died while it rang; the next leg rings in place, and the older conductor's tail is missing."""
+    told.begin_leg()
+    first = told.ring(1, PSAP, last=True)
+    told.caller("leg_broken", must=False, why="UNAVAILABLE")
+    told.begin_leg()
+    told.far("rejected", first, PSAP, must=False, rejection="superseded")
+    told.connect(told.ring(1, PSAP), PSAP)
+
+
+def handed_over(told: Told) -> None:
+    """The next leg came to the same process, which lets the older one end for it."""
+    told.begin_leg()
+    first = told.ring(1, PSAP)
+    told.caller("leg_broken", must=False, why="silent")
+    told.fact("caller_lost", reason="stream_ended")
+    told.fact("ended", must=False, reason="higher_leg")
+    told.begin_leg()
+    told.far("rejected", first, PSAP, must=False, rejection="superseded")
+    told.connect(told.ring(1, PSAP), PSAP)
+
+
+def resumed(told: Told) -> None:
+    """The conductor died after the connection and before the caller heard of it: the next leg finds it standing."""
+    told.begin_leg()
+    attempt = told.ring(1, PSAP, last=True)
+    told.far("answered", attempt, PSAP)
+    told.caller("confirmed", attempt=attempt)
+    told.far("connected", attempt, PSAP)
+    told.caller("leg_broken", must=False, why="UNAVAILABLE")
+    told.begin_leg()
+    told.fact("answered", attempt=attempt, **PSAP)
+    told.caller("connected", attempt=attempt, **PSAP)
+    told.outcome("answered")
+
+
+def attested(told: Told) -> None:
+    """The caller is connected, and the conductor died before it wrote that down: who takes over asks the PSAP."""
+    told.begin_leg()
+    attempt = told.ring(1, PSAP, last=True)
+    told.far("answered", attempt, PSAP)
+    told.caller("confirmed", attempt=attempt)
+    told.far("connected", attempt, PSAP)
+    told.caller("connected", attempt=attempt, **PSAP)
+    told.failover(0, "taken_over", reason="stream_broken by failover-1")
+    told.failover(1, "answered", reason="attested", attempt=attempt, **PSAP)
+    told.outcome("answered")
+
+
+def attested_as_well(told: Told) -> None:
+    """The conductor had written it down just before it died; its fact and the attestation are one connection."""
+    attested(told)
+    attempt = f"{told.call_id}/1/1"
+    told.fact("answered", must=False, attempt=attempt, settled=True, **PSAP)
+    told.accounts.must = [entry for entry in told.accounts.must if entry.get("reason") != "attested"]
+
+
+def listed_by_failover(told: Told, outcome: str = "callback_open") -> None:
+    """Nobody has the caller, who does not come back: onto the list, before the others."""
+    told.begin_leg()
+    attempt = told.ring(1, PSAP, last=True)
+    told.caller("leg_broken", must=False, why="UNAVAILABLE")
+    told.caller("gave_up")
+    told.far("cancelled", attempt, PSAP, reason="stream_lost")
+    told.failover(0, "taken_over", must=False, reason="stream_broken by failover-1")
+    told.failover(3, "callback_due", reason="conductor_lost")
+    told.outcome(outcome)
+
+
+def overtaken(told: Told) -> None:
+    """Somebody began to take it over just as the caller offered it again: nothing more is said of the old leg."""
+    told.begin_leg()
+    told.caller("leg_broken", must=False, why="UNAVAILABLE")
+    told.failover(0, "taken_over", must=False, reason="stream_broken by failover-1")
+    told.begin_leg()
+    told.connect(told.ring(1, PSAP), PSAP)
+
+
+def rung_back(told: Told) -> None:
+    """Onto the list, and then a person at a line rings the caller and they talk."""
+    listed_by_failover(told, "callback_closed")
+    attempt = f"{told.call_id}/1/1001"
+    told.failover(12, "callback_attempted", must=False, reason="line_asked by failover-1", attempt=attempt, **LINE)
+    told.far("offered", attempt, LINE, reason="conductor_lost")
+    told.far("ringing", attempt, LINE)
+    told.far("answered", attempt, LINE)
+    told.far("rings_caller", attempt, LINE, must=False)
+    told.far("rung_back", attempt, LINE)
+    told.failover(4, "reconnected", reason="rung_back", attempt=attempt, **LINE)
+
+
+STORIES = (
+    *(answered, diverted, rang_twice, hunted, hung_up, second_leg, gave_up, crossed, crossed_and_listed),
+    *(offered_again, handed_over, resumed, attested, attested_as_well, listed_by_failover, overtaken, rung_back),
+)
 runs = st.lists(st.sampled_from(STORIES), min_size=1, max_size=6)
 
 

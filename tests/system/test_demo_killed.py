@@ -12,15 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.story import PHASES
+from loadtest.story import RECOVERY
 
 EARLY = 17
 """Moments while it comes up and the first callers call: most processes are started there."""
-LATE = (f" {PHASES[len(PHASES) // 2].name}: ", f" {PHASES[-1].name}: ", "the last callers are waited for")
-"""What it says in the middle of the storm, at its end, and before its verdict."""
+LATE: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (f" {RECOVERY.name}: ", ()),
+    ("firewall-1: killed", ()),
+    ("the last callers are waited for", ("--short",)),
+)
+"""What it says in the middle of the storm, while a service is away that will come back, and before its verdict; with
+options."""
 EARLY_AT_ONCE = 2
 EARLY_WITHIN_S = 16.0
-SAYS_SO_WITHIN_S = 250.0
+SAYS_SO_WITHIN_S = 200.0
 AFTER_S = 1.5
 GONE_WITHIN_S = 2.0
 INTERRUPTED_WITHIN_S = 20.0
@@ -49,7 +54,7 @@ class Copy:
         self.said = folder.with_suffix(".txt")
         self.mark = uuid.uuid4().hex
 
-    async def start(self) -> asyncio.subprocess.Process:
+    async def start(self, *options: str) -> asyncio.subprocess.Process:
         self.scratch.mkdir()
         self.said.touch()
         return await asyncio.create_subprocess_exec(
@@ -57,6 +62,7 @@ class Copy:
             "-m",
             "services.cli",
             "demo",
+            *options,
             env={**os.environ, "TMPDIR": str(self.scratch), MARK: self.mark},
             stdout=self.said.open("wb"),
             stderr=asyncio.subprocess.STDOUT,
@@ -85,13 +91,13 @@ async def test_a_killed_demonstration_leaves_nothing_within_two_seconds(tmp_path
     """At 20 seeded moments of the whole story, `kill -9`: each child holds a pipe to the parent and ends with it."""
     by = random.Random(2016)
     early = by.sample(range(int(EARLY_WITHIN_S * 1000)), EARLY)
-    late = [(words, by.randrange(int(AFTER_S * 1000))) for words in LATE]
+    late = [(by.randrange(int(AFTER_S * 1000)), words, options) for words, options in LATE]
     some_at_once = asyncio.Semaphore(EARLY_AT_ONCE)
 
-    async def kill_after(moment_ms: int, words: str = "") -> tuple[str, list[str]]:
+    async def kill_after(moment_ms: int, words: str = "", options: tuple[str, ...] = ()) -> tuple[str, list[str]]:
         """Kills one so long after its start, or after it has said these words."""
         copy = Copy(tmp_path / f"at-{moment_ms}")
-        process = await copy.start()
+        process = await copy.start(*options)
         try:
             if words:
                 await copy.says(words, process)
@@ -109,7 +115,7 @@ async def test_a_killed_demonstration_leaves_nothing_within_two_seconds(tmp_path
 
     async with asyncio.TaskGroup() as group:  # one that fails ends the others with their processes
         killed = [group.create_task(kill_early(moment_ms)) for moment_ms in early]
-        killed += [group.create_task(kill_after(moment_ms, words)) for words, moment_ms in late]
+        killed += [group.create_task(kill_after(*moment)) for moment in late]
     assert {moment: left for moment, left in (task.result() for task in killed) if left} == {}
 
 
