@@ -238,11 +238,11 @@ class Ascent:
             for rung in attempt.tried():
                 self._ladder.failed(rung, happened.failure)
         if name == self._proposed:  # the proposal has come to nothing: back to the ladder
-            self._withdraw()
+            self._withdraw(happened.failure)
             self._stand()
         self._climb(now)
 
-    def _withdraw(self) -> None:
+    def _withdraw(self, failure: Failure) -> None:
         self._proposed = ""
 
     def _attempts_due(self, now: float) -> None:

@@ -42,7 +42,7 @@ from services.domain.exchange import (
     TimePassed,
 )
 from services.domain.holding import UNKNOWN, Standing
-from services.domain.ladder import DialLines, Ladder
+from services.domain.ladder import NOT_THERE, DialLines, Ladder
 from services.domain.promise import Promise
 from services.domain.transitions import FINAL, TABLE, State
 from services.domain.where import Where
@@ -256,7 +256,9 @@ class Call(Ascent):
         self._do(Remember(kind, reason, settled=True, attempt=attempt, where=where))
         self._do(SayConnected(attempt, where))
 
-    def _withdraw(self) -> None:
+    def _withdraw(self, failure: Failure) -> None:
+        if self._confirmed_it and failure in NOT_THERE:
+            self._maybe_connected = True  # the word that would have told is lost with who was to bring it
         self._proposed = ""
         self._proposed_due = None
         self._confirmed_it = False

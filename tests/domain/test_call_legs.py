@@ -320,6 +320,17 @@ def test_a_connection_that_was_lost_with_its_gateway_is_told_by_the_other() -> N
     assert shell.said[-1] == SayConnected(FIRST, AT_P1)
 
 
+@pytest.mark.parametrize(("failure", "flagged"), [(Failure.NOT_ATTACHED, True), (Failure.EXPIRED, False)])
+def test_who_is_rung_after_a_lost_connect_is_told_that_the_caller_may_be_connected(
+    failure: Failure, flagged: bool
+) -> None:
+    """Connect was said, and nobody is left who could say whether it came to anything (promise 4, P5)."""
+    shell = connecting()
+    lose_gateway(shell)
+    shell.failed(failure, FIRST)
+    assert rung(shell).maybe_connected is flagged
+
+
 def test_a_line_that_is_lost_with_its_replica_has_failed() -> None:
     """Lines have no second gateway: the ladder goes on (R5 is the PSAPs')."""
     shell = Shell()
