@@ -57,8 +57,10 @@ check: setup ## format, lint, types, import contracts, protos
 bench: setup ## beside the floor, in one run; ends with RATIOS
 	@cd $(ROOT) && exec $(BIN)/python -m bench $(ARGS)
 
-failures: setup ## what failures cost callers, measured: build/failure-modes.json
-	@cd $(ROOT) && FAULTS_LAST=4 exec $(BIN)/python -m pytest -s tests/system/faults tests/system/test_three_brokers.py $(ARGS)
+failures: setup ## what failures cost callers, measured, written into docs/failure-modes.md
+	@cd $(ROOT) && rm -f build/failure-modes.json
+	@cd $(ROOT) && FAULTS_LAST=4 $(BIN)/python -m pytest -s tests/system/faults tests/system/test_three_brokers.py $(ARGS)
+	@cd $(ROOT) && $(BIN)/python -m tests.system.faults.paper
 
 papers: setup ## docs/configuration.md, docs/metrics.md and the diagram, from the code
 	@cd $(ROOT) && $(BIN)/python -m services.launch.papers

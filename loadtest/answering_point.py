@@ -27,6 +27,7 @@ ORPHAN_S: Final = 2.0
 UNCONFIRMED_S: Final = 3.0
 """An answer that nobody follows up is given up; the gateway's own second comes first (P4)."""
 RING_SLACK_S: Final = 1.0
+LATE_S: Final = 0.5
 STRIKES_AFTER_S: Final = 0.05
 """A fault that waits for a ring strikes when the gateway has heard of it."""
 
@@ -48,6 +49,8 @@ class Fault(StrEnum):
     """Its streams stand, and nothing is said on them any more."""
     REJECT = "reject"
     FULL = "full"
+    LATE = "late"
+    """It connects at once, and says so half a second later: time for others to die in between."""
 
 
 class AnsweringPoint:
@@ -194,7 +197,11 @@ class AnsweringPoint:
             ring.stop("unconfirmed", "orphan")
             self._write("connected", ring.call_id, attempt)
             ring.start("talk", self._humans.waits(TALK, ring.call_id), self._hang_up, ring)
-        self._say(line, Ask(connected=delivery_pb2.ConnectDone(attempt=attempt, where=self._where)))
+        done = Ask(connected=delivery_pb2.ConnectDone(attempt=attempt, where=self._where))
+        if self.fault is Fault.LATE:
+            asyncio.get_running_loop().call_later(LATE_S, self._say, line, done)
+        else:
+            self._say(line, done)
 
     def _stopped(self, line: Line, attempt: str, reason: str) -> None:
         ring = self._ring_of(attempt)
@@ -274,7 +281,7 @@ class AnsweringPoint:
             case Fault.REJECT | Fault.FULL:
                 for ring in ringing:
                     self._refuse_in_hand(ring, fault)
-            case Fault.SILENT | Fault.NONE:
+            case Fault.SILENT | Fault.LATE | Fault.NONE:
                 return
 
     def heal(self) -> None:

@@ -62,13 +62,20 @@ class _LegEnd(StrEnum):
 
 
 class Carrier:
-    """One originating network and the ingresses that it knows. Every event goes to `diary` as it is seen."""
+    """One originating network and the ingresses that it knows. Every event goes to `diary` as it is seen.
 
-    def __init__(self, ingresses: Sequence[str], diary: Diary, by: random.Random) -> None:
+    With `legs_max` it offers no more legs than that: a network that does not do its part (P2), whose callers are gone
+    when their stream breaks.
+    """
+
+    def __init__(
+        self, ingresses: Sequence[str], diary: Diary, by: random.Random, *, legs_max: int | None = None
+    ) -> None:
         assert ingresses, "expected at least one ingress"
         self._place = [(address, open_channel(address)) for address in ingresses]
         self._diary = diary
         self._random = by
+        self._legs_max = legs_max
 
     async def carry(self, call: Call, patience_s: float, **about: Any) -> Outcome:
         """Carries one call to its end. `about` goes into the first `offered` line."""
@@ -87,6 +94,9 @@ class Carrier:
                 return Outcome.HUNG_UP
             if end is _LegEnd.REFUSED:
                 return Outcome.REFUSED
+            if carried.leg == self._legs_max:
+                carried.write("gave_up")
+                return Outcome.GAVE_UP
             failures = 1 if loop.time() - began >= STOOD_S else failures + 1
             pause_s = AGAIN_AFTER_S[min(failures, len(AGAIN_AFTER_S)) - 1]
             pause_s *= self._random.uniform(1 - JITTER, 1 + JITTER)

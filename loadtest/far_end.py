@@ -6,7 +6,7 @@ It prints JSON lines: first `{"event": "listening", "trunk": "host:port"}`, late
 `fault_healed`. It obeys JSON lines on standard input, whose end is its own:
 
     {"do": "attach", "gateways": ["127.0.0.1:1234"]}
-    {"do": "fault", "psap_id": "3175", "fault": "cut|silent|reject|full|heal", "when": "now|ringing"}
+    {"do": "fault", "psap_id": "3175", "fault": "cut|silent|reject|full|late|heal", "when": "now|ringing"}
     {"do": "stop"}
 
 What it saw of each call goes to the witness's file: offered, ringing, answered, connected, ended, cancelled, rejected,

@@ -1,6 +1,6 @@
 """An originating network and its callers as their own process.
 
-    python -m loadtest originating --plan FILE --witness FILE [--seed N] [--human-speed X]
+    python -m loadtest originating --plan FILE --witness FILE [--seed N] [--human-speed X] [--legs-max N]
 
 The plan (workload.py) says when each caller first dials, and from where. The load is open: a caller dials at the
 planned instant whatever has become of the others, and by how much this process itself was late is measured and told.
@@ -124,7 +124,9 @@ async def run(arguments: argparse.Namespace, leader: Leader) -> None:
             async for command in leader.commands():
                 if command.get("do") != "start" or not command.get("ingresses") or running is not None:
                     raise ValueError(f"expected one start with ingresses, and then stop; got {command}")
-                carrier = Carrier(command["ingresses"], diary, random.Random(arguments.seed))
+                carrier = Carrier(
+                    command["ingresses"], diary, random.Random(arguments.seed), legs_max=arguments.legs_max
+                )
                 callers = Callers(carrier, Humans(arguments.seed, arguments.human_speed), lateness)
                 running = asyncio.ensure_future(callers.run(plan))
                 running.add_done_callback(lambda done: _told_finished(done, lateness))
@@ -158,5 +160,6 @@ def main(words: Sequence[str], leader: Leader) -> None:
     parser.add_argument("--witness", type=Path, required=True, help="file for what is seen here, JSON lines")
     parser.add_argument("--seed", type=int, default=1, help="of people's delays")
     parser.add_argument("--human-speed", type=float, default=1.0, help="people are this many times faster")
+    parser.add_argument("--legs-max", type=int, help="offer no more legs of a call than this (no part of P2)")
     parser.add_argument("--tell", action="store_true", help="print the witness's lines too")
     uvloop.run(run(parser.parse_args(words), leader))

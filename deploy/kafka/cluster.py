@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -47,7 +48,8 @@ class Cluster:
     """Brokers that end with this process.
 
     `folder` is theirs alone; with `scratch` it is removed with them. Ports are free ones unless a first port is
-    given: client ports from there on, then as many controller ports.
+    given: client ports from there on, then as many controller ports. `aside` gives a single broker a second listener
+    (node.py).
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Cluster:
         brokers: int = 1,
         lifeline: Lifeline,
         port: int = 0,
+        aside: tuple[int, int] | None = None,
         scratch: bool = False,
         say: Say = print,
     ) -> None:
@@ -64,6 +67,8 @@ class Cluster:
         self._brokers = brokers
         self._lifeline = lifeline
         self.port = port
+        self._aside = aside
+        assert aside is None or brokers == 1, "a second listener is for a single broker"
         self._scratch = scratch
         self._say = say
         self._class_path = ""
@@ -89,6 +94,8 @@ class Cluster:
                 self._keeper = self._lifeline.spawn(wrapped([], remove=self._folder))
         for left in reversed(range(TRIES_MAX)):
             self.nodes = layout(self._folder, self._brokers, self.port)
+            if self._aside is not None:
+                self.nodes = [replace(node, aside=self._aside) for node in self.nodes]
             try:
                 prepare(self.nodes, self._class_path, self._lifeline)
                 for node in self.nodes:

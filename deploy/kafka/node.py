@@ -33,6 +33,9 @@ class Node:
     folder: Path
     port: int
     controller_port: int
+    aside: tuple[int, int] | None = None
+    """A second listener for clients: where it listens, and where it says that it does. What stands between the two can
+    cut off those who come that way, and nobody else."""
 
     @property
     def address(self) -> str:
@@ -112,14 +115,15 @@ def write_properties(node: Node, nodes: Sequence[Node]) -> None:
     """
     copies = replication_factor(len(nodes))
     in_sync = in_sync_replicas_min(len(nodes))
+    aside = [f",ASIDE://{LOOPBACK}:{port}" for port in node.aside or ()] or ["", ""]
     settings = {
         "process.roles": "broker,controller",
         "node.id": node.number,
         "controller.quorum.voters": ",".join(f"{n.number}@{LOOPBACK}:{n.controller_port}" for n in nodes),
-        "listeners": f"PLAINTEXT://{node.address},CONTROLLER://{LOOPBACK}:{node.controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{node.address}",
+        "listeners": f"PLAINTEXT://{node.address},CONTROLLER://{LOOPBACK}:{node.controller_port}" + aside[0],
+        "advertised.listeners": f"PLAINTEXT://{node.address}" + aside[1],
         "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,ASIDE:PLAINTEXT",
         "log.dirs": node.data,
         "auto.create.topics.enable": "false",
         "default.replication.factor": copies,

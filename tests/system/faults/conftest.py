@@ -13,7 +13,7 @@ from tests.system.faults.rig import Rig
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def without_kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
     """Two of each service and every PSAP; Kafka is started by whoever needs it first."""
-    async with Rig(tmp_path_factory.mktemp("faults"), kafka_later=True) as rig:
+    async with Rig(tmp_path_factory.mktemp("faults"), kafka_later=True, cut_off="ingress-1") as rig:
         yield rig
 
 

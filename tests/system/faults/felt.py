@@ -48,7 +48,8 @@ class CallFelt:
     """The attempts that the caller's side confirmed, in order."""
     connected: Rang | None = None
     ended_ms: int | None = None
-    """Connected, hung up, gave up, or refused."""
+    end: str = ""
+    """`connected`, `hung_up`, `gave_up` or `refused`; empty while neither."""
 
     def ingress_at(self, at_ms: int) -> str:
         """Where its newest leg stood at this instant; empty before the first."""
@@ -97,9 +98,9 @@ def read_calls(entries: Iterable[Entry]) -> list[CallFelt]:
             case "accepted" if not call.durability:
                 call.durability = entry["durability"]
             case "connected":
-                call.connected, call.ended_ms = where, at_ms
+                call.connected, call.ended_ms, call.end = where, at_ms, event
             case "hung_up" | "gave_up" | "refused":
-                call.ended_ms = at_ms
+                call.ended_ms, call.end = at_ms, event
             case _:
                 continue
     return list(calls.values())

@@ -38,6 +38,7 @@ from services.journal.kafka import KafkaLog
 from services.journal.kafka_topics import apply
 from services.launch.child import Child
 from services.launch.installation import COUNTS, Installation
+from tests.system.faults.cable import Cable
 from tests.system.faults.felt import CallFelt, Delay, added, calm, offered_between, read_calls, to_ringing
 
 LASTS = float(os.environ.get("FAULTS_LAST", "1"))
@@ -46,6 +47,7 @@ NOISE = 3.0
 """A bound is asserted this many times over: two cores carry everything here, the callers included."""
 HUMANS = 5.0
 RING_TIMEOUT_MS = int(15_000 / HUMANS)
+DRAIN_S = 3.0
 CALLS_A_S = 8
 CALM_S = 1.5
 FAULT_S = 3.5 * LASTS
@@ -54,12 +56,14 @@ TWO_OF_EACH = {**COUNTS, "firewall": 2, "router": 2, "psap_gateway": 2, "failove
 COMES_UP_WITHIN_S = 30.0
 FINISHES_WITHIN_S = 40.0
 INSTANT_MS = 500
+READS_AGAIN_WITHIN_S = 25.0
 SETTLES_WITHIN_S = 20.0
 FIGURES = ROOT / "build" / "failure-modes.json"
 
 
 class Rig:
-    """Everything that runs. `kafka` may come later: then the installation starts without one."""
+    """Everything that runs. With `kafka_later` the installation starts without one; the replica named by `cut_off`
+    reaches Kafka through a cable that can be cut."""
 
     def __init__(
         self,
@@ -68,7 +72,7 @@ class Rig:
         brokers: int = 1,
         kafka_later: bool = False,
         settings: Mapping[str, str] | None = None,
-        own: Mapping[str, Mapping[str, str]] | None = None,
+        cut_off: str = "",
     ) -> None:
         self.folder = folder
         self.region = RegionTables()
@@ -76,13 +80,27 @@ class Rig:
         self.deaths: list[str] = []
         self.kafka_runs = False
         self.bursts: set[str] = set()
+        self.unsound: list[str] = []
+        """Bursts that left the books unsound: what comes later is not blamed for them."""
         self._kafka_later = kafka_later
         self._brokers = brokers
         self._stack = AsyncExitStack()
         self._settings = settings or {}
-        self._own = own or {}
+        self._own: dict[str, dict[str, str]] = {}
+        first = quiet_ports(2 * brokers + 2)
+        behind, cable = first + 2 * brokers, first + 2 * brokers + 1
+        self.cable = Cable(cable, behind)
+        """On the way of `cut_off` alone to Kafka."""
+        if cut_off:
+            service = cut_off.rpartition("-")[0].replace("-", "_").upper()
+            self._own[cut_off] = {f"THROUGHLINE_{service}_KAFKA": f"127.0.0.1:{cable}"}
         self.cluster = Cluster(
-            folder / "kafka", brokers=brokers, lifeline=self.lifeline, port=quiet_ports(2 * brokers), scratch=True
+            folder / "kafka",
+            brokers=brokers,
+            lifeline=self.lifeline,
+            port=first,
+            aside=(behind, cable) if cut_off else None,
+            scratch=True,
         )
         self.installation: Installation
         self.far_end: Outsider
@@ -102,6 +120,8 @@ class Rig:
         stack = self._stack
         stack.callback(self.lifeline.close)
         stack.push_async_callback(asyncio.to_thread, self.cluster.close)
+        await self.cable.start()
+        stack.push_async_callback(self.cable.close)
         self.far_end = await Outsider.start(
             "far_end",
             *("--tokens", self.folder / "tokens", "--witness", self.folder / "far-end.jsonl"),
@@ -118,7 +138,11 @@ class Rig:
             region_dir=self.region.folder,
             trunks=[(await self.far_end.told("listening", COMES_UP_WITHIN_S))["trunk"]],
             counts=TWO_OF_EACH,
-            settings={"THROUGHLINE_INGRESS_RING_TIMEOUT_MS": str(RING_TIMEOUT_MS), **self._settings},
+            settings={
+                "THROUGHLINE_INGRESS_RING_TIMEOUT_MS": str(RING_TIMEOUT_MS),
+                "THROUGHLINE_DRAIN_S": str(DRAIN_S),
+                **self._settings,
+            },
             own=self._own,
             on_death=self._on_death,
         )
@@ -161,6 +185,23 @@ class Rig:
                 await self.installation.restart(child.name)
         await self.all_attached()
 
+    async def nobody_misses_kafka(self) -> None:
+        """Waits until every service says of itself that it reads and writes the journal again."""
+        said: dict[str, str] = {}
+        until = time.monotonic() + READS_AGAIN_WITHIN_S
+        async with aiohttp.ClientSession() as session:
+            while time.monotonic() < until:
+                said = {}
+                for child in self.installation.children.values():
+                    if child.running():
+                        async with session.get(f"http://{child.metrics_address}/readyz") as page:
+                            text = await page.text()
+                        said |= {child.name: text} if "journal" in text else {}
+                if not said:
+                    return
+                await asyncio.sleep(0.5)
+        raise AssertionError(f"Kafka is back, and these are not: {said}")
+
     def strike(self, psap_id: str, fault: str) -> None:
         """One PSAP fails now: `cut`, `silent`, `reject`, `full`; or `heal`."""
         self.far_end.do(do="fault", psap_id=psap_id, fault=fault, when="now")
@@ -182,8 +223,17 @@ class Rig:
                 )
         return total
 
-    async def burst(self, name: str, *, for_s: float, calls_a_s: int = CALLS_A_S, seed: int = 1) -> Burst:
-        """Callers begin to call now; `name` begins each call_id."""
+    async def burst(
+        self,
+        name: str,
+        *,
+        for_s: float,
+        calls_a_s: int = CALLS_A_S,
+        seed: int = 1,
+        legs_max: int | None = None,
+        on_entry: Callable[[Mapping[str, Any]], None] = lambda _: None,
+    ) -> Burst:
+        """Callers begin to call now; `name` begins each call_id. `on_entry` hears all that they see, as they see it."""
         run = f"{name}-{seed}"
         assert run not in self.bursts, f"a second burst named {run} would share its calls' ids"
         self.bursts.add(run)
@@ -193,32 +243,38 @@ class Rig:
             for call in plan(seconds, self.region, seed=seed, run=run, service_urn=SOS_URN, source="faults")
             if call.at_s < for_s
         ]
-        burst = Burst(self, run, calls, seed, calls_a_s)
-        await burst.begin()
+        burst = Burst(self, run, calls, seed, calls_a_s, legs_max)
+        await burst.begin(on_entry)
         return burst
 
 
 class Burst:
     """Callers who call at their planned instants, whatever becomes of them."""
 
-    def __init__(self, rig: Rig, run: str, calls: list[PlannedCall], seed: int, calls_a_s: int) -> None:
+    def __init__(
+        self, rig: Rig, run: str, calls: list[PlannedCall], seed: int, calls_a_s: int, legs_max: int | None
+    ) -> None:
         self.run = run
         self.planned = calls
         self.seed = seed
         self.calls_a_s = calls_a_s
+        self.legs_max = legs_max
         self.windows: list[Window] = []
         self._rig = rig
         self._began = 0.0
         self._diary = rig.folder / f"{run}.caller.jsonl"
         self._callers: Outsider
 
-    async def begin(self) -> None:
+    async def begin(self, on_entry: Callable[[Mapping[str, Any]], None]) -> None:
         written = self._rig.folder / f"{self.run}.plan.jsonl"
         written.write_text("".join(call.to_json() + "\n" for call in self.planned))
         self._callers = await Outsider.start(
             "originating",
             *("--plan", written, "--witness", self._diary, "--seed", str(self.seed), "--human-speed", str(HUMANS)),
+            *(("--legs-max", str(self.legs_max)) if self.legs_max else ()),
+            "--tell",
             log=self._rig.folder / f"{self.run}.caller.log",
+            on_entry=on_entry,
         )
         await self._callers.told("ready", COMES_UP_WITHIN_S)
         self._callers.do(do="start", ingresses=self._rig.installation.addresses("ingress"))
@@ -247,7 +303,10 @@ class Burst:
         until = time.monotonic() + SETTLES_WITHIN_S
         while True:
             told = await self._told_now(lateness)
-            if not told.troubles() or time.monotonic() > until:
+            if not told.troubles():
+                return told
+            if time.monotonic() > until:
+                self._rig.unsound.append(self.run)
                 return told
             await asyncio.sleep(0.5)
 
@@ -270,7 +329,9 @@ class Burst:
             for entry in far_end
             if entry["event"] == "connected" and entry["call_id"].startswith(ours)
         }
-        return Told(self, read_calls(callers), verdict, kept, list(self._rig.deaths), lateness, connected_there)
+        told = Told(self, read_calls(callers), verdict, kept, list(self._rig.deaths), lateness, connected_there)
+        told.unsound_before = bool(self._rig.unsound)
+        return told
 
 
 class Window:
@@ -300,6 +361,7 @@ class Told:
         self.kept = kept
         self.deaths = deaths
         self.lateness = lateness
+        self.unsound_before = False
         self._connected_there = connected_there
 
     @property
@@ -310,9 +372,13 @@ class Told:
     def troubles(self) -> list[str]:
         """What three witnesses and the books have against it; nothing lost, nobody connected twice: none."""
         columns = self.kept.books.real
+        books = ""
+        if not self.kept.books.sound and not self.unsound_before:
+            counts = {str(outcome): count for outcome, count in columns.outcomes.items()}
+            books = f"{columns.offered} offered, {counts}, {columns.connected_twice.count} connected twice"
         return [
             *map(str, self.verdict.disagreements),
-            *([] if self.kept.books.sound else [f"the books are not sound: {columns}"]),
+            *([f"the books: {books}"] if books else []),
             *([f"{self.kept.unreadable} records of the journal cannot be read"] if self.kept.unreadable else []),
             *self.deaths,
         ]
@@ -321,7 +387,22 @@ class Told:
         """Nothing is lost, nobody is connected twice, and no process died that was not killed."""
         troubles = [words for words in self.troubles() if words.partition(": ")[0] not in excused]
         assert not troubles, "\n".join(troubles)
-        assert self.verdict.accepted == self.verdict.calls > 0
+        allowed = {"hung_up", "gave_up"} if self.burst.legs_max else {"hung_up"}
+        turned_away = [call.call_id for call in self.calls if not call.durability and call.end not in allowed]
+        assert not turned_away, f"never accepted, and did not leave by themselves: {turned_away}"
+        assert self.verdict.accepted > 0
+
+    def facts(self, *kinds: str, reason: str = "") -> list[Mapping[str, Any]]:
+        """The journal's facts of this burst, of these kinds; with this reason, where one is asked for."""
+        ours = f"{self.burst.run}-"
+        return [
+            entry
+            for entry in self.kept.entries
+            if entry["event"] == "fact"
+            and entry["call_id"].startswith(ours)
+            and entry["kind"] in kinds
+            and (not reason or entry["reason"] == reason)
+        ]
 
     def hit(self, window: Window) -> list[CallFelt]:
         """Those offered while it lasted, and those who were being set up when it began."""
