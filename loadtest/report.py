@@ -61,6 +61,7 @@ def _columns(columns: Columns) -> dict[str, Any]:
         "offered": columns.offered,
         **{str(outcome): count for outcome, count in columns.outcomes.items()},
         "balanced": columns.balanced,
+        "at_risk": columns.at_risk,
         "not_durable": columns.not_durable,
         "connected_twice": columns.connected_twice.count,
         "never_offered": columns.never_offered.count,
@@ -178,8 +179,10 @@ def _books_table(told: Told) -> Table:
     table.add_row("sum", str(sum(columns.outcomes.values())))
     table.add_row("offered", str(columns.offered))
     table.add_row("", "balanced" if columns.balanced else "[red]NOT BALANCED")
+    if columns.at_risk:
+        table.add_row("[yellow]accepted at risk", str(columns.at_risk))
     if columns.not_durable:
-        table.add_row("[yellow]offers written down late", str(columns.not_durable))
+        table.add_row("[red]accepted not durable", str(columns.not_durable))
     if columns.connected_twice.count:
         table.add_row("[red]connected twice", str(columns.connected_twice.count))
     return table

@@ -74,8 +74,10 @@ class Columns:
     offered: int
     outcomes: Mapping[Outcome, int]
     """Every outcome has its row, if only with 0."""
+    at_risk: int
+    """Accepted while the offer stood in one place alone (J4)."""
     not_durable: int
-    """Accepted while Kafka was away, and written down since (J6)."""
+    """Accepted while the offer stood in memory alone (J6)."""
     reached: Delays
     """To the first ringing."""
     answered: Delays
@@ -164,6 +166,7 @@ def _columns(stories: Sequence[CallStory]) -> Columns:
         calls=len(stories),
         offered=len(stories) - never_offered.count,
         outcomes={outcome: outcomes[outcome] for outcome in Outcome},
+        at_risk=sum(each.at_risk for each in stories),
         not_durable=sum(each.not_durable for each in stories),
         reached=Delays(tuple(sorted(reached))),
         answered=Delays(tuple(sorted(answered))),

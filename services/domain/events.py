@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from services.domain.durability import Durability
 from services.domain.offer import Offer
 from services.domain.policy import Verdict
 from services.domain.where import Where
@@ -92,6 +93,8 @@ class Fact:
     verdict: Verdict | None = None
     urgent: bool = False
     """On CallbackDue: a person should ring back now, since nobody conducts the call any more (T3)."""
+    durability: Durability | None = None
+    """How safe it was, as its writer told, while it waited for Kafka; None where it did not, or nobody asked."""
 
     @property
     def identity(self) -> tuple[str, int, int, str]:

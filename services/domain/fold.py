@@ -14,6 +14,7 @@ from enum import StrEnum
 from functools import reduce
 from typing import Final, TypeVar
 
+from services.domain.durability import Durability
 from services.domain.events import CLOSED, CONNECTED, Fact, FactKind
 from services.domain.where import Where
 
@@ -101,7 +102,9 @@ class CallStory:
     caller_hash: Heard = _NOTHING_HEARD
     number: Heard = _NOTHING_HEARD
     not_durable: bool = False
-    """Its offer waited in memory for Kafka (J6): it was accepted without being safe."""
+    """An offer of it was accepted while it stood in memory alone (J6)."""
+    at_risk: bool = False
+    """An offer of it was accepted while it stood in one place alone (J4)."""
     offers: frozenset[tuple[int, str]] = frozenset()
     """(leg, writer) of each Offered."""
     urgent: bool = False
@@ -174,7 +177,8 @@ def story(fact: Fact) -> CallStory:
         told if kind is FactKind.CALLER_LOST else None,
         Heard(fact.leg, fact.caller_hash) if fact.caller_hash else _NOTHING_HEARD,
         Heard(fact.leg, offer.caller) if offer is not None and offer.caller else _NOTHING_HEARD,
-        offered and fact.age_ms > 0,
+        offered and fact.durability is Durability.NOT_DURABLE,
+        offered and fact.durability is Durability.AT_RISK,
         frozenset({(fact.leg, fact.writer)}) if offered else frozenset(),
         kind is FactKind.CALLBACK_DUE and fact.urgent,
     )
@@ -200,6 +204,7 @@ def merge(one: CallStory, other: CallStory) -> CallStory:
         max(one.caller_hash, other.caller_hash),
         max(one.number, other.number),
         one.not_durable or other.not_durable,
+        one.at_risk or other.at_risk,
         one.offers | other.offers,
         high.urgent or (same and low.urgent),
     )

@@ -11,6 +11,7 @@ import asyncio
 
 from throughline.v1 import delivery_pb2
 
+from services.domain.durability import Durability
 from services.domain.events import Conductor, Fact
 from services.domain.kept import Copy
 from services.domain.watch import GONE, Life
@@ -117,7 +118,9 @@ class Keeper:
                 continue
             for copy in self._view.kept.to_hand_over(conductor):
                 age_ms = max(0, self._world.wall_ms() - copy.kept_ms)
-                self._journal.append_soon(Topic.CALLS, copy.fact.call_id, facts.restamp(copy.raw, age_ms))
+                self._journal.append_soon(
+                    Topic.CALLS, copy.fact.call_id, facts.restamp(copy.raw, age_ms, Durability.AT_RISK)
+                )
                 self._metrics.handed_over.inc()
 
     async def stop(self) -> None:

@@ -16,6 +16,7 @@ from throughline.v1 import call_pb2
 
 from services.domain.budgets import Budgets
 from services.domain.call import Call
+from services.domain.durability import Durability
 from services.domain.events import Conductor as ConductorId
 from services.domain.events import FactKind
 from services.domain.exchange import (
@@ -60,7 +61,7 @@ from services.ingress.neighbours import Neighbours
 from services.ingress.outbox import Down, Outbox
 from services.ingress.rings import RingLine
 from services.ingress.scribe import OPENS_OR_SETTLES, Scribe
-from services.journal import Durability, Topic
+from services.journal import Topic
 from services.journal.journal import Journal
 from services.wire import offers
 from services.wire.holding import where_to_wire

@@ -28,14 +28,6 @@ class Topic(StrEnum):
     CALLS_UNREADABLE = "calls-unreadable"
 
 
-class Durability(StrEnum):
-    """How safe a fact is once its append has returned (protocol.md J4)."""
-
-    DURABLE = "durable"
-    AT_RISK = "at_risk"
-    NOT_DURABLE = "not_durable"
-
-
 @dataclass(frozen=True, slots=True)
 class Record:
     """One record as the log holds it.

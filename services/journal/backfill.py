@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
+from services.domain.durability import Durability
 from services.journal import Log, Rejected, Topic
 from services.journal.backlog import Append, Backlog
 from services.journal.happenings import Happening
@@ -20,6 +21,10 @@ PAUSE_MAX_S: Final = 1.0
 WINDOW_MAX: Final = 256
 
 
+Restamp = Callable[[bytes, int, Durability | None], bytes]
+"""(value, age_ms, how safe somebody was told that it is) -> value; must not raise."""
+
+
 class Backfill:
     """`leaves` takes a record out of the queue, with the reason; `answered_in_s` hears how long a leader took."""
 
@@ -27,7 +32,7 @@ class Backfill:
         self,
         log: Log,
         backlog: Backlog,
-        restamp: Mapping[Topic, Callable[[bytes, int], bytes]],
+        restamp: Mapping[Topic, Restamp],
         leaves: Callable[[Append, Happening], None],
         answered_in_s: Callable[[str, float], None],
     ) -> None:
@@ -90,7 +95,8 @@ class Backfill:
         if append.acked is None or append.acked.done():
             now = asyncio.get_running_loop().time()
             restamp = self._restamp.get(append.topic)
-            value = append.value if restamp is None else restamp(append.value, int((now - append.begun) * 1000))
+            age_ms = int((now - append.begun) * 1000)
+            value = append.value if restamp is None else restamp(append.value, age_ms, append.told)
             append.acked = self._log.append(append.topic, append.key, value)
             append.acked.add_done_callback(partial(self._answered, lane, append, now))
         return append.acked

@@ -11,7 +11,8 @@ import asyncio
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from services.journal import Durability, Topic
+from services.domain.durability import Durability
+from services.journal import Topic
 from services.journal.spool import Ticket
 from services.journal.topics import TOPICS
 
@@ -45,6 +46,13 @@ class Append:
     def awaited(self) -> bool:
         """Whether somebody still waits for the durability."""
         return self.caller is not None and not self.caller.done()
+
+    @property
+    def told(self) -> Durability | None:
+        """How safe somebody was told that it is; None where nobody was."""
+        if self.caller is None or not self.caller.done() or self.caller.cancelled():
+            return None
+        return self.caller.result()
 
     @property
     def on_disk(self) -> bool:

@@ -25,9 +25,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from services.journal import Durability, Follower, Log, Topic
+from services.domain.durability import Durability
+from services.journal import Follower, Log, Topic
 from services.journal.backfill import WINDOW_MAX as BACKFILL_WINDOW_MAX
-from services.journal.backfill import Backfill, landed, rejected
+from services.journal.backfill import Backfill, Restamp, landed, rejected
 from services.journal.backlog import Append, Backlog
 from services.journal.happenings import Happening, JournalEvent
 from services.journal.leaders import Leaders
@@ -58,8 +59,8 @@ def _no_wall_ms() -> int:
 
 
 class Journal:
-    """See the module. `restamp` has for each topic whose records carry their age how it is written into one:
-    `(value, age_ms) -> value`, which must not raise. Records of other topics are back-filled as they are.
+    """See the module. `restamp` has for each topic whose records carry their age how it is written into one. Records of
+    other topics are back-filled as they are.
 
     With a `spool` (and `wall_ms`, the world's) what is queued outlives this process, and the queue holds more: up to
     SPOOLED_FACTS_MAX facts, and the spool's `bytes_max` of values. `keep` has a fact kept by a failover replica."""
@@ -68,7 +69,7 @@ class Journal:
         self,
         log: Log,
         *,
-        restamp: Mapping[Topic, Callable[[bytes, int], bytes]] = MappingProxyType({}),
+        restamp: Mapping[Topic, Restamp] = MappingProxyType({}),
         budget_s: float = 0.050,
         queue_facts_max: int = 10_000,
         queue_bytes_max: int = 64 * 1024 * 1024,

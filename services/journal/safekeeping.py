@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
-from services.journal import Durability, Topic
+from services.domain.durability import Durability
+from services.journal import Topic
 from services.journal.backlog import Append
 from services.journal.disk import DiskTrouble, FolderTaken
 from services.journal.happenings import Happening

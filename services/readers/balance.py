@@ -123,6 +123,7 @@ def _columns(columns: Columns) -> dict[str, Any]:
         "offered": columns.offered,
         **{outcome.value: count for outcome, count in columns.outcomes.items()},
         "balanced": columns.balanced,
+        "at_risk": columns.at_risk,
         "not_durable": columns.not_durable,
         "connected_twice": _finding(columns.connected_twice),
         "never_offered": _finding(columns.never_offered),

@@ -64,6 +64,7 @@ def _sums(result: Balance) -> Table:
     row("offered", lambda columns: columns.offered, "bold")
     for outcome, name in _OUTCOMES.items():
         row(f"  {name}", lambda columns, outcome=outcome: columns.outcomes[outcome])  # type: ignore[misc]
+    row("at risk when accepted", lambda columns: columns.at_risk)
     row("not durable when accepted", lambda columns: columns.not_durable)
     row("connected twice", lambda columns: columns.connected_twice.count)
     row("never offered", lambda columns: columns.never_offered.count)

@@ -7,11 +7,13 @@ The envelope is frozen across versions (protocol.md J1): a kind that this versio
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from google.protobuf.message import DecodeError
-from throughline.v1 import fact_pb2
+from throughline.v1 import call_pb2, fact_pb2
 
+from services.domain.durability import Durability
 from services.domain.events import Conductor, Fact, FactKind, Tick
 from services.wire import holding, offers, verdicts
 from services.wire.methods import Unreadable, parse
@@ -42,6 +44,15 @@ _KIND: Final = {
     fact_pb2.FACT_KIND_CLOSED_BY_HUMAN: FactKind.CLOSED_BY_HUMAN,
     fact_pb2.FACT_KIND_ENDED: FactKind.ENDED,
 }
+_DURABILITY: Final = {
+    call_pb2.DURABILITY_DURABLE: Durability.DURABLE,
+    call_pb2.DURABILITY_AT_RISK: Durability.AT_RISK,
+    call_pb2.DURABILITY_NOT_DURABLE: Durability.NOT_DURABLE,
+}
+_DURABILITY_PB: Final[Mapping[Durability | None, call_pb2.Durability.ValueType]] = {
+    None: call_pb2.DURABILITY_UNSPECIFIED,
+    **{durability: number for number, durability in _DURABILITY.items()},
+}
 _KIND_PB: Final = {kind: number for number, kind in _KIND.items()} | {FactKind.UNKNOWN: fact_pb2.FACT_KIND_UNSPECIFIED}
 
 
@@ -64,6 +75,7 @@ def encode(fact: Fact) -> bytes:
         test=fact.test,
         attempt=fact.attempt,
         urgent=fact.urgent,
+        durability=_DURABILITY_PB[fact.durability],
     )
     if fact.conductor is not None:
         message.conductor.address = fact.conductor.address
@@ -128,16 +140,19 @@ def _fact(message: fact_pb2.Fact, raw: bytes) -> Fact:
         holding.where_to_domain(message.where) if message.HasField("where") else None,
         verdicts.to_domain(message.verdict) if message.HasField("verdict") else None,
         message.urgent,
+        _DURABILITY.get(message.durability),
     )
 
 
-def restamp(raw: bytes, age_ms: int) -> bytes:
-    """The same fact, older by `age_ms` than it says, fields of newer versions kept. Never raises: bytes that are no
-    fact stay as they are."""
+def restamp(raw: bytes, age_ms: int, told: Durability | None) -> bytes:
+    """The same fact, older by `age_ms` than it says, and with how safe it was told to be meanwhile; fields of newer
+    versions kept. Never raises: bytes that are no fact stay as they are."""
     message = fact_pb2.Fact()
     try:
         message.ParseFromString(raw)
     except DecodeError:
         return raw
     message.age_ms = min(message.age_ms + age_ms, _INT64_MAX)
+    if told is not None:
+        message.durability = _DURABILITY_PB[told]
     return message.SerializeToString()

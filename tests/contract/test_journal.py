@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.journal import Durability, Topic
+from services.domain.durability import Durability
+from services.journal import Topic
 from services.journal.journal import BACKFILL_WINDOW_MAX, Happening, Journal, JournalEvent
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.journal.topics import TOPICS
@@ -28,7 +29,7 @@ class Stage:
         self.events: list[JournalEvent] = []
         self.journal = Journal(
             self.log,
-            restamp=dict.fromkeys(Topic, lambda value, age_ms: value + b"+%d" % age_ms),
+            restamp=dict.fromkeys(Topic, lambda value, age_ms, _: value + b"+%d" % age_ms),
             budget_s=BUDGET_S,
             queue_facts_max=queue_facts_max,
             queue_bytes_max=queue_bytes_max,

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.journal import Durability, Topic
+from services.domain.durability import Durability
+from services.journal import Topic
 from services.journal.journal import GATHER_S, GATHERED_MAX, Journal
 from services.journal.memory import MemoryBroker, MemoryLog
 from tests.simulation.virtual_loop import run_virtual, virtual_wall_ms

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.journal import Durability, Topic
+from services.domain.durability import Durability
+from services.journal import Topic
 from services.journal.disk import MemoryDisk
 from services.journal.journal import Happening, Journal, JournalEvent
 from services.journal.leaders import UNKNOWN_IN_A_ROW, Leaders

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.journal import Durability, Topic
+from services.domain.durability import Durability
+from services.journal import Topic
 from services.journal.disk import FolderTaken, MemoryDisk
 from services.journal.journal import Happening, Journal, JournalEvent
 from services.journal.memory import MemoryBroker, MemoryLog
@@ -21,6 +22,11 @@ from tests.simulation.virtual_loop import run_virtual, virtual_wall_ms
 
 BUDGET_S = 0.050
 FOLDER = Path("spool/ingress-1")
+
+
+def restamped(value: bytes, age_ms: int, told: Durability | None) -> bytes:
+    """The value, its age, and how safe somebody was told that it is."""
+    return value.split(b"+")[0] + b"+%d+%s" % (age_ms, str(told).encode())
 
 
 class Keeper:
@@ -54,7 +60,7 @@ class Stage:
         """A journal on the disk as it is now."""
         return Journal(
             self.log,
-            restamp=dict.fromkeys(Topic, lambda value, age_ms: value.split(b"+")[0] + b"+%d" % age_ms),
+            restamp=dict.fromkeys(Topic, restamped),
             budget_s=BUDGET_S,
             queue_facts_max=10,
             on_event=self.events.append,
@@ -131,6 +137,8 @@ def test_without_the_log_two_disks_are_durable_one_is_at_risk_and_none_is_said_l
         stage.log.fail()
         assert await stage.journal.close(10) == 0
         assert stage.landed("a") == [b"1"]
+        (landed,) = stage.broker.records(Topic.CALLS)
+        assert landed.value.endswith(b"+" + safe.encode()), "the fact itself says how safe it was told to be"
 
     stage = play(story)
     assert stage.told(Happening.SPOOLED if disk_works else Happening.NOT_SPOOLED) == 1

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.domain.durability import Durability
 from services.domain.events import CLOSED, CONNECTED, Fact, FactKind
 from services.domain.fold import Outcome, fold, merge
 from services.domain.offer import SOS_URN, Offer
@@ -162,8 +163,12 @@ def test_the_highest_leg_that_knew_the_number_is_believed() -> None:
     assert (told.number.text, told.caller_hash.text) == ("+16175550100", "h")
 
 
-def test_an_offer_that_waited_for_kafka_was_not_durable() -> None:
-    """J6: its own column, even when the first try turns out to have landed as well."""
-    waited = fact(FactKind.OFFERED, age_ms=900)
-    assert fold([fact(FactKind.OFFERED), waited]).not_durable
-    assert not fold([fact(FactKind.OFFERED), fact(FactKind.ANSWERED, age_ms=900)]).not_durable
+@pytest.mark.parametrize("told", [None, *Durability])
+def test_an_offer_that_waited_for_kafka_counts_by_how_safe_it_was_told_to_be(told: Durability | None) -> None:
+    """J4, J6: columns of their own, even when the first try turns out to have landed as well; other facts count not."""
+    waited = fact(FactKind.OFFERED, age_ms=900, durability=told)
+    for story in (fold([fact(FactKind.OFFERED), waited]), fold([waited, fact(FactKind.ANSWERED)])):
+        assert story.not_durable is (told is Durability.NOT_DURABLE)
+        assert story.at_risk is (told is Durability.AT_RISK)
+    later = fold([fact(FactKind.OFFERED), fact(FactKind.ANSWERED, age_ms=900, durability=told)])
+    assert not later.not_durable and not later.at_risk

@@ -15,9 +15,10 @@ import pytest
 
 from deploy.kafka import Cluster, scratch_cluster
 from deploy.kafka.node import free_ports
+from services.domain.durability import Durability
 from services.host.clock import wall_ms
 from services.host.disk import SyncedDisk
-from services.journal import Durability, Topic
+from services.journal import Topic
 from services.journal.journal import Happening, Journal, JournalEvent
 from services.journal.kafka import KafkaLog
 from services.journal.safekeeping import WITHIN_S

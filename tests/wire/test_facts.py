@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from throughline.v1 import fact_pb2, screening_pb2
 
+from services.domain.durability import Durability
 from services.domain.events import Conductor, Fact, FactKind, Tick
 from services.domain.offer import Offer
 from services.domain.place import Circle
@@ -45,6 +46,7 @@ any_facts = st.builds(
     where=st.none() | st.builds(Where, texts, texts),
     verdict=st.none() | verdict_s,
     urgent=st.booleans(),
+    durability=st.none() | st.sampled_from(Durability),
 )
 
 
@@ -79,19 +81,23 @@ def test_a_kind_of_a_newer_version_keeps_its_envelope() -> None:
     assert (fact.kind, fact.leg, fact.due_in_ms, fact.settled) == (FactKind.UNKNOWN, 2, 400, True)
 
 
-@given(any_facts, st.integers(0, 10**9))
-def test_a_restamp_adds_to_the_age_and_keeps_fields_of_newer_versions(fact: Fact, age_ms: int) -> None:
-    """A fact that waited for Kafka loses nothing that this version does not know (J1)."""
+@given(any_facts, st.integers(0, 10**9), st.none() | st.sampled_from(Durability))
+def test_a_restamp_adds_to_the_age_and_keeps_fields_of_newer_versions(
+    fact: Fact, age_ms: int, told: Durability | None
+) -> None:
+    """A fact that waited for Kafka loses nothing that this version does not know (J1), and says how safe it was."""
     newer = b"\xc2\x3e\x03new"  # field 1000, a text
-    raw = facts.restamp(facts.encode(fact) + newer, age_ms)
-    assert facts.decode(raw) == replace(fact, age_ms=fact.age_ms + age_ms)
+    raw = facts.restamp(facts.encode(fact) + newer, age_ms, told)
+    assert facts.decode(raw) == replace(
+        fact, age_ms=min(fact.age_ms + age_ms, 2**63 - 1), durability=told or fact.durability
+    )
     assert newer in raw
 
 
 @given(st.binary(max_size=200), st.integers(0, 10**9))
 def test_a_restamp_never_raises(raw: bytes, age_ms: int) -> None:
     """The back-fill goes on whatever waits in it."""
-    facts.restamp(raw, age_ms)
+    facts.restamp(raw, age_ms, None)
 
 
 @pytest.mark.parametrize("raw", [b"\xff\xff", b"", b"\x10\x01", b"\x0a\x02c\0"])
