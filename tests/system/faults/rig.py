@@ -294,10 +294,10 @@ class Burst:
         finally:
             window.to_ms = wall_ms()
 
-    async def told(self) -> Told:
+    async def told(self, finishes_within_s: float = FINISHES_WITHIN_S) -> Told:
         """Waits for the last caller, and until the witnesses agree or have had the time to."""
         try:
-            lateness = await self._callers.told("finished", FINISHES_WITHIN_S)
+            lateness = await self._callers.told("finished", finishes_within_s)
         finally:
             await self._callers.stop()
         until = time.monotonic() + SETTLES_WITHIN_S

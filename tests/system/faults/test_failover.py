@@ -1,7 +1,4 @@
-"""Failover's own death, and a conductor's while Kafka is away: what is owed is found all the same.
-
-Waits for: T1 to T4 and the keeper of J4.
-"""
+"""Failover's own death, and a conductor's while Kafka is away: what is owed is found all the same."""
 
 from __future__ import annotations
 
@@ -42,6 +39,7 @@ async def test_the_keeper_of_a_copy_acts_when_a_conductor_dies_without_kafka(rig
         await rig.installation.kill(VICTIM)
         await burst.second(CALM_S + FAULT_S)
         await asyncio.to_thread(rig.cluster.start_again, 1)
+    await rig.installation.restart(VICTIM)  # what is neither an opening nor a settlement stands on its own disk alone
     told = await burst.told()
     told.record("ingress killed while Kafka is gone, nobody offers again", accepted=told.durabilities(window))
     told.check()

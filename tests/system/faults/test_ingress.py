@@ -1,7 +1,4 @@
-"""The conductor itself is killed, hung or cut off from Kafka, with calls in every state: nobody is connected twice.
-
-Waits for: P5 (a confirmed attempt is asked for first), T1 and T3 (failover takes up what nobody offers again).
-"""
+"""The conductor itself is killed, hung or cut off from Kafka, with calls in every state: nobody is connected twice."""
 
 from __future__ import annotations
 
