@@ -45,7 +45,14 @@ demo: setup ## the whole story on real input, under four minutes (ARGS="--seed 3
 	@cd $(ROOT) && exec $(BIN)/throughline demo $(ARGS)
 
 test: check ## format, lint, types, import contracts, then all tests (ARGS="tests/domain -k ladder")
+ifdef ARGS
 	@cd $(ROOT) && exec $(BIN)/python -m pytest $(ARGS)
+else
+	@echo "test 1/2: the core, the shells, the ports"
+	@cd $(ROOT) && exec $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/system
+	@echo "test 2/2: real processes and a real Kafka, one thing at a time (some ten minutes)"
+	@cd $(ROOT) && exec $(BIN)/python -m pytest tests/system
+endif
 
 check: setup ## format, lint, types, import contracts, protos
 	@echo "check: ruff format"; cd $(ROOT) && $(BIN)/ruff format --quiet --check .
