@@ -75,13 +75,14 @@ class AnsweringPoint:
         self._diary = diary
         self._tell = tell
         self._rings: dict[str, Ring] = {}
+        self._waiting: dict[str, Ring] = {}  # those that are not connected
         self._armed = Fault.NONE
 
     # What its streams bring.
 
     def hello(self, credential: str) -> delivery_pb2.Hello:
         """Its first word on a stream: who it is, and what rings and talks there at this moment (R5)."""
-        told = delivery_pb2.Hello(psap_id=self.psap_id, credential=credential)
+        told = delivery_pb2.Hello(psap_id=self.psap_id, credential=credential, beats_while_ringing=True)
         for ring in self._rings.values():
             (told.held if ring.stage is Stage.CONNECTED else told.ringing).append(ring.attempt)
         return told
@@ -106,6 +107,10 @@ class AnsweringPoint:
                 ring.line = None
                 if ring.stage is not Stage.CONNECTED:
                     ring.start("orphan", ORPHAN_S, self._cancel, ring, "stream_lost")
+
+    def waits_on(self, line: Line) -> bool:
+        """Whether anything that this stream has rings here, or is answered and not connected yet (R2)."""
+        return any(ring.line is line for ring in self._waiting.values())
 
     def hear(self, line: Line, message: delivery_pb2.AttachResponse) -> None:
         """Acts on one message of a gateway. One that is silent acts on nothing."""
@@ -152,7 +157,7 @@ class AnsweringPoint:
         return None
 
     def _ring(self, ring: Ring, ring_ms: int) -> None:
-        self._rings[ring.call_id] = ring
+        self._rings[ring.call_id] = self._waiting[ring.call_id] = ring
         self._repeat(ring)
         ring.start("ring", (ring_ms or 60_000) / 1000 + RING_SLACK_S, self._unanswered, ring)
         self._takers.ring(ring)
@@ -194,6 +199,7 @@ class AnsweringPoint:
             return
         if ring.stage is Stage.ANSWERED:
             ring.stage = Stage.CONNECTED
+            self._waiting.pop(ring.call_id, None)
             ring.stop("unconfirmed", "orphan")
             self._write("connected", ring.call_id, attempt)
             ring.start("talk", self._humans.waits(TALK, ring.call_id), self._hang_up, ring)
@@ -260,6 +266,7 @@ class AnsweringPoint:
     def _forget(self, ring: Ring) -> None:
         ring.stop_all()
         self._rings.pop(ring.call_id, None)
+        self._waiting.pop(ring.call_id, None)
         self._takers.leave(ring)
 
     # What can be wrong with it.

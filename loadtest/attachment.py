@@ -34,7 +34,8 @@ class Attachment:
         self.gateway = gateway
         self.attached = False
         self.heartbeat_s = 1.0
-        self.next_beat = 0.0
+        self.ringing_heartbeat_s = 1.0
+        self.last_said = 0.0
         self.last_heard = 0.0
         self._point = point
         self._attach = attach
@@ -46,6 +47,7 @@ class Attachment:
         self.say_bytes(message.SerializeToString())
 
     def say_bytes(self, message: bytes) -> None:
+        self.last_said = asyncio.get_running_loop().time()
         if self._speaker is not None:
             self._speaker.say(message)
 
@@ -79,8 +81,11 @@ class Attachment:
                 self.last_heard = asyncio.get_running_loop().time()
                 if message.WhichOneof("said") == "welcome" and not welcomed:
                     welcomed = self.attached = True
-                    self.heartbeat_s = (message.welcome.heartbeat_ms or 1000) / 1000
+                    welcome = message.welcome
+                    self.heartbeat_s = (welcome.heartbeat_ms or 1000) / 1000
+                    self.ringing_heartbeat_s = (welcome.ringing_heartbeat_ms or 1000) / 1000
                     self._point.welcomed(self, hello)
+                    self.last_said -= random.random()  # five hundred streams do not beat in one instant
                 elif welcomed:
                     self._point.hear(self, message)
             code: grpc.StatusCode = await call.code()
@@ -107,8 +112,9 @@ class Attachment:
             return
         if now - self.last_heard > self.heartbeat_s * (SILENT_BEATS_MAX + 0.5):
             self.drop()
-        elif now >= self.next_beat:
-            self.next_beat = now + self.heartbeat_s * 0.9
+            return
+        quiet_s = now - self.last_said + BEAT_S
+        if quiet_s >= self.heartbeat_s or (quiet_s >= self.ringing_heartbeat_s and self._point.waits_on(self)):
             self.say_bytes(HEARTBEAT)
 
 
@@ -130,7 +136,6 @@ class Switchboard:
             attach = channel.stream_stream(ATTACH)
             for point in self.points.values():
                 attachment = Attachment(point, gateway, attach, credentials.get(point.psap_id, ""))
-                attachment.next_beat = random.random()
                 self._attachments.append(attachment)
                 self._tasks.add(asyncio.ensure_future(attachment.keep()))
 

@@ -13,6 +13,7 @@ from services.domain.budgets import Budgets
 from services.domain.events import FactKind, Failure
 from services.domain.exchange import (
     AttemptFailed,
+    Doubted,
     Effect,
     Enter,
     FindRoute,
@@ -210,6 +211,23 @@ class Ascent:
                 for name in self._attempts.too_many(self._proposed):  # only now that this one rings: make before break
                     self._release(name, "third_ring")
         self._stand()
+
+    def _doubted(self, happened: Doubted, now: float) -> None:
+        """Where it rings nobody is heard any more. It rings on, as past its ring time, and the next rung is rung (R6).
+
+        The caller may go before anything comes of that: the next leg begins with the next rung.
+        """
+        name = happened.attempt
+        attempt = self._attempts.get(name)
+        if attempt is None or attempt.where is None or attempt.given_up or name == self._proposed:
+            return
+        attempt.given_up = True
+        attempt.due = None
+        self._do(Remember(FactKind.RINGING, "psap_doubted", attempt=name, where=attempt.where))
+        for rung in attempt.by_any_gateway():
+            self._ladder.failed(rung, Failure.UNREACHABLE)
+        if self.state is not State.HELD:
+            self._climb(now)
 
     def _offered_again(self, name: str, attempt: Attempt, why: str, now: float) -> bool:
         """The gateway of a ring is lost: the PSAP may ring on, and is asked so through its others, each once (R5)."""

@@ -1,9 +1,11 @@
 """One PSAP as one gateway knows it: whether it is there, whether an offer may be tried, and whether it behaves.
 
-Two doubts are kept apart. *Silent*: nothing at all was heard for 2.5 s; any word ends it. *Suspect*: an offer found no
-taker, although the stream lives; a heartbeat proves nothing about that, so only an offer that is taken up (late is good
-enough), or a new attachment, ends it. A suspect is not stuck: each 2 s the row turns hopeful again, and one offer is
-let through as a probe, while the others are answered at once (protocol.md R4, R8).
+Three doubts are kept apart. *Doubted*: nothing was heard for 0.8 s while something rings, of a PSAP that promises a
+word each 250 ms then; conductors are told, and nothing else comes of it. *Silent*: nothing at all was heard for 2.5 s;
+any word ends it. *Suspect*: an offer found no taker, although the stream lives; a heartbeat proves nothing about that,
+so only an offer that is taken up (late is good enough), or a new attachment, ends it. A suspect is not stuck: each 2 s
+the row turns hopeful again, and one offer is let through as a probe, while the others are answered at once (protocol.md
+R2, R4, R8).
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+DOUBTED_AFTER_S: Final = 0.8
+"""Three heartbeats of a PSAP at which something rings, and a little more (R2)."""
 SILENT_AFTER_S: Final = 2.5
 PROBE_EACH_S: Final = 2.0
 MESSAGES_PER_S_MAX: Final = 200.0
@@ -139,6 +143,7 @@ class Attachment:
     __slots__ = (
         "allowance",
         "asked",
+        "beats_while_ringing",
         "claimed",
         "gone_at",
         "gone_reason",
@@ -146,6 +151,7 @@ class Attachment:
         "held",
         "link",
         "over",
+        "overheard",
         "probe_at",
         "psap_id",
         "silent",
@@ -164,6 +170,10 @@ class Attachment:
         self.silent = False
         self.watched = False
         """Whether a look at its silence is set."""
+        self.beats_while_ringing = False
+        """Whether it promises a word each 250 ms while something rings; else its silence is judged by seconds alone."""
+        self.overheard = False
+        """Whether a look is set at whether it keeps that promise."""
         self.probe_at: float | None = None
         """Suspect, and from this instant on an offer may be tried as a probe; None: not suspect."""
         self.state = ""
@@ -180,9 +190,10 @@ class Attachment:
         self.asked: dict[str, deque[int]] = {}
         """Questions that it has not answered yet, by call, in the order in which they were put (T3)."""
 
-    def attach(self, link: int, ringing: Sequence[str], held: Sequence[str], now: float) -> None:
+    def attach(self, link: int, ringing: Sequence[str], held: Sequence[str], beats: bool, now: float) -> None:
         """A stream with a good hello: all doubts are forgotten, and what is connected there is what it says."""
         self.link = link
+        self.beats_while_ringing = beats
         self.heard_at = now
         self.silent = False
         self.probe_at = None

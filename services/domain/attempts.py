@@ -46,13 +46,18 @@ class Attempt:
         self.resume_due = resume_due
         return replace(self.rung, gateway=self._untried.pop(0))
 
-    def tried(self) -> tuple[Rung, ...]:
-        """Its rung, by each gateway that it was offered through."""
+    def by_any_gateway(self) -> tuple[Rung, ...]:
+        """Its rung, by each gateway of its PSAP."""
         rung = self.rung
         if not isinstance(rung, RingPsap):
             return (rung,)
-        others = (each for each in rung.others if each not in self._untried)
-        return (rung, *(replace(rung, gateway=gateway) for gateway in others))
+        return (rung, *(replace(rung, gateway=gateway) for gateway in rung.others))
+
+    def tried(self) -> tuple[Rung, ...]:
+        """Its rung, by each gateway that it was offered through."""
+        return tuple(
+            rung for rung in self.by_any_gateway() if not (isinstance(rung, RingPsap) and rung.gateway in self._untried)
+        )
 
 
 class Attempts:

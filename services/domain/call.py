@@ -23,6 +23,7 @@ from services.domain.exchange import (
     CallerConfirmed,
     CallerHungUp,
     Connect,
+    Doubted,
     Effect,
     HigherLeg,
     Input,
@@ -130,6 +131,8 @@ class Call(Ascent):
                 self._answered(happened, now)
             case PersonConnected():
                 self._connected(happened)
+            case Doubted():
+                self._doubted(happened, now)
             case AttemptFailed():
                 under_way = self._attempts.get(happened.attempt)
                 if under_way is not None and self._has_it_already(happened):

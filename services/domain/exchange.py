@@ -70,6 +70,13 @@ class PersonConnected:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubted:
+    """The PSAP has fallen silent while the attempt rings there; it may be answered yet (R2)."""
+
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptFailed:
     attempt: str
     failure: Failure
@@ -112,6 +119,7 @@ Input = (
     | Rang
     | PersonAnswered
     | PersonConnected
+    | Doubted
     | AttemptFailed
     | CallerConfirmed
     | CallerHungUp

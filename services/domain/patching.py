@@ -75,6 +75,13 @@ class Again:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubted:
+    """The conductor is told that the PSAP has fallen silent; the attempt goes on as it stands (R2, R6)."""
+
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True)
 class Attested:
     """The answer to a question about a call."""
 
@@ -82,4 +89,4 @@ class Attested:
     holding: Holding
 
 
-Effect = Offer | Connect | Cancel | Release | Unlink | TakeUp | Ask | Again | Attested | Became
+Effect = Offer | Connect | Cancel | Release | Unlink | TakeUp | Ask | Again | Doubted | Attested | Became

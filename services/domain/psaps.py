@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from services.domain.attachments import SILENT_AFTER_S, Attachment, Offence
+from services.domain.attachments import DOUBTED_AFTER_S, SILENT_AFTER_S, Attachment, Offence
 from services.domain.deadlines import Deadlines
-from services.domain.patching import Unlink
+from services.domain.patching import Doubted, Unlink
 from services.domain.rings import RETURN_S, UNCLAIMED_S, Due, Rings
 
 
@@ -41,13 +41,15 @@ class Psaps:
         """Whose stream this is; None when it was ended from here."""
         return self._links.get(link)
 
-    def attach(self, link: int, psap_id: str, ringing: Sequence[str], held: Sequence[str], now: float) -> Attachment:
+    def attach(
+        self, link: int, psap_id: str, ringing: Sequence[str], held: Sequence[str], beats: bool, now: float
+    ) -> Attachment:
         """A stream with a good hello; an older one of the same PSAP ends."""
         psap = self._known.get(psap_id)
         if psap is None:
             psap = self._known[psap_id] = Attachment(psap_id)
         older = psap.link
-        psap.attach(link, ringing, held, now)
+        psap.attach(link, ringing, held, beats, now)
         psap.claimed.difference_update([ring.name for ring in self._rings.at(psap)])
         self._links[link] = psap
         self._watch(psap)
@@ -103,6 +105,26 @@ class Psaps:
         assert psap.probe_at is not None
         self._dues.set(psap.probe_at, Due.PROBE, psap.psap_id)
         self.changed = True
+
+    def overhear(self, psap: Attachment, now: float) -> None:
+        """Something rings there: sets a look at whether it is heard meanwhile, unless one is set."""
+        if psap.beats_while_ringing and not psap.overheard:
+            psap.overheard = True
+            self._dues.set(max(psap.heard_at + DOUBTED_AFTER_S, now), Due.DOUBT, psap.psap_id)
+
+    def judge_doubt(self, psap_id: str, now: float) -> None:
+        """The time has come to look whether it speaks while something rings. A ring begins with a word of its own."""
+        psap = self._known[psap_id]
+        psap.overheard = False
+        untold = [ring for ring in self._rings.at(psap) if ring.waits and not ring.doubted]
+        if not untold or not psap.beats_while_ringing:
+            return
+        if psap.heard_at + DOUBTED_AFTER_S > now:
+            self.overhear(psap, now)
+            return
+        for ring in untold:
+            ring.doubted = True
+            self._rings.effects.append(Doubted(ring.name))
 
     def judge_silence(self, psap_id: str, now: float) -> None:
         """The time has come to look whether it still speaks."""

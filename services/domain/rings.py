@@ -41,6 +41,7 @@ class Due(StrEnum):
     TAKE_UP = auto()
     CONFIRM = auto()
     ACKNOWLEDGE = auto()
+    DOUBT = auto()
     SILENCE = auto()
     PROBE = auto()
     RETURN = auto()
@@ -49,7 +50,7 @@ class Due(StrEnum):
 
 
 ACCUSES: Final = frozenset(
-    {Due.TAKE_UP, Due.SILENCE, Due.ACKNOWLEDGE, Due.RETURN, Due.UNCLAIMED, Due.QUESTION},
+    {Due.TAKE_UP, Due.DOUBT, Due.SILENCE, Due.ACKNOWLEDGE, Due.RETURN, Due.UNCLAIMED, Due.QUESTION},
 )
 """At these somebody is found wanting, whose word may wait in the socket of a process that was held up."""
 LIMIT_S: Final = {
@@ -63,7 +64,7 @@ LIMIT_S: Final = {
 class Ring:
     """One attempt: where it stands, and since when."""
 
-    __slots__ = ("call_id", "name", "psap", "since", "stage")
+    __slots__ = ("call_id", "doubted", "name", "psap", "since", "stage")
 
     def __init__(self, name: str, call_id: str, psap: Attachment, now: float) -> None:
         self.name = name
@@ -71,6 +72,13 @@ class Ring:
         self.psap = psap
         self.stage = Stage.OFFERED
         self.since = now
+        self.doubted = False
+        """Its conductor was told that the PSAP has fallen silent."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it rings, or is answered and not confirmed yet."""
+        return self.stage in (Stage.RINGING, Stage.ANSWERED)
 
     @property
     def so_far(self) -> list[Outcome]:

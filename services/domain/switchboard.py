@@ -70,6 +70,8 @@ class Switchboard:
         psap = self._psaps.get(psap_id)
         if (one := self._rings.get(attempt)) is not None:
             assert one.psap is psap, f"{attempt} is in hand at another PSAP"
+            one.doubted = False  # the newer stream has not heard of it
+            self._psaps.overhear(one.psap, now)
             return [Again(attempt, outcome) for outcome in one.so_far]
         if psap is not None and attempt in psap.held and attempt not in self._rings.resumed:
             return [Again(attempt, Outcome.CONNECTED)]
@@ -139,13 +141,22 @@ class Switchboard:
 
     # The PSAP's side.
 
-    def attach(self, link: int, psap_id: str, ringing: Sequence[str], held: Sequence[str], now: float) -> list[Effect]:
+    def attach(
+        self,
+        link: int,
+        psap_id: str,
+        ringing: Sequence[str],
+        held: Sequence[str],
+        now: float,
+        *,
+        beats_while_ringing: bool = False,
+    ) -> list[Effect]:
         """A stream with a good hello (R2). An older one of the PSAP ends; what it rang goes on if `ringing` says so."""
         for attempt in (*ringing, *held):
             one = self._rings.get(attempt)
             if one is not None and one.psap.psap_id != psap_id:
                 return [Unlink(link, Offence.ANOTHERS_ID, f"hello names {attempt}, which rings at another PSAP")]
-        psap = self._psaps.attach(link, psap_id, ringing, held, now)
+        psap = self._psaps.attach(link, psap_id, ringing, held, beats_while_ringing, now)
         for one in self._rings.at(psap):
             if one.stage is Stage.CONNECTING and one.name in held:
                 self._rings.connected(one)
@@ -153,6 +164,8 @@ class Switchboard:
                 self._rings.fail(one, Failure.UNREACHABLE, "psap_attached_again")
             elif one.stage is Stage.CONNECTING:
                 self._rings.effects.append(Connect(link, one.name))  # it may not have heard it
+            else:
+                self._psaps.overhear(psap, now)
         for attempt in ringing:
             if attempt in psap.over and self._rings.get(attempt) is None:
                 self._rings.effects.append(Cancel(link, attempt, "over"))
@@ -310,6 +323,7 @@ class Switchboard:
     def _taken_up(self, one: Ring, now: float) -> None:
         self._psaps.trust(one.psap)
         one.enter(Stage.RINGING, now)
+        self._psaps.overhear(one.psap, now)
         self._rings.became(one, Outcome.RINGING)
 
     def _flush(self, now: float) -> list[Effect]:

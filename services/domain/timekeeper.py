@@ -42,6 +42,8 @@ class Timekeeper:
                 self._dues.set(now + READ_FIRST_S, kind, name, excused=True)
                 continue
             match kind:
+                case Due.DOUBT:
+                    self._psaps.judge_doubt(name, now)
                 case Due.SILENCE:
                     self._psaps.judge_silence(name, now)
                 case Due.PROBE:
@@ -57,7 +59,7 @@ class Timekeeper:
         """Whether an attempt still stands where its deadline was set, and has stood there long enough by `due`."""
         one = self._rings.get(name)
         match kind:
-            case Due.SILENCE | Due.PROBE:
+            case Due.DOUBT | Due.SILENCE | Due.PROBE:
                 return True
             case Due.QUESTION:
                 return int(name) in self._inquiries

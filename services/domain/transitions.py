@@ -15,6 +15,7 @@ from services.domain.exchange import (
     AttemptFailed,
     CallerConfirmed,
     CallerHungUp,
+    Doubted,
     HigherLeg,
     Input,
     NoRoom,
@@ -68,6 +69,7 @@ _BESIDE_A_RING: Final[Mapping[type[Input], frozenset[State]]] = {
     Screened: _STAYS,
     Routed: _STAYS,
     Rang: _STAYS,
+    Doubted: _STAYS,
 }
 _ANSWERED: Final[Mapping[type[Input], frozenset[State]]] = {
     **_BESIDE_A_RING,
@@ -111,6 +113,7 @@ TABLE: Final[Mapping[State, Mapping[type[Input], frozenset[State]]]] = {
     State.WAITING: {**_CALLER_GOES, TimePassed: frozenset({State.ROUTING})},
     State.HELD: {
         PersonAnswered: _STAYS,
+        Doubted: _STAYS,
         PersonConnected: frozenset({State.CONNECTED}),
         AttemptFailed: frozenset({State.SUPERSEDED}),
         HigherLeg: frozenset({State.SUPERSEDED}),

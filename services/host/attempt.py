@@ -104,6 +104,10 @@ class Attempt:
             self.reason = failure or reason
             self._dialogue.end()
 
+    def doubt(self) -> None:
+        """Tells the conductor that the PSAP has fallen silent; a gateway's word alone (R2)."""
+        self._dialogue.say(self._down(doubted=delivery_pb2.Doubted(attempt=self.name)))
+
     def takes_over(self, older: Attempt) -> None:
         """This stream goes on with the attempt of an older one, which ends (R5)."""
         self.where = older.where

@@ -12,7 +12,7 @@ from typing import Any, Final
 from throughline.v1 import delivery_pb2, place_pb2
 
 from services.domain.events import Failure
-from services.domain.exchange import AttemptFailed, Input, PersonAnswered, PersonConnected, Rang, Ring
+from services.domain.exchange import AttemptFailed, Doubted, Input, PersonAnswered, PersonConnected, Rang, Ring
 from services.domain.ladder import RingPsap
 from services.domain.offer import Offer
 from services.domain.where import Where
@@ -163,6 +163,8 @@ class RingLine:
                 self._hear(Rang(self.attempt, _where(message.ringing.where)))
             case "answer":
                 self._hear(PersonAnswered(self.attempt))
+            case "doubted":
+                self._hear(Doubted(self.attempt))
             case "connected":
                 self._hear(PersonConnected(self.attempt, _where(message.connected.where)))
                 return True

@@ -28,6 +28,8 @@ from services.wire.methods import Unreadable
 
 HELLO_WITHIN_S: Final = 2.0
 HEARTBEAT_S: Final = 1.0
+RINGING_HEARTBEAT_S: Final = 0.25
+"""Of a PSAP, while anything rings there by the stream; ours are not there to be missed so soon."""
 REASON_CHARS_MAX: Final = 256
 LOST: Final = "stream_lost"
 
@@ -62,7 +64,11 @@ class Lines:
         log_unlinked: Callable[[str, Offence, str], None],
     ) -> None:
         self._welcome = Down(
-            welcome=delivery_pb2.Welcome(gateway=name, heartbeat_ms=int(HEARTBEAT_S * 1000)),
+            welcome=delivery_pb2.Welcome(
+                gateway=name,
+                heartbeat_ms=int(HEARTBEAT_S * 1000),
+                ringing_heartbeat_ms=int(RINGING_HEARTBEAT_S * 1000),
+            ),
         )
         self._directory = directory
         self._board = board
@@ -86,7 +92,16 @@ class Lines:
         line = self._links[link] = Dialogue(stream)
         self._names[link] = hello.psap_id
         line.say(self._welcome)
-        self._act(self._board.attach(link, hello.psap_id, hello.ringing, hello.held, loop.time()))
+        self._act(
+            self._board.attach(
+                link,
+                hello.psap_id,
+                hello.ringing,
+                hello.held,
+                loop.time(),
+                beats_while_ringing=hello.beats_while_ringing,
+            )
+        )
         self._metrics.attached.set(self._board.attached)
         loop.call_later(HEARTBEAT_S, self._beat, link)
         try:

@@ -36,6 +36,10 @@ class PsapGatewayMetrics:
             "attempts_taken_over",
             "Attempts in hand that were offered again by a newer stream; counted when the older one is ended (R5).",
         )
+        self.doubts = counter(
+            "doubts",
+            "Times that a conductor was told that the PSAP at which its attempt rings is silent (R2).",
+        )
         attested = counter(
             "attestations",
             "Answers given to who asks for a call, by question and standing (P5, T3).",

@@ -13,7 +13,19 @@ from throughline.v1 import delivery_pb2
 
 from services.domain.attachments import Offence, Row
 from services.domain.deliveries import FINAL, Became, Outcome
-from services.domain.patching import Again, Ask, Attested, Cancel, Connect, Effect, Offer, Release, TakeUp, Unlink
+from services.domain.patching import (
+    Again,
+    Ask,
+    Attested,
+    Cancel,
+    Connect,
+    Doubted,
+    Effect,
+    Offer,
+    Release,
+    TakeUp,
+    Unlink,
+)
 from services.domain.switchboard import Switchboard
 from services.host.alarm import Alarm
 from services.host.attempt import Attempt, Misspoken, offered
@@ -177,6 +189,9 @@ class PsapGateway:
                 case Again(attempt, outcome):
                     self._attempts[attempt].tell(outcome)
                     self._is_over(attempt, outcome)
+                case Doubted(attempt):
+                    self._metrics.doubts.inc()
+                    self._attempts[attempt].doubt()
                 case Attested(question, holding):
                     self._attestations.attested(question, holding)
         if self._board.take_changed():

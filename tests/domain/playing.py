@@ -18,6 +18,7 @@ from services.domain.exchange import (
     AttemptFailed,
     CallerConfirmed,
     Connect,
+    Doubted,
     Effect,
     Enter,
     FindRoute,
@@ -115,6 +116,7 @@ class Shell:
         self.ends: dict[str, str] = {}
         self.offers: list[Ring] = []
         self.rang_at: dict[str, float] = {}
+        self.doubted: set[str] = set()
         self.answered: set[str] = set()
         self.connects: list[str] = []
         self.confirmed_by_caller: set[str] = set()
@@ -141,6 +143,7 @@ class Shell:
                 self.rungs[name] = older.rungs[name]
                 if name in older.rang_at:
                     self.rang_at[name] = older.rang_at[name]
+        self.doubted = older.doubted & self.rungs.keys()
         self.answered = {name for name in older.answered if name in self.rungs and name != older._proposal}
         if older._proposal in self.rungs:
             self.answered.add(older._proposal)
@@ -200,6 +203,9 @@ class Shell:
 
     def failed(self, failure: Failure, name: str = "") -> list[Effect]:
         return self.hear(AttemptFailed(name or self.newest, failure, ""))
+
+    def doubts(self, name: str = "") -> list[Effect]:
+        return self.hear(Doubted(name or self.newest))
 
     def confirmed(self, name: str = "") -> list[Effect]:
         return self.hear(CallerConfirmed(name or self.newest))
@@ -265,7 +271,7 @@ class Shell:
 
     def _subjects(self, happened: Input) -> set[str]:
         match happened:
-            case Rang() | PersonAnswered() | PersonConnected() | AttemptFailed() | CallerConfirmed():
+            case Rang() | PersonAnswered() | PersonConnected() | Doubted() | AttemptFailed() | CallerConfirmed():
                 return {happened.attempt}
         return {""}
 
@@ -281,6 +287,8 @@ class Shell:
                 self.asked_at = None
             case Rang(name) if name in self.open:
                 self.rang_at.setdefault(name, self.now)
+            case Doubted(name) if name in self.ringing:
+                self.doubted.add(name)
             case PersonAnswered(name) if name in self.open:
                 self.answered.add(name)
             case CallerConfirmed(name):
@@ -362,6 +370,8 @@ class Shell:
         assert place(rung) not in {place(self.rungs[each]) for each in self.open}, f"{rung} rings already"
         for each in self.open:
             rang_at = self.rang_at.get(each)
+            if each in self.doubted:
+                continue  # nobody is heard there (R2)
             assert rang_at is not None and self.now >= rang_at + self.budgets.ring_s, f"{each} has not had its time"
 
     def _check_offered_again(self, name: str, rung: Rung) -> None:

@@ -15,6 +15,7 @@ from services.domain.exchange import (
     AttemptFailed,
     CallerConfirmed,
     CallerHungUp,
+    Doubted,
     HigherLeg,
     NoRoom,
     PersonAnswered,
@@ -70,8 +71,10 @@ class AnyOrder(RuleBasedStateMachine):
         self.shell.hear(kind(attempt, self.shell.where(attempt)))
 
     @on_the_line
-    @rule(data=st.data(), kind=st.sampled_from((PersonAnswered, CallerConfirmed)))
-    def answered_or_confirmed(self, data: st.DataObject, kind: type[PersonAnswered] | type[CallerConfirmed]) -> None:
+    @rule(data=st.data(), kind=st.sampled_from((PersonAnswered, CallerConfirmed, Doubted)))
+    def answered_confirmed_or_doubted(
+        self, data: st.DataObject, kind: type[PersonAnswered] | type[CallerConfirmed] | type[Doubted]
+    ) -> None:
         self.shell.hear(kind(self.any_attempt(data)))
 
     @on_the_line

@@ -16,6 +16,7 @@ from services.domain.exchange import (
     Connect,
     Enter,
     FindRoute,
+    HigherLeg,
     Rang,
     Release,
     Remember,
@@ -176,6 +177,75 @@ def test_where_nobody_answers_the_lines_ring_too_and_the_first_ring_is_kept() ->
     shell.picked_up("c1/1/1")
     shell.confirmed("c1/1/1")
     assert Release("c1/1/2", "answered_elsewhere") in shell.connected("c1/1/1")
+
+
+def test_a_doubted_psap_rings_on_and_its_own_lines_ring_beside_it() -> None:
+    """R2, R6: make before break, as at a ring time-out, but for why: it cannot be heard, by whichever gateway."""
+    shell = Shell()
+    shell.screened()
+    shell.routed(P1)
+    shell.rang()
+    effects = shell.doubts()
+    assert Ring("c1/1/2", DialLines("P1", Failure.UNREACHABLE)) in effects
+    assert not [each for each in effects if isinstance(each, Release)]
+    assert ("psap_doubted", "c1/1/1") in [(fact.reason, fact.attempt) for fact in shell.facts]
+    shell.rang()
+    assert shell.ringing == ["c1/1/1", "c1/1/2"]
+    shell.picked_up("c1/1/1")
+    shell.confirmed("c1/1/1")
+    shell.connected("c1/1/1")
+    assert shell.said[-1] == SayConnected("c1/1/1", Where("P1"))
+    assert shell.ends == {"c1/1/1": "connected", "c1/1/2": "released"}
+
+
+def test_a_doubt_is_heard_once_and_only_of_what_rings() -> None:
+    """R2: said again, or of an attempt that does not ring yet, it begins nothing."""
+    shell = Shell()
+    shell.screened()
+    shell.routed(P1)
+    assert shell.doubts() == []
+    shell.rang()
+    assert shell.doubts() != []
+    assert shell.doubts("c1/1/1") == []
+
+
+def test_a_doubted_answer_has_its_own_time() -> None:
+    """P4: who has picked up is waited for as long as an answer is; the ladder stands still meanwhile."""
+    shell = Shell()
+    shell.screened()
+    shell.routed(P1)
+    shell.rang()
+    shell.picked_up()
+    assert shell.doubts() == []
+    shell.confirmed()
+    assert shell.doubts() == []
+
+
+def test_a_doubt_beside_an_answer_is_remembered_until_that_is_withdrawn() -> None:
+    """R2, R6: the alternate is doubted while a line's answer is proposed; when that comes to nothing the ladder goes on
+    from the doubt, and does not wait for the alternate's ring time."""
+    shell = Shell()
+    shell.ring_unanswered(2)
+    shell.routed(P2)
+    shell.rang()
+    shell.picked_up("c1/1/2")
+    told = shell.doubts("c1/1/3")
+    assert [type(each) for each in told] == [Remember]
+    assert Ring("c1/1/4", DialLines("P2", Failure.UNREACHABLE)) in shell.failed(Failure.REFUSED, "c1/1/2")
+
+
+def test_a_doubt_in_the_hold_is_the_next_legs_first_step() -> None:
+    """R2, P7: nothing new is begun while the caller is gone; the next leg takes the rung that the doubt leads to."""
+    shell = Shell()
+    shell.screened()
+    shell.routed(P1)
+    shell.rang()
+    shell.hear(StreamBroke("reset"))
+    assert [type(each) for each in shell.doubts()] == [Remember]
+    shell.hear(HigherLeg())
+    heir = Shell(older=shell)
+    assert heir.ringing == ["c1/1/1"]
+    assert heir.rungs["c1/2/1"] == DialLines("P1", Failure.UNREACHABLE)
 
 
 def test_a_third_ring_releases_the_oldest_when_it_rings_and_not_before() -> None:

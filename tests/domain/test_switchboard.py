@@ -8,18 +8,32 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from services.domain.attachments import MESSAGES_BURST_MAX, SILENT_AFTER_S, Offence
+from services.domain.attachments import DOUBTED_AFTER_S, MESSAGES_BURST_MAX, SILENT_AFTER_S, Offence
 from services.domain.deliveries import FINAL, Became, Outcome
 from services.domain.events import Failure
 from services.domain.holding import Standing
 from services.domain.inquiries import RESUME_S
-from services.domain.patching import Again, Ask, Attested, Cancel, Connect, Effect, Offer, Release, TakeUp, Unlink
+from services.domain.patching import (
+    Again,
+    Ask,
+    Attested,
+    Cancel,
+    Connect,
+    Doubted,
+    Effect,
+    Offer,
+    Release,
+    TakeUp,
+    Unlink,
+)
 from services.domain.rings import ACKNOWLEDGE_S, CONFIRM_S, TAKE_UP_S
 from services.domain.switchboard import Switchboard
 from services.domain.timekeeper import READ_FIRST_S
 
 PSAPS = ("P1", "P2", "P3")
-PAUSES = st.sampled_from((0.0, 0.001, 0.01, 0.1, 0.31, 0.5, 1.1, 2.6))
+OLD = "P3"
+"""It has not promised to beat while something rings there."""
+PAUSES = st.sampled_from((0.0, 0.001, 0.01, 0.1, 0.31, 0.5, 0.79, 1.1, 2.6))
 
 
 def became(effects: list[Effect]) -> list[tuple[Outcome, Failure | None]]:
@@ -48,6 +62,8 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
         self.questions: dict[int, tuple[str, str]] = {}  # open ones: the call, and the attempt where it is to resume
         self.asked: dict[int, list[str]] = {}  # link -> calls that its PSAP was asked about, oldest first
         self.nobody_has: set[str] = set()
+        self.spoke_at: dict[str, float] = {}
+        self.doubted: set[str] = set()  # attempts whose newest conductor was told
 
     def took(self, effects: list[Effect], blamed: int | None = None) -> None:
         """Looks at what the switchboard wants; `blamed` is the only link that may be cut off for an offence."""
@@ -77,6 +93,13 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
                     self.asked.setdefault(link, []).append(call_id)
                 case Again(attempt, outcome):
                     assert outcome in self.steps[attempt]
+                case Doubted(attempt):
+                    psap_id = self.psap_of[attempt]
+                    assert self.steps[attempt][-1] in (Outcome.RINGING, Outcome.ANSWERED), "only what waits is doubted"
+                    assert not self.connect_sent[attempt] and attempt not in self.doubted, "told once, if at all"
+                    assert psap_id != OLD, "who promises nothing breaks no promise"
+                    assert self.now >= self.spoke_at[psap_id] + DOUBTED_AFTER_S, "doubted, and has just spoken"
+                    self.doubted.add(attempt)
                 case Attested(question, holding):
                     call_id, resumes = self.questions.pop(question)
                     if resumes and holding.standing is Standing.NONE:
@@ -111,7 +134,13 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
         """The stream of the PSAP that an attempt was offered to."""
         return next((link for link, at in self.linked.items() if at == self.psap_of.get(attempt)), None)
 
+    def spoken(self, link: int | None) -> None:
+        """A word is about to come over this link."""
+        if link in self.linked:
+            self.spoke_at[self.linked[link]] = self.now
+
     def some_link(self, data: st.DataObject) -> int:
+        """Most often one that stands; whatever is done with it is a word of its PSAP."""
         return data.draw(st.sampled_from([*self.linked, self.numbers + 1000]))
 
     # Conductors.
@@ -141,6 +170,7 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
         if attempt not in self.psap_of:
             return
         in_hand = attempt in self.in_hand()
+        self.doubted.discard(attempt)
         effects = self.board.offer(attempt, attempt.split("/")[0], self.psap_of[attempt], self.now)
         if effects == [Again(attempt, Outcome.CONNECTED)]:
             assert attempt in self.connected | self.claimed
@@ -205,6 +235,7 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
         unasked = call_id not in asked or not attempt.startswith(f"{call_id}/")
         if call_id in asked:
             asked.remove(call_id)
+        self.spoken(link)
         self.took(self.board.has(link, call_id, attempt, standing, self.now), blamed=link)
         assert not unasked or link not in self.linked
 
@@ -214,7 +245,10 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
         self.numbers += 1
         link = self.numbers
         self.linked[link] = psap_id
-        self.took(self.board.attach(link, psap_id, ringing, held, self.now), blamed=link if blamed else None)
+        self.spoken(link)
+        beats = psap_id != OLD
+        effects = self.board.attach(link, psap_id, ringing, held, self.now, beats_while_ringing=beats)
+        self.took(effects, blamed=link if blamed else None)
         return link
 
     @rule(psap_id=st.sampled_from(PSAPS), data=st.data())
@@ -244,6 +278,7 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
     def says_anything(self, data: st.DataObject, word: str) -> None:
         attempt, link = self.some_attempt(data), self.some_link(data)
         lies = attempt in self.in_hand() and link in self.linked and self.link_of(attempt) != link
+        self.spoken(link)
         self.took(getattr(self.board, word)(link, attempt, self.now), blamed=link)
         assert not lies or link not in self.linked, "who speaks of another's ring is cut off"
 
@@ -257,30 +292,35 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
         if link is None or attempt not in self.in_hand():
             return
         steps = self.steps[attempt]
+        if not self.connect_sent[attempt] and steps and steps[-1] is Outcome.ANSWERED:
+            self.took(self.board.connect(attempt, self.now))
+            return
+        self.spoken(link)
         if not steps:
             self.took(self.board.rings(link, attempt, self.now))
         elif steps[-1] is Outcome.RINGING:
             self.took(self.board.answers(link, attempt, self.now))
-        elif self.connect_sent[attempt]:
-            self.took(self.board.connects(link, attempt, self.now))
         else:
-            self.took(self.board.connect(attempt, self.now))
+            self.took(self.board.connects(link, attempt, self.now))
 
     @rule(data=st.data(), failure=st.sampled_from((Failure.FULL, Failure.REFUSED)))
     def rejects(self, data: st.DataObject, failure: Failure) -> None:
         link = self.some_link(data)
+        self.spoken(link)
         self.took(self.board.rejects(link, self.some_attempt(data), failure, "", self.now), blamed=link)
 
     @rule(data=st.data(), call=st.integers(1, 3))
     def have(self, data: st.DataObject, call: int) -> None:
         link, attempt = self.some_link(data), self.some_attempt(data)
         self.said_have = attempt
+        self.spoken(link)
         self.took(self.board.have(link, f"call-{call}", attempt, self.now), blamed=link)
         self.said_have = ""
 
     @rule(data=st.data())
     def beats(self, data: st.DataObject) -> None:
         link = self.some_link(data)
+        self.spoken(link)
         self.took(self.board.beat(link, self.now), blamed=link)
 
     # Time.
@@ -331,6 +371,15 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
                 assert due <= self.now + max(TAKE_UP_S, CONFIRM_S, ACKNOWLEDGE_S)
 
     @invariant()
+    def whoever_waits_at_a_silent_psap_is_told_in_time(self) -> None:
+        for attempt in self.in_hand():
+            psap_id, steps = self.psap_of[attempt], self.steps[attempt]
+            if steps and psap_id != OLD and not self.connect_sent[attempt] and attempt not in self.doubted:
+                due = self.board.deadline()
+                assert due is not None
+                assert due <= max(self.now, self.spoke_at[psap_id] + DOUBTED_AFTER_S) + READ_FIRST_S
+
+    @invariant()
     def every_question_is_answered_in_time(self) -> None:
         if self.questions:
             due = self.board.deadline()
@@ -342,9 +391,9 @@ SwitchboardUnderStress.TestCase.settings = settings(max_examples=80, stateful_st
 TestSwitchboardUnderStress = SwitchboardUnderStress.TestCase
 
 
-def attached(psap_id: str = "P1") -> Switchboard:
+def attached(psap_id: str = "P1", *, beats: bool = False) -> Switchboard:
     board = Switchboard()
-    board.attach(1, psap_id, [], [], 0.0)
+    board.attach(1, psap_id, [], [], 0.0, beats_while_ringing=beats)
     return board
 
 
@@ -440,3 +489,86 @@ def test_a_psap_that_rings_too_late_is_slow_and_not_gone() -> None:
     assert board.rings(1, "c/1/1", 0.35) == []
     assert board.rows(0.36)[0].attached
     assert [type(each) for each in board.offer("d/1/1", "d", "P1", 0.4)] == [Offer]
+
+
+def ringing_at_one_that_beats(*attempts: str) -> Switchboard:
+    board = attached(beats=True)
+    for attempt in attempts:
+        board.offer(attempt, attempt.partition("/")[0], "P1", 0.0)
+        board.rings(1, attempt, 0.0)
+    return board
+
+
+def test_a_psap_that_falls_silent_while_it_rings_is_doubted_once_and_nothing_else_comes_of_it() -> None:
+    """R2: 0.8 s after its last word everybody whose call rings there is told; the calls ring on, and it is attached."""
+    board = ringing_at_one_that_beats("c/1/1", "d/1/1")
+    board.beat(1, 0.05)
+    assert board.deadline() == DOUBTED_AFTER_S
+    assert board.pass_time(DOUBTED_AFTER_S) == []
+    assert board.deadline() == 0.05 + DOUBTED_AFTER_S
+    assert board.pass_time(0.05 + DOUBTED_AFTER_S) == [Doubted("c/1/1"), Doubted("d/1/1")]
+    assert board.rows(1.1)[0].attached
+    board.beat(1, 1.2)
+    assert board.pass_time(1.2 + DOUBTED_AFTER_S) == [], "told once"
+    assert became(board.answers(1, "c/1/1", 2.1)) == [(Outcome.ANSWERED, None)]
+
+
+def test_a_doubt_does_not_put_off_the_silence_that_ends_a_ring() -> None:
+    """R2: at 2.5 s the attempts fail as they always did."""
+    board = ringing_at_one_that_beats("c/1/1")
+    assert board.pass_time(DOUBTED_AFTER_S) == [Doubted("c/1/1")]
+    assert became(board.pass_time(SILENT_AFTER_S)) == [(Outcome.FAILED, Failure.UNREACHABLE)]
+
+
+def test_a_call_that_begins_to_ring_after_a_doubt_has_a_doubt_of_its_own() -> None:
+    """R2: a ring begins with a word, and from that word its own 0.8 s run."""
+    board = ringing_at_one_that_beats("c/1/1")
+    board.pass_time(DOUBTED_AFTER_S)
+    board.offer("d/1/1", "d", "P1", 1.0)
+    board.rings(1, "d/1/1", 1.1)
+    assert board.pass_time(1.1 + DOUBTED_AFTER_S - 0.001) == []
+    assert board.pass_time(1.1 + DOUBTED_AFTER_S) == [Doubted("d/1/1")]
+
+
+def test_a_psap_that_promised_no_quick_heartbeat_is_never_doubted() -> None:
+    """R2: one of an older kind that beats each second is judged by seconds, as ever."""
+    board = attached()
+    board.offer("c/1/1", "c", "P1", 0.0)
+    board.rings(1, "c/1/1", 0.0)
+    assert board.pass_time(SILENT_AFTER_S - 0.001) == []
+    assert became(board.pass_time(SILENT_AFTER_S)) == [(Outcome.FAILED, Failure.UNREACHABLE)]
+
+
+def test_a_psap_that_attaches_anew_promises_anew() -> None:
+    """R2, R5: what rings on over the newer stream is judged by what that stream's hello says."""
+    board = ringing_at_one_that_beats("c/1/1")
+    board.attach(2, "P1", ["c/1/1"], [], 0.5)
+    assert board.pass_time(1.4) == [], "late: it reads first (L2)"
+    assert board.pass_time(1.4 + READ_FIRST_S) == []
+    board.attach(3, "P1", ["c/1/1"], [], 1.5, beats_while_ringing=True)
+    assert board.pass_time(1.5 + DOUBTED_AFTER_S) == [Doubted("c/1/1")]
+
+
+def test_what_is_being_connected_is_not_doubted() -> None:
+    """R2: from Connect on the acknowledgement has its own time."""
+    board = ringing_at_one_that_beats("c/1/1")
+    board.answers(1, "c/1/1", 0.1)
+    board.connect("c/1/1", 0.2)
+    assert board.pass_time(0.1 + DOUBTED_AFTER_S) == []
+
+
+def test_a_process_that_was_held_up_doubts_nobody_before_it_has_read() -> None:
+    """L2: the heartbeats of the time that it missed wait in the socket; true silence is found 100 ms later."""
+    board = ringing_at_one_that_beats("c/1/1", "d/1/1")
+    assert board.pass_time(1.5) == []
+    board.beat(1, 1.55)
+    assert board.pass_time(1.5 + READ_FIRST_S) == []
+    assert board.pass_time(1.55 + DOUBTED_AFTER_S) == [Doubted("c/1/1"), Doubted("d/1/1")]
+
+
+def test_a_newer_stream_of_an_attempt_is_told_of_the_doubt_too() -> None:
+    """R5: the older stream may have been gone before it could hear."""
+    board = ringing_at_one_that_beats("c/1/1")
+    assert board.pass_time(DOUBTED_AFTER_S) == [Doubted("c/1/1")]
+    assert board.offer("c/1/1", "c", "P1", 1.0) == [Again("c/1/1", Outcome.RINGING)]
+    assert board.pass_time(1.0) == [Doubted("c/1/1")]

@@ -16,6 +16,7 @@ from services.domain.exchange import (
     AttemptFailed,
     CallerConfirmed,
     CallerHungUp,
+    Doubted,
     HigherLeg,
     Input,
     NoRoom,
@@ -32,10 +33,10 @@ from services.domain.exchange import (
 from services.domain.holding import Holding, Standing
 from services.domain.transitions import FINAL, TABLE, State
 from services.domain.where import Where
-from tests.domain.playing import DESTINATIONS, P1, VERDICTS, Shell
+from tests.domain.playing import DESTINATIONS, P1, P2, VERDICTS, Shell
 
 PAPER: Final = Path(__file__).parents[2] / "docs" / "follow-a-call.md"
-WALKS: Final = 3_000
+WALKS: Final = 4_000
 STEPS_MAX: Final = 40
 LIKELY: Final[dict[Any, float]] = {
     Resumed: 1,
@@ -47,6 +48,7 @@ LIKELY: Final[dict[Any, float]] = {
     PersonAnswered: 2,
     CallerConfirmed: 3,
     PersonConnected: 1,
+    Doubted: 1,
     AttemptFailed: 3,
     TimePassed: 3,
     None: 0.4,
@@ -70,7 +72,7 @@ def any_input(shell: Shell, source: random.Random) -> Input:
         return Routed(source.choice(DESTINATIONS), "town")
     if kind is Rang or kind is PersonConnected:
         return kind(attempt, shell.where(attempt))
-    if kind is PersonAnswered or kind is CallerConfirmed:
+    if kind is PersonAnswered or kind is CallerConfirmed or kind is Doubted:
         return kind(attempt)
     if kind is AttemptFailed:
         return AttemptFailed(attempt, source.choice(list(Failure)), source.choice(REASONS), broke=source.random() < 0.3)
@@ -125,6 +127,17 @@ def connecting_at_a_line(_: int) -> Shell:
     return shell
 
 
+def connecting_beside_a_psap(_: int) -> Shell:
+    """The caller has confirmed the answer of a line, and the alternate rings."""
+    shell = Shell()
+    shell.ring_unanswered(2)
+    shell.routed(P2)
+    shell.rang()
+    shell.picked_up("c1/1/2")
+    shell.confirmed("c1/1/2")
+    return shell
+
+
 BEGINNINGS: Final = (
     rung_unanswered,
     rung_unanswered,
@@ -134,6 +147,7 @@ BEGINNINGS: Final = (
     at_a_line,
     beside_a_line,
     connecting_at_a_line,
+    connecting_beside_a_psap,
 )
 REASONS: Final = ("", "", "", "c1/0/1", "c1/1/1", "c2/0/1", "odd/0")
 """What is said of a failure; the fourth is an attempt of an earlier leg."""

@@ -205,12 +205,19 @@ class Conductor:
 class Scene:
     """Two gateways, one PSAP with as many call-takers as there are calls, and who goes when."""
 
-    def __init__(self, folder: Path, seed: int, far_s: Sequence[float]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        far_s: Sequence[float],
+        point: type[AnsweringPoint] = AnsweringPoint,
+        speed: float = 10.0,
+    ) -> None:
         self.network = UnevenNetwork(far_s)
         self.stages: dict[str, GatewayStage] = {}
         self.diary = WatchedDiary(folder / "far-end.jsonl")
         self.path = folder / "far-end.jsonl"
-        self.point = AnsweringPoint("P1", len(CALLS), Humans(seed, 10.0), self.diary)
+        self.point = point("P1", len(CALLS), Humans(seed, speed), self.diary)
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def open(self, address: str) -> None:

@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(180
 
 KILLED_ADDED_P99_MS, KILLED_ADDED_WORST_MS = 500, 1_000
 PSAP_GONE_P99_MS, PSAP_GONE_WORST_MS = 1_000, 2_000
+PSAP_GONE_NOISE = 2.0
+"""Less than 2.5 s, at which a PSAP counts as silent: nobody whose call rings there waits for that (R2)."""
 STRICKEN = 8
 RUNS_FOR_S, STANDS_FOR_S = 0.02, 0.25
 SETTINGS = IngressSettings()
@@ -166,4 +168,6 @@ async def test_calls_of_a_psap_that_is_gone_ring_elsewhere(rig: Rig, fault: str)
     told.record(f"PSAP {fault}", to_come=to_come, in_hand=in_hand, calm=told.calm)
     told.check()
     for felt in (to_come, in_hand):
-        assert felt.p99_ms <= NOISE * PSAP_GONE_P99_MS and felt.worst_ms <= NOISE * PSAP_GONE_WORST_MS
+        assert felt.median_ms <= PSAP_GONE_P99_MS, "half of them keep the bound on any machine"
+        assert felt.p99_ms <= PSAP_GONE_NOISE * PSAP_GONE_P99_MS
+        assert felt.worst_ms <= PSAP_GONE_NOISE * PSAP_GONE_WORST_MS
