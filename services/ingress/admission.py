@@ -7,15 +7,23 @@ for others, not for us. Who finds none waits, oldest first, in a room of so many
 to say. Past room or time a call overflows to lines, and is parked where they bring nothing. A parked call waits for a
 place too, and every other one that is given back is the oldest parked call's: neither queue can starve the other
 (docs/decisions/0028).
+
+While our own loop is late most places are held back: what a call needs at once, a word that it is here, is cheap, and
+what can wait is not. New streams and heartbeats come first, so that nobody offers anew for want of a word.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from services.ingress.metrics import IngressMetrics
+
+PLACES_OF_A_LATE_LOOP: Final = 4
+"""A late loop gives one of so many of its places, and at least one."""
+LOOKS_AGAIN_AFTER_S: Final = 0.025
 
 
 class Guest(Protocol):
@@ -28,8 +36,14 @@ class Guest(Protocol):
 class Admission:
     """Places for calls that are being set up, and the two queues before them."""
 
-    def __init__(self, places: int, waiting_max: int, parked_max: int, metrics: IngressMetrics) -> None:
+    def __init__(
+        self, places: int, waiting_max: int, parked_max: int, metrics: IngressMetrics, late: Callable[[], bool]
+    ) -> None:
+        """`late`: whether our own loop is late (L2)."""
         self._free = places
+        self._held_back = places - max(1, places // PLACES_OF_A_LATE_LOOP)
+        self._late = late
+        self._looks_again: asyncio.TimerHandle | None = None
         self._waiting_max = waiting_max
         self._parked_max = parked_max
         self._metrics = metrics
@@ -47,11 +61,12 @@ class Admission:
     def enter(self, guest: Guest, parked: bool) -> bool:
         """Asks for a place, which may be given before this returns. False where there is no room to wait for one."""
         queue = self._parked if parked else self._waiting
-        if self._free > 0 and not queue:
+        if self._may_give and not queue:
             self._give(guest)
         elif parked or len(queue) < self._waiting_max:
             queue[guest] = None
             self._count()
+            self._look_again()
         else:
             return False
         return True
@@ -75,13 +90,30 @@ class Admission:
         self._free += 1
         asyncio.get_running_loop().call_soon(self._next)
 
+    @property
+    def _may_give(self) -> bool:
+        return self._free > (self._held_back if self._late() else 0)
+
+    def _look_again(self) -> None:
+        """In a moment, where there are places that a late loop holds back."""
+        if self._free > 0 and self._looks_again is None:
+            self._looks_again = asyncio.get_running_loop().call_later(LOOKS_AGAIN_AFTER_S, self._looked_again)
+
+    def _looked_again(self) -> None:
+        self._looks_again = None
+        self._next()
+
     def _next(self) -> None:
-        if self._free == 0 or not (self._waiting or self._parked):
+        if not (self._waiting or self._parked):
+            return
+        if not self._may_give:
+            self._look_again()
             return
         parked_first = bool(self._parked) and (self._parked_is_next or not self._waiting)
         self._parked_is_next = not parked_first
         guest, _ = (self._parked if parked_first else self._waiting).popitem(last=False)
         self._give(guest)
+        self._look_again()
 
     def _give(self, guest: Guest) -> None:
         self._free -= 1

@@ -6,14 +6,11 @@ Nothing here can fail a call: no verdict becomes "unscreened", no route our own 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from functools import partial
-from hashlib import blake2b
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
-from throughline.v1 import call_pb2, delivery_pb2, fact_pb2, holding_pb2, place_pb2, routing_pb2, screening_pb2
+from throughline.v1 import call_pb2, holding_pb2, place_pb2, routing_pb2, screening_pb2
 
-from services.domain.events import Conductor
 from services.domain.exchange import Routed, Screened
 from services.domain.holding import UNKNOWN, Holding, Standing, furthest
 from services.domain.ladder import GATEWAYS_TRIED_MAX, Destination
@@ -23,18 +20,17 @@ from services.domain.where import Where
 from services.host.lag import LoopLag
 from services.host.network import Broken, Network
 from services.ingress.metrics import IngressMetrics
-from services.ingress.replicas import NOBODY_THERE, Diallers, Replicas
+from services.ingress.replicas import Diallers, Replicas
 from services.ingress.settings import IngressSettings
 from services.places.region import Region
 from services.wire import verdicts
 from services.wire.holding import to_domain as to_holding
 from services.wire.holding import where_to_wire
-from services.wire.methods import KEEP, RESUME, ROUTE, SCREEN
+from services.wire.methods import RESUME, ROUTE, SCREEN
 from services.wire.offers import TEXT_CHARS_MAX
 
 RESUME_S: Final = 0.300
 RESUME_ASKED_MAX: Final = 8
-KEEP_S: Final = 0.100
 
 
 class Neighbours:
@@ -61,9 +57,15 @@ class Neighbours:
         self._metrics = metrics
 
     async def screen(self, offer: call_pb2.Offer) -> Screened:
-        """The firewall's verdict, or none within the budget."""
+        """The firewall's verdict, or none within the budget; asked once more where we ourselves were late (L2)."""
+        request = screening_pb2.ScreenRequest(offer=offer)
         try:
-            answer = await self._firewalls.ask(SCREEN, screening_pb2.ScreenRequest(offer=offer), self._screen_s)
+            try:
+                answer = await self._firewalls.ask(SCREEN, request, self._screen_s)
+            except Broken:
+                if not self._lag.late:
+                    raise
+                answer = await self._firewalls.ask(SCREEN, request, self._screen_s)
         except Broken as broken:
             screened = Screened(None, f"unscreened_{broken.status.lower()}")
         else:
@@ -85,13 +87,21 @@ class Neighbours:
         """How far the attempt has come, by those who may have rung it, within the budget (P5).
 
         A PSAP's attempt: every gateway, since any of them may have taken it over. A line's: every failover replica.
-        Who does not answer leaves it unknown, unless somebody has it.
+        Who does not answer leaves it unknown, unless somebody has it; where we ourselves were late it is asked once
+        more (L2).
         """
         lines, psaps = self.diallers.addresses, self._gateways
         addresses = (*psaps, *lines) if where is None else lines if where.is_line else psaps
         request = holding_pb2.ResumeRequest(
             call_id=call_id, attempt=attempt, where=None if where is None else where_to_wire(where)
         )
+        holding = await self._resumed_anywhere(addresses, request)
+        if holding.standing is Standing.UNKNOWN and self._lag.late:
+            holding = await self._resumed_anywhere(addresses, request)
+        self._metrics.resumed.labels(holding.standing).inc()
+        return holding
+
+    async def _resumed_anywhere(self, addresses: Sequence[str], request: holding_pb2.ResumeRequest) -> Holding:
         asked = [asyncio.ensure_future(self._resumed(each, request)) for each in addresses[:RESUME_ASKED_MAX]]
         said: list[Holding] = []
         try:
@@ -102,9 +112,7 @@ class Neighbours:
         finally:
             for each in asked:
                 each.cancel()
-        holding = furthest(said)
-        self._metrics.resumed.labels(holding.standing).inc()
-        return holding
+        return furthest(said)
 
     async def _resumed(self, address: str, request: holding_pb2.ResumeRequest) -> Holding:
         try:
@@ -112,23 +120,6 @@ class Neighbours:
         except Broken:
             return UNKNOWN
         return to_holding(answer)
-
-    async def keep(self, call_id: str, fact: bytes, conductor: Conductor) -> bool:
-        """Whether a failover replica has this fact on its disk: the first of the call's order that says so (J4)."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + KEEP_S
-        wire = fact_pb2.Conductor(address=conductor.address, incarnation=conductor.incarnation)
-        request = delivery_pb2.KeepRequest(facts=[fact], conductor=wire)
-        in_order = sorted(self.diallers.addresses, key=partial(_rendezvous, call_id))
-        for left, address in zip(range(len(in_order), 0, -1), self.diallers.doubted_last(in_order), strict=True):
-            try:
-                await self.network.ask(address, KEEP, request, within_s=max(0.001, (until - loop.time()) / left))
-            except Broken as broken:
-                if broken.status in NOBODY_THERE:
-                    self.diallers.doubt(address)
-            else:
-                return True
-        return False
 
     async def route(self, offer: Offer, place: place_pb2.Place, excluded: tuple[str, ...]) -> Routed:
         """The router's answer, or our own atlas's."""
@@ -157,8 +148,3 @@ class Neighbours:
         if route.psap_id is None:
             return Routed(None, f"own_atlas_{route.reason}")
         return Routed(Destination(route.psap_id, route.gateways, route.reachable, reason), reason)
-
-
-def _rendezvous(call_id: str, address: str) -> bytes:
-    """Replicas in an order that differs from call to call, and is the same whoever asks."""
-    return blake2b(f"{call_id}|{address}".encode(), digest_size=8).digest()

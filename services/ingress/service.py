@@ -26,6 +26,7 @@ from services.host.region_feed import RegionFeed
 from services.host.world import World
 from services.ingress.admission import Admission
 from services.ingress.conductor import Conductor, Desk
+from services.ingress.copies import Copies
 from services.ingress.last_line import LastLine
 from services.ingress.metrics import IngressMetrics
 from services.ingress.neighbours import Neighbours
@@ -43,8 +44,9 @@ HEARTBEAT_EVERY_S: Final = 0.2
 """How often the one heartbeat task looks round; a call silent for SILENT_S is given a heartbeat, so each hears one
 at least every 500 ms (P1)."""
 SILENT_S: Final = 0.25
-BACKSTOP_S: Final = 0.35
-"""Beyond the longest budget of a question: only a mistake of ours leaves one unanswered for so long."""
+BACKSTOP_S: Final = 0.55
+"""Beyond the longest budget of a question, which may be asked twice (L2): only a mistake of ours leaves one unanswered
+for so long."""
 
 
 class Ingress:
@@ -67,7 +69,9 @@ class Ingress:
             keep=self._keep,
         )
         self._lag = LoopLag()
-        self._admission = Admission(settings.setups_max, settings.waiting_max, settings.parked_max, self._metrics)
+        self._admission = Admission(
+            settings.setups_max, settings.waiting_max, settings.parked_max, self._metrics, lambda: self._lag.late
+        )
         self._ticker = Ticker(world.log, self._tick)
         self._reception = Reception(world, settings, self._metrics, self._journal)
         self._watchers = Watchers(world.incarnation, self._metrics.watching)
@@ -79,6 +83,7 @@ class Ingress:
         self._idle.set()
         self._server: Server | None = None
         self._desk: Desk | None = None
+        self._copies: Copies | None = None
 
     async def start(self) -> None:
         """Reads the region, binds, serves; Kafka may come later."""
@@ -93,12 +98,15 @@ class Ingress:
         )
         self.address = self._server.address
         incarnation = self._world.incarnation
+        conductor = ConductorId(self._settings.advertise or self.address, incarnation)
+        neighbours = Neighbours(
+            self._world.network, self._settings, self._regions.newest, self._metrics, self._lag, self._start
+        )
+        self._copies = Copies(self._world.network, neighbours.diallers, conductor, self._start)
         self._desk = Desk(
             writer=f"{self._settings.name}/{incarnation}",
-            conductor=ConductorId(self._settings.advertise or self.address, incarnation),
-            neighbours=Neighbours(
-                self._world.network, self._settings, self._regions.newest, self._metrics, self._lag, self._start
-            ),
+            conductor=conductor,
+            neighbours=neighbours,
             journal=self._journal,
             metrics=self._metrics,
             budgets=Budgets(
@@ -290,9 +298,9 @@ class Ingress:
         return facts.encode_tick(Tick(self._desk.writer, "ingress", self._desk.conductor, self._world.wall_ms()))
 
     async def _keep(self, call_id: str, fact: bytes) -> bool:
-        if self._desk is None:
+        if self._copies is None:
             return False  # what a former process left is queued before this one has started
-        return await self._desk.neighbours.keep(call_id, fact, self._desk.conductor)
+        return await self._copies.keep(call_id, fact)
 
     def _journal_event(self, event: JournalEvent) -> None:
         self._metrics.journal[event.happening].inc()
