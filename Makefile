@@ -48,10 +48,12 @@ test: check ## format, lint, types, import contracts, then all tests (ARGS="test
 ifdef ARGS
 	@cd $(ROOT) && exec $(BIN)/python -m pytest $(ARGS)
 else
-	@echo "test 1/2: the core, the shells, the ports"
+	@echo "test 1/3: the core, the shells, the ports (some three minutes)"
 	@cd $(ROOT) && exec $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/system
-	@echo "test 2/2: real processes and a real Kafka, one thing at a time (some ten minutes)"
-	@cd $(ROOT) && exec $(BIN)/python -m pytest tests/system
+	@echo "test 2/3: real processes and a real Kafka, hurt in every way (some eight minutes)"
+	@cd $(ROOT) && exec $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not quiet" tests/system
+	@echo "test 3/3: the demonstration killed at any moment (some two minutes)"
+	@cd $(ROOT) && exec $(BIN)/python -m pytest -m quiet tests/system
 endif
 
 check: setup ## format, lint, types, import contracts, protos
