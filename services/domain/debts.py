@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import ItemsView
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Final
 
 from services.domain.events import CLOSED, CONNECTED, Conductor, Fact, FactKind
@@ -108,7 +109,8 @@ class OpenCall:
         if fact.conductor is not None:
             self.conductors |= {fact.conductor}
         self.lost |= fact.kind is FactKind.CALLER_LOST
-        self.listed |= fact.kind in _LIST
+        # One that owes another fact is no last word: a parked call is on the list with its caller on the line (L1).
+        self.listed |= fact.kind in _LIST and fact.due_in_ms == 0
         if fact.kind is FactKind.TAKEN_OVER:
             self.taken_over_at = now
         elif fact.kind is FactKind.CALLBACK_DUE and fact.urgent and fact.reason == LOST_CONDUCTOR:
@@ -145,6 +147,10 @@ class Debts:
         self._owing: dict[Conductor | None, set[str]] = {}
         self._listed_under: dict[str, tuple[Conductor | None, ...]] = {}
         self._urgent: dict[str, OpenCall] = {}
+        self._by_age: list[tuple[int, str]] = []
+        """A heap of `since_ms` and call; what it says of a call may be older than what is known of it now."""
+        self._newest_ms = 0
+        """The newest time of the log that was seen here."""
         self._calls_max = calls_max
         self._settled_max = settled_max
 
@@ -164,16 +170,16 @@ class Debts:
         """Debts by conductor; those of two stand under both, those of nobody known under None."""
         return self._owing.items()
 
-    def owed_by(self, conductor: Conductor) -> bool:
-        return conductor in self._owing
-
     def urgent(self) -> list[OpenCall]:
         """Calls that replicas put onto the list and nobody has closed since."""
         return list(self._urgent.values())
 
     def add(self, fact: Fact, stamp: Stamp, now: float) -> None:
-        """Takes a fact, or a copy of one that came before."""
+        """Takes a fact, or a copy of one that came before. One older than the window opens no call: it is the
+        ledger's."""
         call_id = fact.call_id
+        if stamp.partition is not None:
+            self._newest_ms = max(self._newest_ms, stamp.log_ms)
         if call_id in self._settled:
             return
         if fact.settled or fact.kind in CONNECTED or fact.kind in CLOSED:
@@ -181,8 +187,14 @@ class Debts:
             return
         call = self._calls.get(call_id)
         if call is None:
+            if stamp.log_ms - fact.age_ms < self._newest_ms - WINDOW_MS:
+                return
             call = self._calls[call_id] = OpenCall(fact)
+            heappush(self._by_age, (stamp.log_ms - fact.age_ms, call_id))
+        since_ms = call.since_ms
         call.add(fact, stamp, now)
+        if call.since_ms < since_ms:
+            heappush(self._by_age, (call.since_ms, call_id))
         self._calls.move_to_end(call_id)
         self._place(call)
         if len(self._calls) > self._calls_max:
@@ -190,11 +202,16 @@ class Debts:
 
     def forget_before(self, newest_ms: int) -> None:
         """Drops what has said nothing for the window, by the log's time."""
-        while self._calls:
-            call_id, call = next(iter(self._calls.items()))
-            if call.since_ms >= newest_ms - WINDOW_MS:
-                return
-            self._drop(call_id)
+        self._newest_ms = max(self._newest_ms, newest_ms)
+        while self._by_age and self._by_age[0][0] < newest_ms - WINDOW_MS:
+            _, call_id = heappop(self._by_age)
+            call = self._calls.get(call_id)
+            if call is None:
+                continue
+            if call.since_ms < newest_ms - WINDOW_MS:
+                self._drop(call_id)
+            else:
+                heappush(self._by_age, (call.since_ms, call_id))
 
     def _settle(self, call_id: str) -> None:
         self._remove(call_id)

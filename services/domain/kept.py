@@ -6,15 +6,18 @@ handed to the log by the keeper, in whose hands they then are the only ones.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from services.domain.events import Conductor, Fact
 
 Handle = TypeVar("Handle")
 Key = TypeVar("Key")
 Identity = tuple[str, int, int, str]
+SEEN_MAX: Final = 50_000
+"""Facts that are remembered as seen on the log: a minute's, in a busy region."""
 
 
 @dataclass(slots=True)
@@ -32,7 +35,9 @@ class Copy(Generic[Handle]):
 class KeptCopies(Generic[Handle]):
     """Every copy, by the identity of its fact."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, seen_max: int = SEEN_MAX) -> None:
+        self._seen: OrderedDict[Identity, None] = OrderedDict()
+        self._seen_max = seen_max
         self._by_identity: dict[Identity, Copy[Handle]] = {}
         self._by_call: dict[str, set[Identity]] = {}
         self._by_conductor: dict[Conductor, set[Identity]] = {}
@@ -61,10 +66,17 @@ class KeptCopies(Generic[Handle]):
 
     def seen(self, fact: Fact) -> list[Handle]:
         """The fact is on the log: what need not be kept any more."""
+        self._seen[fact.identity] = None
+        if len(self._seen) > self._seen_max:
+            self._seen.popitem(last=False)
         drop = {fact.identity} if fact.identity in self._by_identity else set()
         if fact.settled:
             drop |= self._by_call.get(fact.call_id, set())
         return [self._drop(identity) for identity in drop]
+
+    def was_seen(self, fact: Fact) -> bool:
+        """Whether it was seen on the log lately: a copy that comes now comes late, and need not be kept."""
+        return fact.identity in self._seen
 
     def to_hand_over(self, conductor: Conductor) -> Iterable[Copy[Handle]]:
         """What this conductor leaves, each once."""

@@ -153,11 +153,6 @@ class Watch:
         peer = self._peers.get(address)
         return None if peer is None else peer.heard_at
 
-    def incarnation_at(self, address: str) -> str:
-        """The incarnation that answered there last."""
-        peer = self._peers.get(address)
-        return "" if peer is None else peer.incarnation
-
     def life(self, conductor: Conductor, partition: int | None, now: float) -> Life:
         """What is known of it, for a debt of this partition (None: of any)."""
         known = self._known.get(conductor)

@@ -100,6 +100,33 @@ def test_no_more_than_the_limit_is_held_and_what_is_old_is_the_ledgers() -> None
     assert [debts.get(f"c{n}") is None for n in range(3)] == [True, True, False]
 
 
+def test_what_is_older_than_the_window_opens_no_call_and_is_forgotten_wherever_it_stands() -> None:
+    """An old fact that comes late, back-filled or copied, is the ledger's: nobody is rung back for it (J7)."""
+    debts = Debts()
+
+    def take(call_id: str, log_ms: int, age_ms: int = 0) -> None:
+        said = Fact(call_id, 1, 0, "i1", FactKind.RINGING, 0, due_in_ms=5_000, conductor=ONE, age_ms=age_ms)
+        debts.add(said, Stamp(0, log_ms), 0.0)
+
+    take("new", WINDOW_MS + 10_000)
+    take("hours-old", WINDOW_MS + 10_000, age_ms=WINDOW_MS + 1)
+    assert debts.get("hours-old") is None
+    take("older", WINDOW_MS + 10_000, age_ms=WINDOW_MS - 1_000)
+    debts.forget_before(2 * WINDOW_MS + 10_000)
+    assert debts.get("new") is not None
+    assert debts.get("older") is None, "though a younger one stands before it"
+
+
+def test_a_parked_call_still_owes_and_one_whose_caller_was_let_go_does_not() -> None:
+    """An entry on the list is no last word where another fact is owed: the caller is on the line (L1)."""
+    parked, over = Debts(), Debts()
+    parked.add(fact(FactKind.CALLBACK_DUE, reason="overflow", due_in_ms=240_000), Stamp(0, 10), 0.0)
+    assert len(parked) == 1
+    for debts in (parked, over):
+        debts.add(fact(FactKind.CALLBACK_DUE, seq=1, at_ms=1, reason="stream_lost", due_in_ms=0), Stamp(0, 10), 0.0)
+        assert len(debts) == 0
+
+
 def test_a_back_filled_call_is_left_alone_for_two_seconds() -> None:
     """Old facts trigger nothing by themselves: the rest of them follow first (J5)."""
     debts = Debts()
@@ -159,3 +186,11 @@ def test_a_copy_is_dropped_when_its_fact_is_seen_or_its_call_is_settled() -> Non
     assert list(kept.to_hand_over(ONE)) == []
     assert sorted(kept.seen(fact(FactKind.ANSWERED, seq=7, settled=True))) == ["ticket-0", "ticket-2"]
     assert (len(kept), kept.keeps("call-1"), kept.conductors()) == (0, False, [])
+
+
+def test_a_fact_that_was_seen_on_the_log_is_remembered_for_a_while() -> None:
+    """So that a copy of it that comes later is not kept (J4); within a bound."""
+    kept: KeptCopies[str] = KeptCopies(seen_max=2)
+    for seq in range(3):
+        kept.seen(fact(seq=seq))
+    assert [kept.was_seen(fact(seq=seq)) for seq in range(4)] == [False, True, True, False]

@@ -363,6 +363,25 @@ def test_a_mistake_in_one_take_over_is_told_and_the_debt_is_taken_up_at_the_next
     play(scene, replicas=1, network=Stumbling(5))
 
 
+def test_a_call_that_was_once_parked_is_taken_over_like_any_other() -> None:
+    """Parked means on the list with the caller on the line (L1): its conductor's death is everybody's business (T1)."""
+
+    async def scene(stage: Succession) -> None:
+        dying, _ = stage.ingresses
+        for name in ("parked", "parked-then-connected"):
+            overflow = dying.fact(name, FactKind.CALLBACK_DUE, reason="overflow", due_in_ms=240_000)
+            dying.write(dying.offered(name), overflow, dying.ringing(name, Where("P1")))
+        held = Holding(Standing.CONNECTED, "parked-then-connected/1/1", Where("P1"))
+        stage.holds["parked-then-connected"] = held
+        await asyncio.sleep(0.1)
+        await dying.kill()
+        await asyncio.sleep(5)
+        assert stage.listed() == ["parked"]
+        assert [each.call_id for each in stage.facts(FactKind.ANSWERED)] == ["parked-then-connected"]
+
+    play(scene)
+
+
 # Kept copies.
 
 
