@@ -8,9 +8,12 @@ debt: it may be the only one who knows of the call.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import Final
 
 from throughline.v1 import delivery_pb2
 
+from services.domain.debts import WINDOW_MS
 from services.domain.durability import Durability
 from services.domain.events import Conductor, Fact
 from services.domain.kept import Copy
@@ -22,13 +25,14 @@ from services.host.world import World
 from services.journal import Topic
 from services.journal.disk import DiskTrouble
 from services.journal.journal import Journal
-from services.journal.spool import Spool, Ticket
+from services.journal.safekeeping import FLUSH_S, OPEN_WITHIN_S, REOPEN_PAUSE_S
+from services.journal.spool import Spool, Spooled, Ticket
 from services.wire import facts
 from services.wire.methods import PARSE_BYTES_MAX, Unreadable, parse
 
-FACTS_MAX = 256
+FACTS_MAX: Final = 256
 """In one question."""
-COPIES_MAX = 100_000
+COPIES_MAX: Final = 100_000
 
 
 class Keeper:
@@ -40,15 +44,38 @@ class Keeper:
         self._spool = spool
         self._journal = journal
         self._metrics = metrics
+        self._opening: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Takes up what a former process of this replica kept. A disk that does not work keeps nothing, and says so."""
-        now = asyncio.get_running_loop().time()
+        """Takes up what a former process of this replica kept. A disk that does not work is tried again in the
+        background, one that hangs is waited for there: lines are dialled and debts taken up all the same."""
+        tried = asyncio.Event()
+        self._opening = asyncio.get_running_loop().create_task(self._open(tried), name="open the kept copies")
+        self._opening.add_done_callback(_raise_in_the_open)
         try:
-            left = await self._spool.open()
-        except DiskTrouble as trouble:
-            self._world.logger.error("kept.unusable", why=str(trouble))
-            return
+            async with asyncio.timeout(OPEN_WITHIN_S):
+                await tried.wait()
+        except TimeoutError:
+            self._world.logger.error("kept.unusable", why="the disk hangs")
+
+    async def _open(self, tried: asyncio.Event) -> None:
+        while True:
+            try:
+                left = await self._spool.open()
+            except DiskTrouble as trouble:
+                self._spool.trouble = str(trouble)
+                self._world.logger.error("kept.unusable", why=str(trouble))
+                tried.set()
+                await asyncio.sleep(REOPEN_PAUSE_S)
+            else:
+                self._take_up(left)
+                tried.set()
+                return
+
+    def _take_up(self, left: Sequence[Spooled]) -> None:
+        """Among them may be what was dropped long ago: it lay where something else was still needed. What is older than
+        the debts look back goes to the log alone, which knows whether it is settled."""
+        now, wall_ms = asyncio.get_running_loop().time(), self._world.wall_ms()
         for each in left:
             try:
                 request = parse(delivery_pb2.KeepRequest, each.value, 2 * PARSE_BYTES_MAX)
@@ -56,10 +83,15 @@ class Keeper:
             except (Unreadable, IndexError):
                 self._world.logger.error("kept.unreadable", key=each.key)
                 continue  # it stays on the disk: nobody gives it back
-            if fact.identity in self._view.kept:
+            if self._view.needs_no_copy(fact):
                 self._spool.done(each.ticket)
                 continue
-            self._view.keep(Copy(fact, raw, _conductor(request, fact), each.begun_ms, each.ticket), now)
+            copy = Copy(fact, raw, _conductor(request, fact), each.begun_ms, each.ticket)
+            is_old = wall_ms - copy.kept_ms > WINDOW_MS
+            self._view.keep(copy, now, owes=not is_old)
+            if is_old:
+                copy.handed_over = True
+                self._hand_over(copy)
         self._count()
 
     def trouble(self) -> str | None:
@@ -74,7 +106,7 @@ class Keeper:
             read = [(facts.decode(raw), raw) for raw in request.facts]
         except Unreadable as unreadable:
             raise Refuse(Status.INVALID_ARGUMENT, unreadable.why) from None
-        new = [(fact, raw) for fact, raw in read if fact.identity not in self._view.kept]
+        new = [(fact, raw) for fact, raw in read if not self._view.needs_no_copy(fact)]
         if len(self._view.kept) + len(new) > COPIES_MAX:
             self._metrics.kept_refused.inc(len(new))
             raise Refuse(Status.RESOURCE_EXHAUSTED, f"{COPIES_MAX} facts are kept here already")
@@ -90,14 +122,17 @@ class Keeper:
         conductor = _conductor(request, fact)
         on_disk = delivery_pb2.KeepRequest(facts=[raw], conductor=request.conductor).SerializeToString()
         kept_ms = self._world.wall_ms()
+        written = self._spool.put(Topic.CALLS, fact.call_id, on_disk, kept_ms)
         try:
-            ticket = await self._spool.put(Topic.CALLS, fact.call_id, on_disk, kept_ms)
+            ticket = await written
         except DiskTrouble as trouble:
             return trouble
-        if fact.identity in self._view.kept:
-            self._spool.done(ticket)  # the same fact came twice at once
-        elif self._view.debts.is_settled(fact.call_id):
-            self._spool.done(ticket)  # it is on the log by now, and settled
+        except asyncio.CancelledError:
+            if not written.cancelled() and written.exception() is None:
+                self._spool.done(written.result())  # nobody waits for it, and nobody else knows where it lies
+            raise
+        if self._view.needs_no_copy(fact):
+            self._spool.done(ticket)  # the same fact came twice at once, or is on the log by now
         else:
             self._view.keep(Copy(fact, raw, conductor, kept_ms, ticket), asyncio.get_running_loop().time())
             self._metrics.kept.inc()
@@ -117,15 +152,22 @@ class Keeper:
             if life not in GONE and life is not Life.SILENT:
                 continue
             for copy in self._view.kept.to_hand_over(conductor):
-                age_ms = max(0, self._world.wall_ms() - copy.kept_ms)
-                self._journal.append_soon(
-                    Topic.CALLS, copy.fact.call_id, facts.restamp(copy.raw, age_ms, Durability.AT_RISK)
-                )
-                self._metrics.handed_over.inc()
+                self._hand_over(copy)
+
+    def _hand_over(self, copy: Copy[Ticket]) -> None:
+        age_ms = max(0, self._world.wall_ms() - copy.kept_ms)
+        self._journal.append_soon(Topic.CALLS, copy.fact.call_id, facts.restamp(copy.raw, age_ms, Durability.AT_RISK))
+        self._metrics.handed_over.inc()
 
     async def stop(self) -> None:
-        """What is kept stays on the disk."""
-        await self._spool.close()
+        """What is kept stays on the disk. One that hangs is not waited for."""
+        if self._opening is not None:
+            self._opening.cancel()
+        try:
+            async with asyncio.timeout(FLUSH_S):
+                await self._spool.close()
+        except TimeoutError:
+            pass
 
     def _count(self) -> None:
         self._metrics.kept_now.set(len(self._view.kept))
@@ -135,3 +177,9 @@ def _conductor(request: delivery_pb2.KeepRequest, fact: Fact) -> Conductor:
     if request.HasField("conductor"):
         return Conductor(request.conductor.address, request.conductor.incarnation)
     return fact.conductor or Conductor("", "")
+
+
+def _raise_in_the_open(task: asyncio.Task[None]) -> None:
+    """A mistake of ours reaches the loop's exception handler."""
+    if not task.cancelled():
+        task.result()

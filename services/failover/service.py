@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
+from services.domain.debts import WINDOW_MS
 from services.domain.events import Conductor, Tick
 from services.domain.lines import Trunks
 from services.failover.asking import Attesters
@@ -32,8 +33,9 @@ from services.journal.ticks import Ticker
 from services.wire import facts
 from services.wire.methods import DIVERT, KEEP, RESUME, WHO_HAS
 
-BACK_MS: Final = 15 * 60 * 1000
-"""How far back the journal is read at the start; older debts are the ledger's (J7)."""
+BACK_MS: Final = WINDOW_MS + 60_000
+"""How far back the journal is read at the start; older debts are the ledger's (J7). A little further than debts last:
+of a copy that comes up from the disk meanwhile it must be read whether it was settled."""
 
 
 class Failover:
@@ -164,6 +166,7 @@ class Failover:
     async def _note_end(self, follower: Follower) -> None:
         await follower.caught_up.wait()
         assert self._taking_over is not None
+        self._view.tidy(asyncio.get_running_loop().time())  # what was read of before the window is nobody's debt here
         self._taking_over.read_to_end = True
 
     async def _look(self) -> None:

@@ -60,11 +60,17 @@ class View:
         if tick.service == INGRESS:
             self.watch.ticked(tick.conductor, partition, now)
 
-    def keep(self, copy: Copy[Ticket], now: float) -> None:
-        """A copy is on our disk: the debt is known here from now on, whether the log has it or not."""
+    def needs_no_copy(self, fact: Fact) -> bool:
+        """Whether it is kept already, or stands on the log, or its call is settled there."""
+        return fact.identity in self.kept or self.kept.was_seen(fact) or self.debts.is_settled(fact.call_id)
+
+    def keep(self, copy: Copy[Ticket], now: float, *, owes: bool = True) -> None:
+        """A copy is on our disk: the debt is known here from now on, whether the log has it or not; unless it is older
+        than debts are."""
         self.kept.put(copy)
         self.watch.known(copy.conductor, now)
-        self.debts.add(copy.fact, Stamp(None, copy.kept_ms), now)
+        if owes:
+            self.debts.add(copy.fact, Stamp(None, copy.kept_ms), now)
 
     def tell(self, fact: Fact, wall_ms: int, now: float) -> None:
         """A fact of our own, known here before it is read back."""

@@ -25,7 +25,7 @@ def play(scene: Scene, **stage: Any) -> None:
         async with Succession(**stage) as on:
             await scene(on)
 
-    run_virtual(staged(), limit_s=600)
+    run_virtual(staged(), limit_s=6_000)
 
 
 def now() -> float:
@@ -457,6 +457,90 @@ def test_a_keeper_that_is_restarted_still_has_its_copies() -> None:
         assert stage.count(1, "take_overs_total", outcome="callback_due") == 1
         stage.logs[1].fail()
         await until_listed(stage, 1, 10.0)
+
+    play(scene, replicas=1)
+
+
+def test_a_restarted_keeper_rings_nobody_back_who_was_answered_long_ago() -> None:
+    """What lies in a segment that is still needed comes up again, dropped or not: the old goes to the log alone (J4)."""
+
+    async def scene(stage: Succession) -> None:
+        dying, other = stage.ingresses
+        held = other.offered("held", due_in_ms=3_000_000)
+        assert await other.keep("failover:1", held), "it keeps the segment on the disk"
+        for n in range(3):
+            offered = dying.offered(f"done-{n}")
+            assert await dying.keep("failover:1", offered)
+            dying.write(offered, dying.fact(f"done-{n}", FactKind.ANSWERED, where=Where("P1"), settled=True))
+        await asyncio.sleep(3_600)
+        await dying.kill()
+        await asyncio.sleep(5)
+        await stage.kill(1)
+        await stage.start(1)
+        await asyncio.sleep(20)
+        assert stage.listed() == []
+        assert stage.dialled == []
+        again = [each for each in stage.facts(FactKind.OFFERED) if each.call_id == "done-0"]
+        assert [each.age_ms > 3_600_000 for each in again] == [False, True], "given to the log, with its age"
+
+    play(scene, replicas=1)
+
+
+def test_a_copy_that_comes_after_its_fact_is_not_kept() -> None:
+    """The disk is slower than Kafka: nothing more would ever drop it (J4)."""
+
+    async def scene(stage: Succession) -> None:
+        ingress, _ = stage.ingresses
+        stage.disks[1].slow_s = 0.05
+        for n in range(5):
+            offered = ingress.offered(f"call-{n}")
+            keeping = asyncio.ensure_future(ingress.keep("failover:1", offered))
+            await asyncio.sleep(0.02)
+            ingress.write(offered)
+            assert await keeping
+        assert await ingress.keep("failover:1", offered), "the log has it"
+        await asyncio.sleep(1)
+        assert stage.count(1, "copies_kept_now") == 0
+        assert not [path for path in stage.disks[1].files if "kept" in path.parts]
+
+    play(scene, replicas=1)
+
+
+def test_a_hung_disk_keeps_no_replica_from_starting() -> None:
+    """It dials lines and takes up debts without one, and says so (J4)."""
+
+    async def scene(stage: Succession) -> None:
+        await stage.kill(1)
+        stage.disks[1].hangs_s = 1e6
+        async with asyncio.timeout(10):
+            await stage.start(1)
+        assert any(remark.startswith("kept copies: ") for remark in stage.replicas[1].remarks())
+        await stage.ingresses[0].call("call-1")
+        await asyncio.sleep(5)
+        await stage.ingresses[0].kill()
+        await until_listed(stage, 1, 5.0)
+
+    play(scene, replicas=1)
+
+
+def test_a_disk_that_is_well_again_keeps_copies_and_brings_up_the_old_ones() -> None:
+    """Broken at the start only, or full of what a former process kept: it is opened again by itself (J4)."""
+
+    async def scene(stage: Succession) -> None:
+        dying, living = stage.ingresses
+        stage.kafka(gone=True)
+        assert await dying.keep("failover:1", dying.offered("call-1", caller=""))
+        await stage.kill(1)
+        stage.kafka(gone=False)
+        stage.disks[1].broken = "mounted too late"
+        await stage.start(1)
+        assert not await living.keep("failover:1", living.offered("call-2"))
+        await dying.kill()
+        await asyncio.sleep(10)
+        stage.disks[1].broken = ""
+        await until_listed(stage, 1, 10.0)
+        assert await living.keep("failover:1", living.offered("call-2"))
+        assert not any(remark.startswith("kept copies: ") for remark in stage.replicas[1].remarks())
 
     play(scene, replicas=1)
 
