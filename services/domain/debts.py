@@ -44,7 +44,8 @@ class OpenCall:
 
     __slots__ = (
         "_caller_leg", "_latest", "call_id", "caller", "caller_hash", "conductors", "due_in_ms", "judged_from", "leg",
-        "listed", "lost", "partition", "place", "since_ms", "taken_over_at", "test", "tried", "tries", "urgent_at",
+        "listed", "lost", "partition", "place", "since_ms", "spoke_at", "taken_over_at", "test", "told_its_end", "tried",
+        "tries", "urgent_at",
     )  # fmt: skip
 
     def __init__(self, fact: Fact) -> None:
@@ -76,6 +77,10 @@ class OpenCall:
         """When a TakenOver was seen here last."""
         self.urgent_at: float | None = None
         """When it was seen here that a replica put it onto the list (T3)."""
+        self.spoke_at: float | None = None
+        """When its own conductor was last seen to say something after that: it lived."""
+        self.told_its_end = False
+        """And what it said was the end of it: the entry is one like any other."""
         self.tries: dict[int, tuple[float, bool]] = {}
         """Tries to have it rung back: by number, when one was last heard of, and whether it is over."""
 
@@ -111,6 +116,9 @@ class OpenCall:
         self.lost |= fact.kind is FactKind.CALLER_LOST
         # One that owes another fact is no last word: a parked call is on the list with its caller on the line (L1).
         self.listed |= fact.kind in _LIST and fact.due_in_ms == 0
+        if self.urgent_at is not None and fact.conductor is not None and fact.age_ms == 0 and stamp.partition is not None:
+            self.spoke_at = now
+            self.told_its_end |= fact.kind in _LIST and fact.due_in_ms == 0
         if fact.kind is FactKind.TAKEN_OVER:
             self.taken_over_at = now
         elif fact.kind is FactKind.CALLBACK_DUE and fact.urgent and fact.reason == LOST_CONDUCTOR:

@@ -3,6 +3,9 @@
 Three seconds after a call went onto the list for want of a conductor, its caller has not come back by a higher leg.
 Then a line of the place where it was tried is asked to ring the caller; three times at most, further and further apart,
 and after that it is people's. It is offered to one line at a time: the tries of every replica stand on the log.
+
+A telephone cannot unring. So nobody is rung back before the journal is read to its end, nor while anything tells that
+the conductor lives: it has the caller on its line, and an entry that was a mistake does no harm by itself.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from services.domain.debts import Debts, OpenCall
 from services.domain.offer import can_be_rung_back
 from services.domain.place import Place
 from services.domain.ranks import Ranks
+from services.domain.watch import Watch
 
 AFTER_S: Final = 3.0
 """The caller's side has so long to come back by a higher leg."""
@@ -44,32 +48,37 @@ class RingBack:
 class RingBacks:
     """See the module."""
 
-    def __init__(self, debts: Debts, ranks: Ranks) -> None:
+    def __init__(self, debts: Debts, ranks: Ranks, watch: Watch) -> None:
         self._debts = debts
         self._ranks = ranks
+        self._watch = watch
         self._in_hand: dict[str, int] = {}
 
-    def look(self, now: float) -> tuple[list[RingBack], list[str]]:
-        """The tries to begin, and the calls whose try is to be withdrawn: carried on by a higher leg, attested, or
-        closed by anybody."""
-        wanted = {call.call_id: call for call in self._debts.urgent()}
-        withdrawn = [
-            call_id
-            for call_id, leg in self._in_hand.items()
-            if (call := wanted.get(call_id)) is None or call.leg != leg
-        ]
+    def look(self, now: float, *, read: bool) -> tuple[list[RingBack], list[str]]:
+        """The tries to begin, and the calls whose try is to be withdrawn: carried on by a higher leg, attested, closed
+        by anybody, or in the hands of a conductor that lives. `read`: the log has been read to its end."""
+        withdrawn = [call_id for call_id, leg in self._in_hand.items() if not self.stands(call_id, leg, now)]
         begin: list[RingBack] = []
-        for call in wanted.values():
+        for call in self._debts.urgent() if read else ():
             if len(self._in_hand) >= IN_HAND_MAX:
                 break
             due_at = self._due_at(call)
             if call.call_id in self._in_hand or due_at is None or now < call.judged_from:
+                continue
+            if not self.stands(call.call_id, call.leg, now):
                 continue
             if now >= due_at + RANK_S * self._ranks.of(call.call_id, keeper=False):
                 number = max(call.tries, default=0) + 1
                 begin.append(RingBack(call.call_id, call.leg, number, call.caller, call.place, call.first_tried))
                 self._in_hand[call.call_id] = call.leg
         return begin, withdrawn
+
+    def stands(self, call_id: str, leg: int, now: float) -> bool:
+        """Whether the caller of this leg is still to be rung back."""
+        call = self._debts.get(call_id)
+        if call is None or call.leg != leg or call.urgent_at is None:
+            return False
+        return not any(self._watch.is_heard(each, now) for each in call.conductors)
 
     def over(self, call_id: str) -> None:
         """A try has ended, whatever came of it."""
@@ -79,12 +88,12 @@ class RingBacks:
     def _due_at(call: OpenCall) -> float | None:
         """When the next try is due; None where there is to be none. Nobody's telephone rings for a test."""
         assert call.urgent_at is not None, "an urgent entry has its instant"
-        if call.test or not can_be_rung_back(call.caller):
+        if call.test or call.told_its_end or not can_be_rung_back(call.caller):
             return None
         newest = max(call.tries, default=0)
         if newest >= TRIES_MAX:
             return None
         if not newest:
-            return call.urgent_at + AFTER_S
+            return max(call.urgent_at, call.spoke_at or 0.0) + AFTER_S
         at, over = call.tries[newest]
         return at + PAUSES_S[newest - 1] + (0.0 if over else TRY_LASTS_S)

@@ -98,11 +98,14 @@ class TakeOvers:
                 continue
             if len(begin) >= room:
                 break
-            if cause in BY_SILENCE:
-                # A silent stream says little: it is asked in another way before anything is taken from it.
+            if cause is not Cause.REPLACED:
+                # One stream says little: it is asked in another way before anything is taken from it.
                 unasked = [each for each in call.conductors if not self._did_not_answer(each, now)]
                 ask += [each for each in unasked if each not in ask and self._may_ask(each, now)]
-                if unasked or (self.suspects and self._allowance < 1):
+                if unasked:
+                    continue
+            if cause in BY_SILENCE:
+                if self.suspects and self._allowance < 1:
                     continue
                 self._allowance -= self.suspects
             begin.append(Due(call_id, leg, cause))
@@ -179,7 +182,12 @@ class TakeOvers:
         self._allowance = 1.0 if not was else min(SUSPECT_RATE, self._allowance + passed_s * SUSPECT_RATE)
 
     def _did_not_answer(self, conductor: Conductor, now: float) -> bool:
-        return now - self._unanswered.get(conductor, float("-inf")) < ASKED_FOR_S
+        """Lately, and nothing was heard at its address since. Where another incarnation answers, nothing is to be
+        asked."""
+        if self._watch.life(conductor, None, now) is Life.REPLACED:
+            return True
+        at = self._unanswered.get(conductor, float("-inf"))
+        return now - at < ASKED_FOR_S and at >= (self._watch.heard_at(conductor.address) or at)
 
     def _may_ask(self, conductor: Conductor, now: float) -> bool:
         return now - self._asked.get(conductor, float("-inf")) >= ASK_EVERY_S

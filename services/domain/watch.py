@@ -153,6 +153,13 @@ class Watch:
         peer = self._peers.get(address)
         return None if peer is None else peer.heard_at
 
+    def is_heard(self, conductor: Conductor, now: float) -> bool:
+        """Whether anything tells at this moment that it lives: its stream, an answer, or its tick on the log."""
+        known = self._known.get(conductor)
+        if known is None:
+            return False
+        return now - known.newest_tick < TICK_PROVES_S or self.life(conductor, None, now) is Life.LIVES
+
     def life(self, conductor: Conductor, partition: int | None, now: float) -> Life:
         """What is known of it, for a debt of this partition (None: of any)."""
         known = self._known.get(conductor)

@@ -88,7 +88,7 @@ class RingingBack:
     def look(self) -> None:
         """Begins what is due, and withdraws what is not wanted any more."""
         now = asyncio.get_running_loop().time()
-        begin, withdrawn = self._view.ring_backs.look(now)
+        begin, withdrawn = self._view.ring_backs.look(now, read=self._taking_over.read_to_end)
         for call_id in withdrawn:
             if call_id in self._hunting:
                 self._hunting[call_id].release("withdrawn")
@@ -165,8 +165,8 @@ class RingingBack:
             ended.set_result(step)
 
     def _still_wanted(self, wanted: RingBack) -> bool:
-        call = self._view.debts.get(wanted.call_id)
-        return call is not None and call.leg == wanted.leg and call.urgent_at is not None
+        now = asyncio.get_running_loop().time()
+        return self._view.ring_backs.stands(wanted.call_id, wanted.leg, now)
 
     def _over(self, call_id: str, done: asyncio.Task[None]) -> None:
         self._tries.pop(call_id, None)

@@ -34,7 +34,7 @@ class View:
         self.ranks = Ranks(name)
         self.kept: KeptCopies[Ticket] = KeptCopies()
         self.take_overs = TakeOvers(self.debts, self.watch, self.log_time, self.ranks, self.kept.keeps)
-        self.ring_backs = RingBacks(self.debts, self.ranks)
+        self.ring_backs = RingBacks(self.debts, self.ranks, self.watch)
 
     def read(self, record: Record, now: float) -> Sequence[Ticket]:
         """Takes a record of the journal; returns what need not be kept any more."""

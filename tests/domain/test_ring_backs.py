@@ -13,10 +13,12 @@ from services.domain.offer import SOS_URN, Offer
 from services.domain.ranks import Ranks
 from services.domain.ring_backs import AFTER_S, IN_HAND_MAX, PAUSES_S, TRY_LASTS_S, RingBack, RingBacks
 from services.domain.take_over_facts import attested, callback_due, reconnected, try_begun, try_of, try_over
+from services.domain.watch import Watch
 from services.domain.where import Where
 
 PLACE = Where("P1", "+15085550100")
 CALLER = "+15085550101"
+INGRESS = Conductor("i:1", "1")
 
 
 class Story:
@@ -25,11 +27,12 @@ class Story:
     def __init__(self, caller: str = CALLER, *, test: bool = False, age_ms: int = 0) -> None:
         self.debts = Debts()
         ranks = Ranks("failover-1")
-        self.ring_backs = RingBacks(self.debts, ranks)
+        self.watch = Watch()
+        self.ring_backs = RingBacks(self.debts, ranks, self.watch)
         offer = Offer("call-1", 1, caller, SOS_URN, None)
         self.add(
             Fact("call-1", 1, 0, "i1", FactKind.OFFERED, 0, due_in_ms=500, offer=offer, test=test,
-                 conductor=Conductor("i:1", "1"))
+                 conductor=INGRESS)
         )  # fmt: skip
         self.add(Fact("call-1", 1, 1, "i1", FactKind.RINGING, 1, due_in_ms=500, where=Where("P1"), test=test))
         call = self.debts.get("call-1")
@@ -41,7 +44,10 @@ class Story:
         self.debts.add(fact, Stamp(0, 0), now)
 
     def due(self, now: float) -> list[int]:
-        return [each.number for each in self.ring_backs.look(now)[0]]
+        return [each.number for each in self.look(now)[0]]
+
+    def look(self, now: float, *, read: bool = True) -> tuple[list[RingBack], list[str]]:
+        return self.ring_backs.look(now, read=read)
 
 
 def test_a_line_is_asked_after_three_seconds_and_thrice_at_most() -> None:
@@ -50,7 +56,7 @@ def test_a_line_is_asked_after_three_seconds_and_thrice_at_most() -> None:
     now = AFTER_S
     assert story.due(now - 0.1) == []
     for number, pause_s in enumerate((*PAUSES_S, 1_000.0), 1):
-        (begun,), _ = story.ring_backs.look(now)
+        (begun,), _ = story.look(now)
         assert begun == RingBack("call-1", 1, number, CALLER, None, "P1")
         story.add(try_begun(story.call, number, PLACE, "failover-1", 3), now)
         story.add(try_over(story.call, number, PLACE, "busy", 4), now + 10)
@@ -82,11 +88,11 @@ def test_a_higher_leg_an_attestation_or_a_closure_withdraws_it(closing: Fact) ->
     """Whoever has the caller, or closed the entry: the line's telephone stops ringing (T3)."""
     story = Story()
     assert story.due(AFTER_S) == [1]
-    assert story.ring_backs.look(AFTER_S)[1] == []
+    assert story.look(AFTER_S)[1] == []
     story.add(closing, 4.0)
-    assert story.ring_backs.look(4.1) == ([], ["call-1"])
+    assert story.look(4.1) == ([], ["call-1"])
     story.ring_backs.over("call-1")
-    assert story.ring_backs.look(100.0) == ([], [])
+    assert story.look(100.0) == ([], [])
 
 
 @pytest.mark.parametrize("caller", ["", "anonymous", "+19115550101"])
@@ -101,6 +107,53 @@ def test_a_test_call_and_an_old_entry_ring_nobody() -> None:
     assert Story(age_ms=60_000).due(60.0) == []
 
 
+def test_nobody_is_rung_back_before_the_journal_is_read_to_its_end() -> None:
+    """Further on it may say that the entry was closed; an entry can wait for that, a telephone cannot unring (T3)."""
+    story = Story()
+    assert story.look(60.0, read=False) == ([], [])
+    assert story.due(60.0) == [1]
+
+
+@pytest.mark.parametrize("by", ["words", "ticks"])
+def test_nobody_is_rung_back_while_their_conductor_is_heard(by: str) -> None:
+    """We were wrong, and it goes on with its call; when it dies the entry is still there (T1, T3)."""
+    story = Story()
+    for second in range(1, 10):
+        if by == "words":
+            story.watch.heard(INGRESS.address, INGRESS.incarnation, second)
+        else:
+            story.watch.ticked(INGRESS, 0, second)
+    assert story.due(9.5) == []
+    assert story.due(12.0) == [1]
+
+
+def test_a_conductor_that_is_heard_again_has_the_try_withdrawn() -> None:
+    """The line's telephone stops ringing (T3)."""
+    story = Story()
+    assert story.due(AFTER_S) == [1]
+    story.watch.heard(INGRESS.address, INGRESS.incarnation, 4.0)
+    assert story.look(4.1) == ([], ["call-1"])
+
+
+def test_a_conductor_that_says_something_after_the_entry_puts_the_ringing_off() -> None:
+    """It lived when it said so, whatever its stream does (T3); what was back-filled says nothing of now (J5)."""
+    story = Story()
+    old = Fact("call-1", 1, 2, "i1", FactKind.RINGING, 9, due_in_ms=500, conductor=INGRESS, age_ms=5_000)
+    story.add(old, 2.0)
+    assert story.due(AFTER_S + 1.0) == [1]
+    story = Story()
+    story.add(replace(old, age_ms=0), 2.0)
+    assert story.due(2.0 + AFTER_S - 0.1) == []
+    assert story.due(2.0 + AFTER_S) == [1]
+
+
+def test_a_call_that_its_own_conductor_ended_after_all_is_peoples() -> None:
+    """The caller hung up, or was lost, on the line of one that lived: an entry like any other (P7)."""
+    story = Story()
+    story.add(Fact("call-1", 1, 2, "i1", FactKind.ABANDONED, 9, conductor=INGRESS), 1.0)
+    assert story.due(60.0) == []
+
+
 def test_so_many_at_once_and_no_more() -> None:
     """A storm of entries leaves the lines to callers who are on the line."""
     story = Story()
@@ -110,9 +163,9 @@ def test_so_many_at_once_and_no_more() -> None:
         call = story.debts.get(f"c{n}")
         assert call is not None
         story.add(callback_due(call, 1))
-    begun, _ = story.ring_backs.look(AFTER_S)
+    begun, _ = story.look(AFTER_S)
     assert len(begun) == IN_HAND_MAX
-    assert story.ring_backs.look(AFTER_S + 1) == ([], [])
+    assert story.look(AFTER_S + 1) == ([], [])
 
 
 def test_a_try_is_known_by_its_number_and_only_where_it_is_failovers() -> None:

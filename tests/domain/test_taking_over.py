@@ -88,12 +88,24 @@ def test_a_replica_that_dies_in_the_middle_is_followed_by_the_next() -> None:
     played = world(ingresses=2, calls=8, replicas=2)
     played.run(5)
     played.ingresses[0].set_state("killed")
-    played.run(0.4)
+    played.run(0.5)  # the stream is tried again, then the ingress is asked
     first = next(each for each in played.replicas if each.asking)
     first.alive = False
     assert len(listed(played)) < 8
     played.run(3)
     assert len(listed(played)) == 8
+
+
+def test_of_two_who_took_one_leg_a_restarted_one_and_a_dead_one_keep_nobody_waiting() -> None:
+    """P8: who was restarted answers as another, and need not be asked whether it lives (T1)."""
+    played = world(ingresses=2, calls=1, replicas=1)
+    played.offer_again("call-1-0", 1, played.ingresses[1])
+    played.run(5)
+    restarted, dead = played.ingresses
+    restarted.incarnation, restarted.calls = 2, {}
+    dead.set_state("killed")
+    played.run(5)
+    assert listed(played)["call-1-0"] == 1
 
 
 def test_another_ones_taken_over_is_given_its_time() -> None:

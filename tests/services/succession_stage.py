@@ -22,7 +22,7 @@ from services.failover.service import Failover
 from services.failover.settings import FailoverSettings
 from services.host.blocking import at_once
 from services.host.files import MemoryFiles
-from services.host.network import Answers, Broken, Converses, Server, Stream
+from services.host.network import Answers, Broken, Converses, Refuse, Server, Status, Stream
 from services.host.network.memory import MemoryNetwork
 from services.host.world import World
 from services.journal import Topic
@@ -51,6 +51,8 @@ class Ingress:
         """It says nothing and hears nothing; its connections stand."""
         self.unheard = False
         """Neither its words on watching streams nor its ticks come through; questions do."""
+        self.refuses_streams = False
+        """A watching stream cannot be opened; questions are answered."""
         self._network = stage.network
         self._server: Server | None = None
         self._ticking: asyncio.Task[None] | None = None
@@ -58,10 +60,22 @@ class Ingress:
 
     async def start(self, *, watchable: bool = True) -> None:
         """`watchable`: False for one of an older version."""
+        await self.serve(watchable=watchable)
+        self._ticking = asyncio.ensure_future(self._tick())
+
+    async def serve(self, *, watchable: bool = True) -> None:
+        """Can be reached, from now on or again."""
         served: list[Any] = [Answers(INGRESS_STATUS, self._status)]
         served += [Converses(WATCH, self._watched)] * watchable
         self._server = await self._network.serve(self.address, served)
-        self._ticking = asyncio.ensure_future(self._tick())
+
+    async def refuse(self, *, streams_alone: bool = False) -> None:
+        """It lives and ticks, but every connection to it is refused; or the streams break and no new one opens."""
+        assert self._server is not None
+        await self._server.stop(0)
+        self.refuses_streams = streams_alone
+        if streams_alone:
+            await self.serve()
 
     async def kill(self) -> None:
         """As kill -9: nothing more leaves it."""
@@ -109,6 +123,8 @@ class Ingress:
         return True
 
     async def _watched(self, stream: Stream[call_pb2.WatchRequest, call_pb2.WatchResponse]) -> None:
+        if self.refuses_streams:
+            raise Refuse(Status.UNAVAILABLE, "no more streams")
         first = await stream.read()
         assert first is not None and first.watcher.startswith("failover-")
         while True:
@@ -145,6 +161,8 @@ class Succession:
         self.dialled: list[Dialled] = []
         self.script: Script = rings
         self.resumed: list[str] = []
+        self.log_of: Callable[[MemoryBroker], MemoryLog] = MemoryLog
+        """What a replica that starts from now on reads and writes the journal through."""
         self.disks = {number: MemoryDisk() for number in range(1, replicas + 1)}
         self.logs: dict[int, MemoryLog] = {}
         self.registries: dict[int, CollectorRegistry] = {}
@@ -171,7 +189,7 @@ class Succession:
     async def start(self, number: int) -> None:
         """Starts a replica, for the first time or again, on its own disk."""
         self._lives += 1
-        self.logs[number] = MemoryLog(self.broker)
+        self.logs[number] = self.log_of(self.broker)
         self.registries[number] = CollectorRegistry()
         name = f"failover-{number}"
         world = World(

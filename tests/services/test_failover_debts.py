@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from throughline.v1 import delivery_pb2
 
-from services.domain.events import FactKind
+from services.domain.events import Fact, FactKind
 from services.domain.fold import Outcome
 from services.domain.holding import UNKNOWN, Holding, Standing
 from services.domain.where import Where
 from services.host.network.memory import MemoryNetwork
+from services.journal import Record, Topic
+from services.journal.memory import MemoryLog
+from services.journal.memory_follower import MemoryFollower
+from services.wire import facts
 from services.wire.methods import WHO_HAS
 from tests.services.failover_stage import P1_FIRST, Diversion
 from tests.services.succession_stage import CALLER, Ingress, Scene, Succession
@@ -695,5 +700,82 @@ def test_a_line_that_rings_a_caller_back_gives_way_at_once_to_a_caller_who_is_on
         await asyncio.sleep(1)
         assert [each.reason for each in stage.facts(FactKind.CALLBACK_ATTEMPTED)][1:] == ["given_back"]
         assert stage.books().real.outcomes[Outcome.CALLBACK_OPEN] == 1
+
+    play(scene, replicas=1)
+
+
+def test_nobody_is_rung_back_whose_conductor_lives_after_all() -> None:
+    """Its address refused us for a moment: its calls are on the list, but it has the callers on its lines (T1, T3)."""
+
+    async def scene(stage: Succession) -> None:
+        ingress, _ = stage.ingresses
+        await ingress.call("call-1")
+        await ingress.refuse()
+        await until_listed(stage, 1, 2.0)
+        await ingress.serve()
+        for _ in range(20):
+            await asyncio.sleep(1)
+            ingress.write(ingress.ringing("call-1", Where("P1")))
+        assert stage.dialled == []
+        await ingress.kill()
+        await asyncio.sleep(6)
+        assert len(stage.dialled) == 1, "and now nobody has them"
+
+    play(scene)
+
+
+def test_an_ingress_whose_stream_broke_is_asked_before_anything_is_taken_from_it() -> None:
+    """Streams cannot be opened, and it answers questions all the same: it keeps its calls (T1)."""
+
+    async def scene(stage: Succession) -> None:
+        ingress, _ = stage.ingresses
+        await ingress.call("call-1")
+        await ingress.refuse(streams_alone=True)
+        await asyncio.sleep(10)
+        assert stage.listed() == []
+        await ingress.kill()
+        await until_listed(stage, 1, 2.0)
+
+    play(scene)
+
+
+class PausingFollower(MemoryFollower):
+    """Gives one record at a time, and nothing for a while after an urgent entry."""
+
+    async def __aiter__(self) -> AsyncIterator[list[Record]]:
+        async for batch in super().__aiter__():
+            for record in batch:
+                yield [record]
+                said = facts.read(record.value)
+                if isinstance(said, Fact) and said.urgent:
+                    await asyncio.sleep(8)
+
+
+class PausingLog(MemoryLog):
+    """A log that is slow to give what it holds of calls."""
+
+    def follow(
+        self, topic: Topic, since_ms: int | None = None, *, offsets: Mapping[int, int] | None = None
+    ) -> MemoryFollower:
+        if topic is not Topic.CALLS:
+            return super().follow(topic, since_ms, offsets=offsets)
+        return PausingFollower(self._broker, lambda: self.faults.absent, topic, since_ms, offsets)
+
+
+def test_a_replica_that_still_reads_the_journal_rings_nobody_back() -> None:
+    """Kafka is slow with the rest, in which the entry was closed (T3)."""
+
+    async def scene(stage: Succession) -> None:
+        await stage.ingresses[0].call("call-1")
+        await stage.ingresses[0].kill()
+        await until_listed(stage, 1, 2.0)
+        closer = stage.ingresses[1]
+        closer.write(closer.fact("call-1", FactKind.CLOSED_BY_HUMAN, settled=True))
+        await asyncio.sleep(1)
+        await stage.kill(1)
+        stage.log_of = PausingLog
+        await stage.start(1)
+        await asyncio.sleep(60)
+        assert stage.dialled == []
 
     play(scene, replicas=1)
