@@ -17,6 +17,7 @@ from services.failover.keeping import Keeper
 from services.failover.lines import Exchange
 from services.failover.metrics import FailoverMetrics
 from services.failover.mistakes import Mistakes
+from services.failover.parts import Parts
 from services.failover.ringing_back import RingingBack
 from services.failover.settings import FailoverSettings
 from services.failover.taking_over import LOOK_EVERY_S, TakingOver
@@ -68,9 +69,8 @@ class Failover:
         self._taking_over: TakingOver | None = None
         self._ringing_back: RingingBack | None = None
         self._server: Server | None = None
-        self._follower: Follower | None = None
-        self._tasks: list[asyncio.Task[None]] = []
         self._mistakes = Mistakes(world, self._metrics)
+        self._parts = Parts(self._mistakes)
 
     async def start(self) -> None:
         """Reads the directory, takes up what it kept, binds, serves; Kafka may come later."""
@@ -97,16 +97,8 @@ class Failover:
         )
         self.address = self._server.address
         self._ticker.start()
-        self._follower = journal.follow(Topic.CALLS, world.wall_ms() - BACK_MS)
-        await self._follower.start()
-        loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(self._read(self._follower), name="failover reads the journal"),
-            loop.create_task(self._note_end(self._follower), name="failover waits for the journal's end"),
-            loop.create_task(self._look(), name="failover looks"),
-        ]
-        for task in self._tasks:
-            task.add_done_callback(partial(self._mistakes.ended, task.get_name()))
+        self._parts.begin("failover reads the journal", self._read)
+        self._parts.begin("failover looks what is due", self._look)
 
     def troubles(self) -> Sequence[str]:
         """Why this replica should get no new calls."""
@@ -116,7 +108,7 @@ class Failover:
 
     def remarks(self) -> Sequence[str]:
         """What an operator should know though lines are dialled."""
-        remarks = [self._mistakes.remark()] if self._mistakes.remark() else []
+        remarks = [*self._parts.remarks(), *filter(None, [self._mistakes.remark()])]
         for name, trouble in (("journal", self._journal.health()), ("kept copies", self._keeper.trouble())):
             if trouble:
                 remarks.append(f"{name}: {trouble}")
@@ -134,7 +126,9 @@ class Failover:
         assert self._taking_over is not None and self._ringing_back is not None
         self._diverts.draining = True
         self._server.set_ready(False)
-        await self._end_tasks()
+        await self._ticker.stop()
+        await self._parts.stop()
+        await self._watching.stop()
         await self._taking_over.stop()
         try:
             async with asyncio.timeout(grace_s):
@@ -151,17 +145,25 @@ class Failover:
 
     # Its own tasks.
 
-    async def _read(self, follower: Follower) -> None:
-        """Folds the journal, for ever."""
+    async def _read(self) -> None:
+        """Folds the journal, for ever. Begun again it reads what it knows once more, which changes nothing (J2)."""
         loop = asyncio.get_running_loop()
-        async for records in follower:
-            drop: list[Ticket] = []
-            for record in records:
-                try:
-                    drop += self._view.read(record, loop.time())
-                except Exception as mistake:
-                    self._mistakes.note("reading the journal", mistake)
-            self._keeper.drop(drop)
+        follower = self._journal.follow(Topic.CALLS, self._world.wall_ms() - BACK_MS)
+        await follower.start()
+        noting = loop.create_task(self._note_end(follower), name="failover waits for the journal's end")
+        noting.add_done_callback(partial(self._mistakes.ended, noting.get_name()))
+        try:
+            async for records in follower:
+                drop: list[Ticket] = []
+                for record in records:
+                    try:
+                        drop += self._view.read(record, loop.time())
+                    except Exception as mistake:
+                        self._mistakes.note("reading the journal", mistake)
+                self._keeper.drop(drop)
+        finally:
+            noting.cancel()
+            await follower.stop()
 
     async def _note_end(self, follower: Follower) -> None:
         await follower.caught_up.wait()
@@ -183,15 +185,6 @@ class Failover:
                 self._mistakes.note("looking what is due", mistake)
             due = max(due + LOOK_EVERY_S, now)
             await asyncio.sleep(due - loop.time())
-
-    async def _end_tasks(self) -> None:
-        await self._ticker.stop()
-        if self._follower is not None:
-            await self._follower.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._watching.stop()
 
     def _tick(self) -> bytes:
         world = self._world

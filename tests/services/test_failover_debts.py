@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from throughline.v1 import delivery_pb2
@@ -385,6 +385,73 @@ def test_a_call_that_was_once_parked_is_taken_over_like_any_other() -> None:
         assert [each.call_id for each in stage.facts(FactKind.ANSWERED)] == ["parked-then-connected"]
 
     play(scene)
+
+
+class Ending(MemoryFollower):
+    """A reader that ends in ways that no reader should: with a mistake, by itself, or as if it had been cancelled."""
+
+    ways: ClassVar[list[BaseException | None]] = []
+
+    async def __aiter__(self) -> AsyncIterator[list[Record]]:
+        if self.ways:
+            way = self.ways.pop()
+            if way is None:
+                return
+            raise way
+        async for batch in super().__aiter__():
+            yield batch
+
+
+class EndingLog(MemoryLog):
+    """Its followers of calls end at first."""
+
+    def follow(
+        self, topic: Topic, since_ms: int | None = None, *, offsets: Mapping[int, int] | None = None
+    ) -> MemoryFollower:
+        if topic is not Topic.CALLS:
+            return super().follow(topic, since_ms, offsets=offsets)
+        return Ending(self._broker, lambda: self.faults.absent, topic, since_ms, offsets)
+
+
+@pytest.mark.parametrize("way", [RuntimeError("a mistake"), asyncio.CancelledError(), None])
+def test_a_reader_of_the_journal_that_ends_is_told_and_started_again(way: BaseException | None) -> None:
+    """Nothing but the end of the process ends it; a replica that is deaf says so for as long as it is (T2)."""
+
+    async def scene(stage: Succession) -> None:
+        await stage.kill(1)
+        Ending.ways = [way] * 5
+        stage.log_of = EndingLog
+        await stage.start(1)
+        await asyncio.sleep(1.5)
+        said = "failover reads the journal"
+        assert any(said in remark for remark in stage.replicas[1].remarks())
+        assert stage.count(1, "mistakes_total") >= 2
+        await asyncio.sleep(10)
+        assert not Ending.ways
+        await stage.ingresses[0].call("call-1")
+        await asyncio.sleep(1)
+        await stage.ingresses[0].kill()
+        await until_listed(stage, 1, 3.0)
+        assert any(said in remark for remark in stage.replicas[1].remarks()), "for a while"
+        await asyncio.sleep(300)
+        assert not any(said in remark for remark in stage.replicas[1].remarks())
+
+    play(scene, replicas=1)
+
+
+def test_a_reader_that_never_works_is_told_of_for_as_long_as_that() -> None:
+    """Not for five minutes only (T2)."""
+
+    async def scene(stage: Succession) -> None:
+        await stage.kill(1)
+        Ending.ways = [None] * 1_000_000
+        stage.log_of = EndingLog
+        await stage.start(1)
+        await asyncio.sleep(900)
+        assert any("failover reads the journal" in remark for remark in stage.replicas[1].remarks())
+        Ending.ways = []
+
+    play(scene, replicas=1)
 
 
 # Kept copies.
