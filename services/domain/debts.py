@@ -44,8 +44,8 @@ class OpenCall:
 
     __slots__ = (
         "_caller_leg", "_latest", "call_id", "caller", "caller_hash", "conductors", "due_in_ms", "judged_from", "leg",
-        "listed", "lost", "partition", "place", "since_ms", "spoke_at", "taken_over_at", "test", "told_its_end", "tried",
-        "tries", "urgent_at",
+        "listed", "lost", "partition", "place", "since_ms", "spoke_at", "taken_over_at", "test", "told_its_end",
+        "tried", "tries", "urgent_at",
     )  # fmt: skip
 
     def __init__(self, fact: Fact) -> None:
@@ -116,7 +116,12 @@ class OpenCall:
         self.lost |= fact.kind is FactKind.CALLER_LOST
         # One that owes another fact is no last word: a parked call is on the list with its caller on the line (L1).
         self.listed |= fact.kind in _LIST and fact.due_in_ms == 0
-        if self.urgent_at is not None and fact.conductor is not None and fact.age_ms == 0 and stamp.partition is not None:
+        if (
+            self.urgent_at is not None
+            and fact.conductor is not None
+            and fact.age_ms == 0
+            and stamp.partition is not None
+        ):
             self.spoke_at = now
             self.told_its_end |= fact.kind in _LIST and fact.due_in_ms == 0
         if fact.kind is FactKind.TAKEN_OVER:

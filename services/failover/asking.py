@@ -37,12 +37,8 @@ class Attesters:
         everybody = (*self._gateways, *self._trunks)
         return await self._ask_all(everybody, WHO_HAS, request, holding.to_domain, WHO_HAS_WITHIN_S)
 
-    async def trunks_have(self, request: holding_pb2.WhoHasRequest, within_s: float) -> Holding:
-        """What the trunks alone say."""
-        return await self._ask_all(self._trunks, WHO_HAS, request, holding.to_domain, within_s)
-
     async def trunks_resume(self, request: holding_pb2.ResumeRequest, within_s: float) -> Holding:
-        """The same of an attempt, which they let go of unless it is connected."""
+        """What the trunks say of an attempt, which they let go of unless it is connected."""
         return await self._ask_all(self._trunks, RESUME, request, holding.to_domain, within_s)
 
     async def _ask_all(

@@ -1,13 +1,12 @@
 """The conductors' streams: one `Divert` is one hunt through an owner's lines (protocol.md R1).
 
-It also remembers, for whoever asks later, which attempts were connected here and which were let go (P5, T3).
+It also remembers, for whoever asks later, which attempts were connected here and which were let go (P5).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator
 from typing import Final
 
 from throughline.v1 import delivery_pb2
@@ -84,10 +83,6 @@ class Diverts:
 
     def get(self, name: str) -> InHand | None:
         return self._in_hand.get(name)
-
-    def of_call(self, call_id: str) -> Iterator[InHand]:
-        """What is in hand of this call."""
-        return (each for each in list(self._in_hand.values()) if each.attempt.offer.call_id == call_id)
 
     def connected(self, call_id: str) -> tuple[str, Where] | None:
         """The attempt that connected this call here, and where."""

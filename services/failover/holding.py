@@ -1,7 +1,8 @@
-"""Answers who has a call at a line, and lets go of an attempt whose caller has come back by a new leg (T3, P5).
+"""Lets go of an attempt at a line whose caller has come back by a new leg, unless it is connected (protocol.md P5).
 
-What this replica dialled itself it knows; of the rest the trunks know. "Nobody" is said only when every trunk has said
-so: a replica that was restarted remembers nothing, and a line may talk all the same.
+What this replica dialled itself it knows; of the rest the trunks know, who are asked themselves who has a call (T3).
+"Nobody" is said only when every trunk has said so: a replica that was restarted remembers nothing, and a line may talk
+all the same.
 """
 
 from __future__ import annotations
@@ -11,22 +12,16 @@ from typing import Final
 
 from throughline.v1 import holding_pb2
 
-from services.domain.holding import Holding, Standing, furthest
+from services.domain.holding import Holding, Standing
 from services.domain.rings import Stage
 from services.failover.asking import Attesters
 from services.failover.diverts import Diverts, InHand
 from services.failover.metrics import FailoverMetrics
 from services.wire import holding
 
-WHO_HAS_TRUNKS_S: Final = 0.400
 RESUME_TRUNKS_S: Final = 0.200
 CONNECTING_S: Final = 0.250
 """The conductor that asks gives 300 ms."""
-_STANDING: Final = {
-    Stage.RINGING: Standing.RINGING,
-    Stage.ANSWERED: Standing.ANSWERED,
-    Stage.CONNECTING: Standing.ANSWERED,
-}
 
 
 class LineHolding:
@@ -36,17 +31,6 @@ class LineHolding:
         self._diverts = diverts
         self._attesters = attesters
         self._metrics = metrics
-
-    async def who_has(self, request: holding_pb2.WhoHasRequest) -> holding_pb2.WhoHasResponse:
-        """WHO_HAS."""
-        ours = self._connected(request.call_id) or furthest(
-            Holding(_STANDING[each.stage], each.attempt.name, each.attempt.where)
-            for each in self._diverts.of_call(request.call_id)
-            if each.stage in _STANDING and not each.over.is_set()
-        )
-        if ours.standing is Standing.UNKNOWN:
-            ours = await self._attesters.trunks_have(request, WHO_HAS_TRUNKS_S)
-        return holding.who_has_response(ours)
 
     async def resume(self, request: holding_pb2.ResumeRequest) -> holding_pb2.ResumeResponse:
         """RESUME: connected, or let go of before the answer."""

@@ -32,7 +32,7 @@ from services.journal.journal import Journal, JournalEvent
 from services.journal.spool import Spool, Ticket
 from services.journal.ticks import Ticker
 from services.wire import facts
-from services.wire.methods import DIVERT, KEEP, RESUME, WHO_HAS
+from services.wire.methods import DIVERT, KEEP, RESUME
 
 BACK_MS: Final = WINDOW_MS + 60_000
 """How far back the journal is read at the start; older debts are the ledger's (J7). A little further than debts last:
@@ -91,7 +91,6 @@ class Failover:
             [
                 Converses(DIVERT, self._diverts.lead),
                 Answers(KEEP, self._keeper.answer),
-                Answers(WHO_HAS, holding.who_has),
                 Answers(RESUME, holding.resume),
             ],
         )

@@ -534,7 +534,7 @@ def test_a_keeper_that_is_restarted_still_has_its_copies() -> None:
 
 
 def test_a_restarted_keeper_rings_nobody_back_who_was_answered_long_ago() -> None:
-    """What lies in a segment that is still needed comes up again, dropped or not: the old goes to the log alone (J4)."""
+    """What lies in a segment that is still needed comes up again, dropped or not: the old goes to the log (J4)."""
 
     async def scene(stage: Succession) -> None:
         dying, other = stage.ingresses

@@ -14,7 +14,7 @@ from services.domain.holding import NONE, UNKNOWN, Holding, Standing
 from services.domain.where import Where
 from services.host.network import Answers, Broken
 from services.wire import holding
-from services.wire.methods import RESUME, WHO_HAS
+from services.wire.methods import RESUME
 from tests.services.failover_stage import P1_FIRST, P1_SECOND, REGION_LINE, TRUNKS, Dialled, FailoverStage, rings
 from tests.simulation.virtual_loop import run_virtual
 
@@ -47,14 +47,11 @@ class Trunks:
         self.resumed: list[str] = []
 
     def served(self, address: str) -> list[Answers[Any, Any]]:
-        async def who_has(_: holding_pb2.WhoHasRequest) -> holding_pb2.WhoHasResponse:
-            return holding.who_has_response(await self._say(address))
-
         async def resume(request: holding_pb2.ResumeRequest) -> holding_pb2.ResumeResponse:
             self.resumed.append(request.attempt)
             return holding.resume_response(await self._say(address))
 
-        return [Answers(WHO_HAS, who_has), Answers(RESUME, resume)]
+        return [Answers(RESUME, resume)]
 
     async def _say(self, address: str) -> Holding:
         said = self.says[address]
@@ -156,31 +153,23 @@ def test_a_channel_that_somebody_else_takes_meanwhile_costs_one_try_and_no_more(
 # Who has it?
 
 
-async def who_has(stage: FailoverStage, call_id: str = "call-1") -> Holding:
-    request = holding_pb2.WhoHasRequest(call_id=call_id)
-    return holding.to_domain(await stage.network.ask("failover:1", WHO_HAS, request, within_s=0.5))
-
-
 async def resume(stage: FailoverStage, attempt: str = "call-1/1/1") -> Holding:
     request = holding_pb2.ResumeRequest(call_id=attempt.partition("/")[0], attempt=attempt)
     return holding.to_domain(await stage.network.ask("failover:1", RESUME, request, within_s=0.35))
 
 
-def test_what_rings_and_what_was_connected_here_is_known_here() -> None:
-    """With the attempt's name and the line (T3)."""
+def test_what_was_connected_here_is_known_here() -> None:
+    """With the attempt's name and the line; no trunk is asked (P5)."""
 
-    async def scene(stage: FailoverStage, _: Trunks) -> None:
+    async def scene(stage: FailoverStage, trunks: Trunks) -> None:
         diversion = await stage.divert()
         await diversion.rung()
-        there = Where("P1", P1_FIRST)
-        assert await who_has(stage) == Holding(Standing.RINGING, "call-1/1/1", there)
         await diversion.next("answer")
-        assert (await who_has(stage)).standing is Standing.ANSWERED
         await diversion.connect()
         await diversion.next("connected")
         await diversion.over()
-        assert await who_has(stage) == Holding(Standing.CONNECTED, "call-1/1/1", there)
-        assert await resume(stage) == Holding(Standing.CONNECTED, "call-1/1/1", there)
+        assert await resume(stage) == Holding(Standing.CONNECTED, "call-1/1/1", Where("P1", P1_FIRST))
+        assert trunks.resumed == []
 
     play(scene)
 
@@ -197,11 +186,10 @@ def test_what_rings_and_what_was_connected_here_is_known_here() -> None:
 def test_nobody_is_said_only_where_every_trunk_says_so(
     first: Holding | None, second: Holding | None, together: Standing
 ) -> None:
-    """A replica that was restarted remembers nothing: NONE comes from the trunks' own mouths (T3, P5)."""
+    """A replica that was restarted remembers nothing: NONE comes from the trunks' own mouths (P5)."""
 
     async def scene(stage: FailoverStage, trunks: Trunks) -> None:
         trunks.says = {TRUNKS[0]: first, TRUNKS[1]: second}
-        assert (await who_has(stage)).standing is together
         assert (await resume(stage)).standing is together
 
     play(scene)
