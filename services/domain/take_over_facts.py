@@ -7,6 +7,7 @@ while Kafka is away, all say the same fact, and readers drop the copy (J1). Whic
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from services.domain.events import Fact, FactKind
@@ -33,10 +34,30 @@ _TRY_SEQ: Final = 10
 class OfCall(Protocol):
     """What a fact repeats of its call."""
 
+    @property
+    def call_id(self) -> str: ...
+    @property
+    def leg(self) -> int: ...
+    @property
+    def caller_hash(self) -> str: ...
+    @property
+    def test(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """The leg for which a line is dialled. Its call may be carried on by a higher one before the line says what came of
+    it: what is told then is of this leg, and of the attempt that bears its number."""
+
     call_id: str
     leg: int
     caller_hash: str
     test: bool
+
+    @classmethod
+    def of(cls, call: OfCall) -> Leg:
+        """As the call stands now."""
+        return cls(call.call_id, call.leg, call.caller_hash, call.test)
 
 
 def taken_over(call: OfCall, cause: str, by: str, at_ms: int) -> Fact:
@@ -48,8 +69,8 @@ def attested(call: OfCall, holding: Holding, at_ms: int) -> Fact:
     """Somebody has the caller: whoever rang says so with their own mouth. Where a line has rung the caller back, and
     the replica that asked it died, that is what is said."""
     where = holding.where or Where("")
-    if (number := _number_of(call, holding.attempt)) is not None:
-        return reconnected(call, number, where, at_ms)
+    if (dialled := _dialled(call, holding.attempt)) is not None:
+        return reconnected(*dialled, where, at_ms)
     kind = FactKind.DIVERTED if where.is_line else FactKind.ANSWERED
     return _fact(call, kind, ATTESTED, at_ms, settled=True, attempt=holding.attempt, where=where)
 
@@ -80,11 +101,12 @@ def attempt_name(call: OfCall, number: int) -> str:
     return f"{call.call_id}/{call.leg}/{_TRIES_ABOVE + number}"
 
 
-def _number_of(call: OfCall, attempt: str) -> int | None:
-    """The number of the try that an attempt is; None for a conductor's."""
+def _dialled(call: OfCall, attempt: str) -> tuple[Leg, int] | None:
+    """The leg for which a line was asked to ring the caller back under this name, and which try it was; None for an
+    attempt of a conductor's."""
     leg, _, n = attempt.removeprefix(f"{call.call_id}/").partition("/")
     tried = leg.isdecimal() and n.isdecimal() and int(n) > _TRIES_ABOVE
-    return int(n) - _TRIES_ABOVE if tried else None
+    return (Leg(call.call_id, int(leg), call.caller_hash, call.test), int(n) - _TRIES_ABOVE) if tried else None
 
 
 def try_of(fact: Fact) -> tuple[int, bool] | None:

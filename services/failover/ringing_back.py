@@ -18,6 +18,7 @@ from services.domain.holding import Standing
 from services.domain.ring_backs import TRIES_MAX, RingBack
 from services.domain.take_over_facts import (
     LOST_CONDUCTOR,
+    Leg,
     attempt_name,
     attested,
     reconnected,
@@ -46,7 +47,8 @@ class _Errand:
     """A caller to be rung back, as lines are dialled for it."""
 
     def __init__(self, wanted: RingBack, call: OpenCall, owner: str) -> None:
-        self.name = attempt_name(call, wanted.number)
+        self.leg = Leg.of(call)
+        self.name = attempt_name(self.leg, wanted.number)
         self.offer = delivery_pb2.RingOffer(
             attempt=self.name,
             call_id=wanted.call_id,
@@ -125,7 +127,7 @@ class RingingBack:
         last = wanted.number == TRIES_MAX  # nobody there has answered so far: the region's own
         owner = REGION_DESK if last or not wanted.psap_id else self._exchange.owner_of(wanted.psap_id)
         errand = _Errand(wanted, call, owner)
-        say(try_begun(call, wanted.number, errand.where, self._world.name, wall_ms()))
+        say(try_begun(errand.leg, wanted.number, errand.where, self._world.name, wall_ms()))
         ended: asyncio.Future[Became] = asyncio.get_running_loop().create_future()
         hunting = Hunting(errand, self._exchange, lambda step: self._became(errand, step, ended), rings_back=True)
         self._hunting[wanted.call_id] = hunting
@@ -140,11 +142,11 @@ class RingingBack:
             del self._hunting[wanted.call_id]
             hunting.release("draining")
         if step.outcome is Outcome.CONNECTED:
-            say(reconnected(call, wanted.number, errand.where, wall_ms()))
+            say(reconnected(errand.leg, wanted.number, errand.where, wall_ms()))
             came = RungBack.CONNECTED
         else:
             why = step.reason or step.failure or step.outcome
-            say(try_over(call, wanted.number, errand.where, why, wall_ms()))
+            say(try_over(errand.leg, wanted.number, errand.where, why, wall_ms()))
             came = RungBack.FAILED if self._still_wanted(wanted) else RungBack.WITHDRAWN
         self._metrics.rung_back[came].inc()
         self._world.logger.info(

@@ -184,3 +184,14 @@ def test_a_line_that_attests_a_try_of_ours_has_rung_the_caller_back() -> None:
     told = attested(story.call, Holding(Standing.CONNECTED, "call-1/1/1002", PLACE), 5)
     assert told.identity == reconnected(story.call, 2, PLACE, 9).identity
     assert attested(story.call, Holding(Standing.CONNECTED, "call-1/1/2", PLACE), 5).kind is FactKind.DIVERTED
+
+
+def test_what_a_line_attests_is_told_of_the_attempt_that_was_dialled() -> None:
+    """A newer leg has come meanwhile; the line was dialled for an older one, and talks under that name (T3)."""
+    story = Story()
+    dialled = reconnected(story.call, 2, PLACE, 3)
+    story.add(Fact("call-1", 5, 0, "i2", FactKind.OFFERED, 9, due_in_ms=500))
+    assert story.call.leg == 5
+    told = attested(story.call, Holding(Standing.CONNECTED, "call-1/1/1002", PLACE), 5)
+    assert (told.attempt, told.leg) == ("call-1/1/1002", 1)
+    assert told.identity == dialled.identity

@@ -20,7 +20,7 @@ from services.journal.memory import MemoryLog
 from services.journal.memory_follower import MemoryFollower
 from services.wire import facts
 from services.wire.methods import WHO_HAS
-from tests.services.failover_stage import P1_FIRST, Diversion
+from tests.services.failover_stage import P1_FIRST, Diversion, rings
 from tests.services.succession_stage import CALLER, Ingress, Scene, Succession
 from tests.simulation.virtual_loop import run_virtual
 
@@ -846,3 +846,33 @@ def test_a_replica_that_still_reads_the_journal_rings_nobody_back() -> None:
         assert stage.dialled == []
 
     play(scene, replicas=1)
+
+
+@pytest.mark.parametrize("too_late", [False, True])
+def test_what_is_told_of_a_try_names_the_attempt_that_was_dialled(too_late: bool) -> None:
+    """A higher leg comes while the line rings, or in the instant in which they begin to talk there (T3, J1)."""
+    leg_has_come = asyncio.Event()
+
+    async def talks_then(dialled: Any) -> None:
+        await dialled.ring()
+        await dialled.answer()
+        assert await dialled.hear() == "connect"
+        await leg_has_come.wait()
+        await dialled.connected()
+
+    async def scene(stage: Succession) -> None:
+        stage.script = talks_then if too_late else rings
+        dying, living = stage.ingresses
+        await dying.call("call-1")
+        await dying.kill()
+        await asyncio.sleep(6)
+        assert [each.number.attempt for each in stage.dialled] == ["call-1/1/1001"]
+        living.write(living.offered("call-1", leg=5))
+        await asyncio.sleep(0.01)
+        leg_has_come.set()
+        await asyncio.sleep(20)
+        told = stage.facts(FactKind.CALLBACK_ATTEMPTED, FactKind.RECONNECTED)
+        assert [(each.attempt, each.leg) for each in told] == [("call-1/1/1001", 1)] * 2
+        assert told[-1].kind is (FactKind.RECONNECTED if too_late else FactKind.CALLBACK_ATTEMPTED)
+
+    play(scene)
