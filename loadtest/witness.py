@@ -227,8 +227,15 @@ def _newest_leg(call: _Call) -> int:
 
 
 def _on_the_list(call: _Call) -> bool:
-    """Whether somebody is asked to ring this caller back; an entry is void once there is a higher leg (J2)."""
-    return any(fact["leg"] == _newest_leg(call) for fact in call.kept(*JOURNAL_LISTS))
+    """Whether somebody is asked to ring this caller back; an entry is void once there is a higher leg (J2), unless a
+    line has rung the caller by then."""
+    listed = any(fact["leg"] == _newest_leg(call) for fact in call.kept(*JOURNAL_LISTS))
+    return listed or _rung_for_an_older_leg(call)
+
+
+def _rung_for_an_older_leg(call: _Call) -> bool:
+    """A line that was dialled for one leg says what came of it under that leg, whatever has come since (T3)."""
+    return any(fact["leg"] < _newest_leg(call) for fact in call.kept("reconnected") if fact.get("attempt"))
 
 
 def _taken_over(call: _Call) -> Iterator[str]:
@@ -238,7 +245,7 @@ def _taken_over(call: _Call) -> Iterator[str]:
     found = {(f["leg"], f["writer"]) for f in call.facts if f["kind"] == "callback_due" or _attests(f)}
     for leg, writer in sorted({(f["leg"], f["writer"]) for f in call.facts if _attests(f)} - takers):
         yield f"{writer} attests a connection of leg {leg}, and never took it over"
-    newest = _newest_leg(call)
+    newest = 0 if _rung_for_an_older_leg(call) else _newest_leg(call)
     for leg, writer in sorted((leg, writer) for leg, writer in takers - found if leg == newest):
         yield f"{writer} took leg {leg} over, and neither attested a connection nor put the call on the list"
 
@@ -271,8 +278,13 @@ def _rung_back(call: _Call) -> Iterator[str]:
     told = {Connection.of(fact) for fact in call.kept("reconnected") if fact.get("attempt")}
     if talked != told:
         yield f"rung back: the far end says {_told(talked)}, the journal {_told(told)}"
-    if talked and call.heard("connected"):
-        yield "the caller was connected, and rung back all the same"
+    heard = {Connection.of(entry) for entry in call.heard("connected")}
+    connected_ms = min((e["at_ms"] for e in call.seen("connected") if Connection.of(e) in heard), default=None)
+    for each in sorted(talked, key=str) if connected_ms is not None else ():
+        # The telephone may have rung already when the caller came back by a higher leg: nobody could know.
+        rang_ms = min(e["at_ms"] for e in call.seen("rings_caller", "rung_back") if Connection.of(e) == each)
+        if rang_ms > connected_ms:
+            yield f"the caller was connected, and then rung back as {each}"
 
 
 def _crossed(call: _Call, seen: set[Connection], kept: set[Connection]) -> bool:

@@ -50,7 +50,8 @@ class Told:
         self._keep(self.accounts.caller, entry, must)
 
     def far(self, event: str, attempt: str, where: Entry, *, must: bool = True, **more: Any) -> None:
-        entry = {"event": event, "call_id": self.call_id, "attempt": attempt, **where, **more}
+        self.at_ms += 10
+        entry = {"event": event, "call_id": self.call_id, "attempt": attempt, "at_ms": self.at_ms, **where, **more}
         self._keep(self.accounts.far_end, entry, must)
 
     def fact(self, kind: str, *, must: bool = True, **more: Any) -> None:
@@ -356,6 +357,45 @@ def test_a_ring_that_was_cancelled_and_rung_again_took_no_connection_back(stage:
     Told(accounts, "call-0").far("cancelled", attempt, PSAP, reason="stream_lost", stage=stage)
     verdict = compare(accounts.caller, accounts.far_end, accounts.journal)
     assert (verdict.disagreements == ()) is agree
+
+
+@pytest.mark.parametrize(("rings_at", "agree"), [("before", True), ("after", False)])
+def test_nobody_is_rung_back_who_is_connected_already(rings_at: str, agree: bool) -> None:
+    """A caller may come back by a higher leg while the telephone rings; but not be rung while they talk (T3)."""
+    accounts = Accounts()
+    told = Told(accounts, "call-0")
+    told.begin_leg()
+    told.caller("leg_broken", why="UNAVAILABLE")
+    told.failover(0, "taken_over", reason="stream_broken by failover-1")
+    told.failover(3, "callback_due", reason="conductor_lost")
+    back = "call-0/1/1001"
+    told.failover(12, "callback_attempted", reason="line_asked by failover-1", attempt=back, **LINE)
+    for event in ("offered", "ringing", "answered"):
+        told.far(event, back, LINE)
+    if rings_at == "before":
+        told.far("rings_caller", back, LINE)
+    told.begin_leg()
+    told.connect(told.ring(1, PSAP), PSAP)
+    if rings_at == "after":
+        told.far("rings_caller", back, LINE)
+    told.far("rung_back", back, LINE)
+    told.leg = 1
+    told.failover(4, "reconnected", reason="rung_back", attempt=back, **LINE)
+    words = [each.words for each in compare(accounts.caller, accounts.far_end, accounts.journal).disagreements]
+    complaint = f"the caller was connected, and then rung back as {back} at 3175 line +16175550100"
+    assert words == ([] if agree else [complaint])
+
+
+def test_a_line_that_was_found_to_have_rung_the_caller_back_is_an_attestation() -> None:
+    """Who takes a later leg over hears it from the line: the fact is of the leg that the line was dialled for (T3)."""
+    accounts = accounts_of([rung_back])
+    told = Told(accounts, "call-0")
+    told.leg = 2
+    told.caller("offered")
+    told.fact("offered")
+    told.caller("accepted")
+    told.failover(0, "taken_over", reason="stream_broken by failover-1")
+    assert compare(accounts.caller, accounts.far_end, accounts.journal).disagreements == ()
 
 
 def test_a_call_that_the_books_leave_in_progress_is_noticed() -> None:
