@@ -250,14 +250,13 @@ class Ascent:
         self._attempts.end(name)
         reason = happened.reason or happened.failure
         self._do(Remember(FactKind.DELIVERY_FAILED, reason, attempt=name, where=attempt.place))
+        if name == self._proposed:  # the proposal has come to nothing
+            self._withdraw(happened.failure)
         if not on_the_line:
             return
         if not attempt.given_up:
             for rung in attempt.tried():
                 self._ladder.failed(rung, happened.failure)
-        if name == self._proposed:  # the proposal has come to nothing: back to the ladder
-            self._withdraw(happened.failure)
-            self._stand()
         self._climb(now)
 
     def _withdraw(self, failure: Failure) -> None:

@@ -185,6 +185,23 @@ def test_an_answer_that_came_in_the_hold_is_proposed_to_the_next_leg() -> None:
     assert shell.said == [SayConnecting(FIRST)]
 
 
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_an_answer_that_is_taken_back_in_the_hold_is_not_proposed_to_the_next_leg(confirmed: bool) -> None:
+    """Its person is gone: the next leg goes on with what rings still, and hears of no other (P4, P7)."""
+    older = ringing()
+    older.until_ringing_elsewhere()
+    older.rang()
+    older.picked_up(FIRST)
+    if confirmed:
+        older.confirmed(FIRST)
+    older.hear(StreamBroke("reset"))
+    older.failed(Failure.UNREACHABLE, FIRST)
+    shell = next_leg(older)
+    assert shell.said == [SayRinging("c1/1/2", AT_A_LINE)]
+    shell.picked_up("c1/1/2")
+    assert shell.said[-1] == SayConnecting("c1/1/2")
+
+
 def test_a_connection_under_way_goes_on_in_the_next_leg() -> None:
     """The caller confirmed it: the connection is said to whoever holds the stream now, without another word (P5)."""
     shell = next_leg(connecting())
