@@ -149,6 +149,7 @@ class Call(Ascent):
             case StreamBroke():
                 self._hold(happened.reason, now)
             case HigherLeg():
+                self._answer()
                 self.state = State.SUPERSEDED  # and nothing is released: see `older`
                 self._do(Remember(FactKind.ENDED, "higher_leg"))
             case TimePassed():
@@ -292,6 +293,7 @@ class Call(Ascent):
             self._do(Remember(FactKind.CALLBACK_DUE, "stream_lost"))
 
     def _end(self, state: State, reason: str) -> None:
+        self._answer()
         for name, _ in self._attempts:
             self._release(name, reason)
         self.state = state

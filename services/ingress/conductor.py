@@ -272,7 +272,7 @@ class Conductor:
 
     def _settle_place(self) -> None:
         """Gives the place back once it is not needed, and wants none where the call does not wait for one."""
-        if self._admitted and not self.machine.sets_up:
+        if self.machine.over or not self.machine.sets_up:
             self._leave()
         if self._wants_place and self.machine.over:
             self._wants_place = False

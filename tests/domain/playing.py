@@ -112,6 +112,7 @@ class Shell:
         self.question: type[Input] = Screened
         self.queued = False
         self.before_the_end: State | None = None
+        self.before_the_hold: State | None = None
         self.rungs: dict[str, Rung] = {}
         self.ends: dict[str, str] = {}
         self.offers: list[Ring] = []
@@ -147,7 +148,8 @@ class Shell:
         self.answered = {name for name in older.answered if name in self.rungs and name != older._proposal}
         if older._proposal in self.rungs:
             self.answered.add(older._proposal)
-        if older.before_the_end is State.CONNECTING:
+        left = older.before_the_hold if older.before_the_end is State.HELD else older.before_the_end
+        if left is State.CONNECTING and older._proposal in self.rungs:
             self._proposal = older._proposal
             self.connects = [name for name in older.connects if name == self._proposal]
 
@@ -166,6 +168,11 @@ class Shell:
     def ringing(self) -> list[str]:
         """Attempts that ring and that nobody has answered, oldest first."""
         return [name for name in self.open if name in self.rang_at and name not in self.answered]
+
+    @property
+    def proposal(self) -> str:
+        """The newest answer that was proposed to the caller."""
+        return self._proposal
 
     @property
     def newest(self) -> str:
@@ -249,6 +256,8 @@ class Shell:
         self.edges.add((before, type(happened), self.state))
         if self.call.over:
             self.before_the_end = before
+        elif self.state is State.HELD is not before:
+            self.before_the_hold = before
         row = TABLE[before].get(type(happened))
         if row is None:
             assert not effects, f"{name} means nothing while {before}, and did {effects}"
@@ -405,6 +414,7 @@ class Shell:
         if self.call.over:
             assert deadline is None
             assert not self.open, f"{self.open} are left behind"
+            assert not self.call.sets_up, "a call that is over keeps its place (L1)"
             return
         assert deadline is not None, f"{self.state}, and nothing will ever happen"
         if self.state is State.WAITING:
@@ -455,10 +465,12 @@ def cooperate(shell: Shell) -> int:
                 shell.screened()
             case State.WAITING:
                 shell.time_passes()
+            case State.CONNECTING if shell.proposal in shell.connects:
+                shell.connected(shell.proposal)
             case State.CONNECTING:
-                shell.connected(shell.connects[-1])
+                shell.picked_up(shell.proposal)  # said again through another gateway (R5)
             case State.PROPOSED:
-                shell.confirmed(next(name for name in shell.open if name in shell.answered))
+                shell.confirmed(shell.proposal)
             case _ if shell.open:
                 shell.picked_up(shell.open[-1])
             case _:

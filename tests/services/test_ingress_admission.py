@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
+from enum import StrEnum
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from throughline.v1 import call_pb2, delivery_pb2
 
 from services.domain.events import FactKind
@@ -108,6 +112,57 @@ def test_a_caller_who_gives_up_while_waiting_leaves_no_gap() -> None:
             await again.offer()
             await again.until("ringing")
             assert len(stage.offered) == 3
+
+    play(scene())
+
+
+class Leaves(StrEnum):
+    """How a caller's side leaves a call that is being set up."""
+
+    HANGS_UP = "hangs_up"
+    BREAKS_OFF = "breaks_off"
+    OFFERS_THE_NEXT_LEG = "offers_the_next_leg"
+    STAYS = "stays"
+
+
+async def leave(stage: Stage, number: int, how: Leaves, after_ms: int) -> None:
+    """One caller, from the offer to wherever it goes; some offer the next leg while this one is being set up."""
+    caller = stage.place(f"call-{number}")
+    await caller.offer()
+    await asyncio.sleep(after_ms / 1000)
+    match how:
+        case Leaves.HANGS_UP:
+            with suppress(Broken):
+                await caller.say(hangup=call_pb2.Hangup())
+        case Leaves.BREAKS_OFF:
+            caller.stream.cancel()
+        case Leaves.OFFERS_THE_NEXT_LEG:
+            await stage.place(f"call-{number}", leg=2).call()
+        case Leaves.STAYS:
+            await caller.until()
+
+
+@given(st.lists(st.tuples(st.sampled_from(Leaves), st.integers(0, 300)), min_size=1, max_size=8))
+@example([(Leaves.HANGS_UP, 30)] * 4)
+@example([(Leaves.OFFERS_THE_NEXT_LEG, 30)] * 4)
+@settings(max_examples=40, deadline=None)
+def test_whenever_and_however_callers_leave_every_place_is_given_back(leavers: list[tuple[Leaves, int]]) -> None:
+    """L1: after calls of any end, the same moment of another call's setting-up, as many as ever are set up at once."""
+
+    async def scene() -> None:
+        async with Stage(setups_max=PLACES) as stage:
+            stage.screen_after_s = stage.route_after_s = SCREENING_S
+            gone = [leave(stage, number, how, after_ms) for number, (how, after_ms) in enumerate(leavers)]
+            await asyncio.gather(*gone)
+            await asyncio.sleep(10)
+            assert stage.count("calls_in_hand") == 0
+            late = [stage.place(f"late-{number}") for number in range(PLACES + 1)]
+            await offered(late)
+            await asyncio.sleep(0.02)
+            assert stage.count("calls_waiting") == 1, "a place is held for a call that is over"
+            for caller in late:
+                await caller.until()
+                assert caller.words[-1] == "connected"
 
     play(scene())
 
