@@ -197,20 +197,22 @@ class Ascent:
             return
         if attempt.resume_due is not None:
             attempt.resume_due = None
-            again = Remember(FactKind.RINGING, "through_another_gateway", attempt=happened.attempt, where=attempt.place)
-            self._do(again)
+            self._do(stands(happened.attempt, attempt, "through_another_gateway"))
         if happened.attempt == self._proposed or attempt.where == happened.where:
             return
         first = attempt.where is None
         attempt.where = happened.where
-        self._do(Remember(FactKind.RINGING, attempt=happened.attempt, where=happened.where))
-        self._do(SayRinging(happened.attempt, happened.where))
+        self._do(stands(happened.attempt, attempt))
+        on_the_line = self.state is not State.HELD
+        if on_the_line:
+            self._do(SayRinging(happened.attempt, happened.where))
         if first:
-            attempt.due = now + self._budgets.ring_s
+            attempt.due = now + self._budgets.ring_s if on_the_line else None
             if not (isinstance(attempt.rung, DialLines) and attempt.rung.last):
                 for name in self._attempts.too_many(self._proposed):  # only now that this one rings: make before break
                     self._release(name, "third_ring")
-        self._stand()
+        if on_the_line:
+            self._stand()
 
     def _doubted(self, happened: Doubted, now: float) -> None:
         """Where it rings nobody is heard any more. It rings on, as past its ring time, and the next rung is rung (R6).
@@ -223,7 +225,7 @@ class Ascent:
             return
         attempt.given_up = True
         attempt.due = None
-        self._do(Remember(FactKind.RINGING, "psap_doubted", attempt=name, where=attempt.where))
+        self._do(stands(name, attempt, "psap_doubted"))
         for rung in attempt.by_any_gateway():
             self._ladder.failed(rung, Failure.UNREACHABLE)
         if self.state is not State.HELD:
@@ -293,3 +295,12 @@ class Ascent:
 
     def _do(self, effect: Effect) -> None:
         self._effects.append(effect)
+
+
+def stands(name: str, attempt: Attempt, reason: str = "") -> Remember:
+    """The fact of how an attempt stands: it rings where it was heard to ring; else it is tried, whatever else came.
+
+    Nobody but who rings knows where that is: one of an owner's lines, or the place that stands in for a PSAP.
+    """
+    kind = FactKind.ATTEMPTING if attempt.where is None else FactKind.RINGING
+    return Remember(kind, reason, attempt=name, where=attempt.place)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 
-from services.domain.ascent import Ascent
+from services.domain.ascent import Ascent, stands
 from services.domain.budgets import HOLD_S, Budgets
 from services.domain.events import FactKind, Failure
 from services.domain.exchange import (
@@ -195,7 +195,7 @@ class Call(Ascent):
         self._proposed = self._proposed or next(iter(answered), "")
         for name, attempt in self._attempts:
             if attempt.where is not None and name != self._proposed:
-                self._do(Remember(FactKind.RINGING, "adopted", attempt=name, where=attempt.where))
+                self._do(stands(name, attempt, "adopted"))
                 self._do(SayRinging(name, attempt.where))
             if attempt.due is None and not attempt.given_up and name != self._proposed:
                 attempt.due = now + (self._budgets.reach_s if attempt.where is None else self._budgets.ring_s)
@@ -217,7 +217,7 @@ class Call(Ascent):
         if self.state is State.HELD:
             if not attempt.answered:
                 attempt.answered = True  # for the next leg, if it comes before the answer is released
-                self._do(Remember(FactKind.RINGING, "answered_in_the_hold", attempt=name, where=attempt.place))
+                self._do(stands(name, attempt, "answered_in_the_hold"))
         elif not self._proposed:
             attempt.answered = True
             attempt.offered_again = False
@@ -331,5 +331,5 @@ class Call(Ascent):
         """The fact that things are as they were."""
         for name, attempt in self._attempts:
             if name == self._proposed or (attempt.where is not None and not self._proposed):
-                return Remember(FactKind.RINGING, f"still_{self.state}", attempt=name, where=attempt.place)
+                return stands(name, attempt, f"still_{self.state}")
         return Remember(FactKind.WAITING, f"still_{self.state}")

@@ -117,6 +117,8 @@ class Shell:
         self.ends: dict[str, str] = {}
         self.offers: list[Ring] = []
         self.rang_at: dict[str, float] = {}
+        self.rang_where: dict[str, set[Where]] = {}
+        """Where each attempt was heard to ring."""
         self.doubted: set[str] = set()
         self.answered: set[str] = set()
         self.connects: list[str] = []
@@ -144,6 +146,7 @@ class Shell:
                 self.rungs[name] = older.rungs[name]
                 if name in older.rang_at:
                     self.rang_at[name] = older.rang_at[name]
+                    self.rang_where[name] = older.rang_where[name]
         self.doubted = older.doubted & self.rungs.keys()
         self.answered = {name for name in older.answered if name in self.rungs and name != older._proposal}
         if older._proposal in self.rungs:
@@ -294,8 +297,9 @@ class Shell:
                 self.asked_at = None
             case TimePassed() if self.asked_at is not None and self.now >= self.asked_at + self.budgets.question_s:
                 self.asked_at = None
-            case Rang(name) if name in self.open:
+            case Rang(name, where) if name in self.open:
                 self.rang_at.setdefault(name, self.now)
+                self.rang_where.setdefault(name, set()).add(where)
             case Doubted(name) if name in self.ringing:
                 self.doubted.add(name)
             case PersonAnswered(name) if name in self.open:
@@ -365,6 +369,9 @@ class Shell:
                         FactKind.DIVERTING,
                     )
                 ), "a fact names an attempt that was never begun"
+                if effect.kind is FactKind.RINGING:
+                    heard = self.rang_where.get(effect.attempt, set())
+                    assert effect.where in heard, f"{effect} says that it rings where nobody has heard it ring (J1)"
             case SayRinging(name):
                 assert name in self.ringing, "the caller hears of a ring that is none, or no more"
             case SayConnecting(name):

@@ -185,6 +185,36 @@ def test_an_answer_that_came_in_the_hold_is_proposed_to_the_next_leg() -> None:
     assert shell.said == [SayConnecting(FIRST)]
 
 
+def test_a_ring_that_begins_in_the_hold_is_told_to_the_journal_and_to_the_next_leg() -> None:
+    """It rings, though the caller cannot hear so: the journal says where, and leg n+1 gives it its ring time (P7)."""
+    older = Shell()
+    older.screened()
+    older.routed(Destination("P1", (), False, "unreachable"))
+    older.hear(StreamBroke("reset"))
+    (told,) = older.rang()
+    assert told == Remember(FactKind.RINGING, due_in_ms=told.due_in_ms, attempt=FIRST, where=AT_A_LINE)
+    assert older.call.deadline() == older.now + HOLD_S, "the hold is no longer for that"
+    shell = next_leg(older)
+    assert shell.said == [SayRinging(FIRST, AT_A_LINE)]
+    began = shell.now
+    shell.until_ringing_elsewhere()
+    assert shell.now == began + shell.budgets.ring_s
+
+
+@pytest.mark.parametrize("in_the_hold", [False, True])
+def test_an_answer_without_a_ring_is_never_written_down_as_a_ring(in_the_hold: bool) -> None:
+    """Where it rings nobody has said: what the journal says of it is that it is tried, at these lines or others."""
+    shell = Shell()
+    shell.screened()
+    shell.routed(Destination("P1", (), False, "unreachable"))
+    if in_the_hold:
+        shell.hear(StreamBroke("reset"))
+    shell.now += 1.9
+    told = [effect for effect in shell.picked_up() if isinstance(effect, Remember)]
+    told += [effect for effect in shell.confirmed() if isinstance(effect, Remember)]
+    assert {(fact.kind, fact.attempt, fact.where) for fact in told} == {(FactKind.ATTEMPTING, FIRST, AT_P1)}
+
+
 @pytest.mark.parametrize("confirmed", [False, True])
 def test_an_answer_that_is_taken_back_in_the_hold_is_not_proposed_to_the_next_leg(confirmed: bool) -> None:
     """Its person is gone: the next leg goes on with what rings still, and hears of no other (P4, P7)."""

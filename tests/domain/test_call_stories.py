@@ -546,7 +546,7 @@ def test_an_answer_that_comes_before_any_ringing_is_promised_its_time() -> None:
     shell = offered_to()
     fact = shell.picked_up()[0]
     assert isinstance(fact, Remember)
-    assert (fact.kind, fact.attempt, fact.due_in_ms) == (FactKind.RINGING, "c1/1/1", 2_500)
+    assert (fact.kind, fact.attempt, fact.due_in_ms) == (FactKind.ATTEMPTING, "c1/1/1", 2_500)
     shell = ringing_at()
     assert shell.picked_up() == [SayConnecting("c1/1/1")], "ringing has promised more than that already"
 
