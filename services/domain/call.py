@@ -72,11 +72,6 @@ class Call(Ascent):
     def over(self) -> bool:
         return self.state in FINAL
 
-    @property
-    def leaves_rings(self) -> bool:
-        """Whether attempts are under way that another leg could go on with."""
-        return bool(self._attempts)
-
     def deadline(self) -> float | None:
         """When `TimePassed` is wanted next; None for never."""
         return None if self.over else min(self._next_at(), self._promise.renew_at)
@@ -158,6 +153,8 @@ class Call(Ascent):
     # What earlier legs have left.
 
     def _resumed(self, happened: Resumed, now: float) -> None:
+        if self._asked is not State.RESUMING:
+            return
         assert self._resume is not None, "nothing was confirmed, and somebody asked"
         holding = happened.holding
         self._answer()
@@ -166,7 +163,8 @@ class Call(Ascent):
             self._settle(where.is_line, holding.attempt or self._resume.attempt, where, "resumed")
             return
         self._maybe_connected = holding.standing is not Standing.NONE
-        self._queue(now)
+        if self.state is not State.HELD:
+            self._queue(now)
 
     def _has_it_already(self, happened: AttemptFailed) -> bool:
         """Whether who was offered the call says that it is connected there under an attempt of an earlier leg (R3).
@@ -270,11 +268,15 @@ class Call(Ascent):
     # When the caller goes.
 
     def _hold(self, reason: str, now: float) -> None:
-        """The caller's stream is gone: what rings is kept for leg n+1, and nothing new is begun (P7)."""
+        """The caller's stream is gone: what rings is kept for leg n+1, and nothing new is begun (P7).
+
+        Whether the caller is connected already is worth knowing as much as before: that question stays open (P5).
+        """
         self.state = State.HELD
         self._resume_at = now + HOLD_S
-        self._proposed_due = None
-        self._answer()
+        self._proposed_due = self._asked_due = None
+        if self._asked is not State.RESUMING:
+            self._answer()
         self._attempts.stop_clocks()
         self._do(Remember(FactKind.CALLER_LOST, reason))
 

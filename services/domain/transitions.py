@@ -112,6 +112,7 @@ TABLE: Final[Mapping[State, Mapping[type[Input], frozenset[State]]]] = {
     State.CONNECTING: {**_ANSWERED, PersonConnected: frozenset({State.CONNECTED})},
     State.WAITING: {**_CALLER_GOES, TimePassed: frozenset({State.ROUTING})},
     State.HELD: {
+        Resumed: frozenset({State.CONNECTED}),
         Rang: _STAYS,
         PersonAnswered: _STAYS,
         Doubted: _STAYS,

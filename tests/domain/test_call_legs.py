@@ -129,6 +129,29 @@ def test_a_psap_that_has_the_call_already_is_believed(attempt: str) -> None:
         assert not shell.call.over, "only an attempt of an earlier leg of this call can have been confirmed"
 
 
+def test_a_caller_who_is_connected_is_known_to_be_so_though_the_stream_broke_meanwhile() -> None:
+    """The question outlives the caller's stream: nobody rings back a caller who talks to somebody (P5, P7)."""
+    shell = Shell(resume=Resume(FIRST, AT_P1))
+    shell.hear(StreamBroke("reset"))
+    effects = shell.hear(Resumed(Holding(Standing.CONNECTED, FIRST, AT_P1)))
+    assert effects[0] == Remember(FactKind.ANSWERED, "resumed", settled=True, attempt=FIRST, where=AT_P1)
+    assert shell.state is State.CONNECTED
+
+
+@pytest.mark.parametrize("holding", [NONE, UNKNOWN, None])
+def test_a_caller_whose_stream_broke_and_whom_nobody_has_is_rung_back(holding: Holding | None) -> None:
+    """Not connected, unknown, or no word at all: the hold ends as any other, and at its own time (P5, P7)."""
+    shell = Shell(resume=Resume(FIRST, AT_P1))
+    shell.hear(StreamBroke("reset"))
+    if holding is not None:
+        assert shell.hear(Resumed(holding)) == []
+        assert shell.hear(Resumed(Holding(Standing.CONNECTED, FIRST, AT_P1))) == [], "it was answered before"
+    assert not shell.queued and shell.state is State.HELD
+    assert shell.call.deadline() == shell.now + HOLD_S
+    shell.time_passes()
+    assert shell.kinds == [FactKind.OFFERED, FactKind.CALLER_LOST, FactKind.CALLBACK_DUE]
+
+
 def rung(shell: Shell) -> Ring:
     """The newest attempt, as it was offered."""
     return shell.offers[-1]

@@ -217,6 +217,7 @@ def test_only_a_confirmed_answer_leads_to_a_connection() -> None:
     assert {edge for edge in EDGES if edge[2] is State.CONNECTED} == {
         (State.CONNECTING, PersonConnected, State.CONNECTED),
         (State.HELD, PersonConnected, State.CONNECTED),
+        (State.HELD, Resumed, State.CONNECTED),
         (State.RESUMING, Resumed, State.CONNECTED),
         (State.ATTEMPTING, AttemptFailed, State.CONNECTED),
         (State.RINGING, AttemptFailed, State.CONNECTED),
