@@ -19,6 +19,7 @@ from services.domain.events import Conductor as ConductorId
 from services.domain.events import Tick
 from services.domain.exchange import StreamBroke
 from services.domain.offer import Offer
+from services.host.heartbeat import beat
 from services.host.lag import LoopLag
 from services.host.network import Answers, Broken, Converses, Refuse, Server, Status
 from services.host.region import WHOLE
@@ -74,7 +75,7 @@ class Ingress:
         )
         self._ticker = Ticker(world.log, self._tick)
         self._reception = Reception(world, settings, self._metrics, self._journal)
-        self._watchers = Watchers(world.incarnation, self._metrics.watching)
+        self._watchers = Watchers(world.incarnation, self._metrics.watching, self._mistaken)
         self._calls: dict[str, Conductor] = {}
         self._offered = 0
         self._draining = False
@@ -265,10 +266,12 @@ class Ingress:
 
     async def _beat(self) -> None:
         """The one task that keeps every caller's side from thinking us gone."""
-        while True:
-            await asyncio.sleep(HEARTBEAT_EVERY_S)
-            for conductor in list(self._calls.values()):
-                conductor.outbox.beat(SILENT_S)
+        await beat(
+            HEARTBEAT_EVERY_S,
+            self._calls.values,
+            lambda conductor: conductor.outbox.beat(SILENT_S),
+            lambda mistake, conductor: self._mistaken(mistake, conductor.offer.call_id),
+        )
 
     def _caller_hash(self, caller: str) -> str:
         if not caller:

@@ -8,12 +8,14 @@ anybody: a watcher that does not read holds up no other, and is cut.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import Gauge
 from throughline.v1 import call_pb2
 
 from services.host.dialogue import Dialogue
+from services.host.heartbeat import beat
 from services.host.network import Refuse, Status, Stream
 from services.wire.methods import Unreadable
 
@@ -27,9 +29,10 @@ WATCH_STREAM = Stream[call_pb2.WatchRequest, call_pb2.WatchResponse]
 class Watchers:
     """All of one ingress's. `watch` serves one stream; `beat` is the one task."""
 
-    def __init__(self, incarnation: str, watching: Gauge) -> None:
+    def __init__(self, incarnation: str, watching: Gauge, mistaken: Callable[[Exception], None]) -> None:
         self._word = call_pb2.WatchResponse(incarnation=incarnation)
         self._watching = watching
+        self._mistaken = mistaken
         self._streams: set[Dialogue[call_pb2.WatchRequest, call_pb2.WatchResponse]] = set()
 
     async def watch(self, stream: WATCH_STREAM) -> None:
@@ -55,11 +58,11 @@ class Watchers:
 
     async def beat(self) -> None:
         """Says to all of them that we live, until cancelled."""
-        while True:
-            await asyncio.sleep(WORD_EVERY_S)
-            for dialogue in list(self._streams):
-                if not dialogue.say(self._word):
-                    dialogue.end(Refuse(Status.RESOURCE_EXHAUSTED, "the words of this stream are not read"))
+        await beat(WORD_EVERY_S, lambda: self._streams, self._say, lambda mistake, _: self._mistaken(mistake))
+
+    def _say(self, dialogue: Dialogue[call_pb2.WatchRequest, call_pb2.WatchResponse]) -> None:
+        if not dialogue.say(self._word):
+            dialogue.end(Refuse(Status.RESOURCE_EXHAUSTED, "the words of this stream are not read"))
 
     def end(self, refusal: Refuse) -> None:
         """Ends every stream: this process stops by its own will."""

@@ -97,7 +97,9 @@ async def line_answers(stream: RingStream, offer: delivery_pb2.RingOffer) -> Non
 class Stage:
     """One ingress and its neighbours. Replace a part's script before or during a call."""
 
-    def __init__(self, network: MemoryNetwork | None = None, **settings: Any) -> None:
+    def __init__(
+        self, network: MemoryNetwork | None = None, *, wall_ms: Callable[[], int] = virtual_wall_ms, **settings: Any
+    ) -> None:
         self.network = network or MemoryNetwork(latency_s=0.001)
         self.broker = MemoryBroker(virtual_wall_ms)
         self.log = MemoryLog(self.broker)
@@ -116,7 +118,7 @@ class Stage:
             incarnation="000000000000-0001",
             network=self.network,
             log=self.log,
-            wall_ms=virtual_wall_ms,
+            wall_ms=wall_ms,
             random=random.Random(1),
             files=MemoryFiles(TEXTS),
             disk=MemoryDisk(),

@@ -16,7 +16,7 @@ from services.host.network.memory import MemoryNetwork
 from services.ingress.outbox import LAST_WORDS_S, UNREAD_S
 from services.wire.methods import DIVERT, KEEP, Question
 from tests.services.ingress_stage import RingStream, Stage, is_silent, line_answers, rejects, rings
-from tests.simulation.virtual_loop import run_virtual
+from tests.simulation.virtual_loop import run_virtual, virtual_wall_ms
 
 
 def play(scene: Coroutine[Any, Any, None]) -> None:
@@ -229,6 +229,40 @@ def test_a_caller_who_does_not_read_the_end_keeps_no_handler() -> None:
             done, _ = await asyncio.wait({serving}, timeout=LAST_WORDS_S + 0.1)
             assert done, "the handler is still inside its write"
             assert isinstance(serving.exception(), Refuse)
+
+    play(scene())
+
+
+class BadClock:
+    """A wall clock that fails once, just when the heartbeat finds that a caller has not read for UNREAD_S."""
+
+    def __init__(self) -> None:
+        self.failed = False
+
+    def __call__(self) -> int:
+        """Milliseconds since 1970."""
+        if not self.failed and asyncio.get_running_loop().time() > UNREAD_S + 0.1:
+            self.failed = True
+            raise ZeroDivisionError
+        return virtual_wall_ms()
+
+
+def test_a_mistake_in_one_call_silences_no_other_callers_heartbeat() -> None:
+    """P1: a second without a word and every caller's side would offer its call elsewhere."""
+
+    async def scene() -> None:
+        async with Stage(wall_ms=BadClock()) as stage:
+            stage.by_psap["P1"] = rings
+            stream = NotRead(call_pb2.Offer(call_id="bad", leg=1, caller="+15085550101"), 0)
+            serving = asyncio.ensure_future(stage.ingress._place_call(stream))  # type: ignore[arg-type]
+            good = stage.place("good")
+            calling = asyncio.ensure_future(good.call())
+            await asyncio.sleep(2 * UNREAD_S)
+            assert stage.count("mistakes_total") == 1
+            assert good.longest_silence_s() <= 0.5
+            assert good.heard[-1][0] > 2 * UNREAD_S - 0.5
+            assert isinstance(serving.exception(), Refuse), "its own next heartbeat has cut it"
+            calling.cancel()
 
     play(scene())
 
