@@ -251,7 +251,8 @@ class Ascent:
             return
         self._attempts.end(name)
         reason = happened.reason or happened.failure
-        self._do(Remember(FactKind.DELIVERY_FAILED, reason, attempt=name, where=attempt.place))
+        failure = happened.failure
+        self._do(Remember(FactKind.DELIVERY_FAILED, reason, attempt=name, where=attempt.place, failure=failure))
         if name == self._proposed:  # the proposal has come to nothing
             self._withdraw(happened.failure)
         if not on_the_line:

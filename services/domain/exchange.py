@@ -193,6 +193,8 @@ class Remember:
     attempt: str = ""
     where: Where | None = None
     verdict: Verdict | None = None
+    failure: Failure | None = None
+    """How the attempt failed, which is counted; the fact has the reason alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,8 +223,9 @@ class Conductor:
 
     def _remember(self, effect: Remember) -> None:
         raw = self._scribe.write(effect)
-        if effect.kind is FactKind.DELIVERY_FAILED:
+        if effect.failure is not None:
             self.reason = effect.reason
+            self._desk.metrics.failed[effect.failure].inc()
         if effect.kind is FactKind.OFFERED:
             self._desk.start(self._accept(raw))
         else:

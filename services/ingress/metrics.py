@@ -69,7 +69,9 @@ class IngressMetrics:
             "verdict",
         )
         self.routed = counter("calls_routed", "Routes taken, by who gave them: router or own_atlas.", "by")
-        failed = counter("attempts_failed", "Attempts that did not bring a call to a person.", "failure")
+        failed = counter(
+            "attempts_failed", "Attempts that failed or were given up at their budget, by how (R1).", "failure"
+        )
         self.failed = {each: failed.labels(each) for each in Failure}
         self.odd = counter("offers_odd", "Offers carried in spite of something odd in them.", "oddity")
         self.refused = counter("offers_refused", "Streams refused before a call was accepted.", "why")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from throughline.v1 import call_pb2, delivery_pb2, place_pb2, screening_pb2
 
-from services.domain.events import FactKind
+from services.domain.events import FactKind, Failure
 from services.host.network import Broken, Status
 from services.journal import Topic
 from tests.services.ingress_stage import REGION, TEXTS, Caller, Raw, Stage, answers, is_silent, rejects, rings
@@ -120,6 +120,30 @@ def test_when_nobody_answers_the_lines_ring_while_the_psap_rings_on() -> None:
             assert caller.messages[-1].connected.where.line
             assert 15 <= asyncio.get_running_loop().time() < 16
             assert FAILED not in stage.kinds()
+
+    play(scene())
+
+
+@pytest.mark.parametrize(
+    ("gateway", "failure"),
+    [
+        (rejects(delivery_pb2.REJECTION_REFUSED), Failure.REFUSED),
+        (rejects(delivery_pb2.REJECTION_NOT_ATTACHED), Failure.NOT_ATTACHED),
+        (is_silent, Failure.UNREACHABLE),
+    ],
+)
+def test_attempts_that_failed_are_counted_by_how(gateway: Any, failure: Failure) -> None:
+    """What an operator sees first of a PSAP in trouble; a silence past the reach budget is one too (R1)."""
+
+    async def scene() -> None:
+        async with Stage() as stage:
+            stage.by_psap["P1"] = gateway
+            await stage.place().call()
+            await asyncio.sleep(1)
+            failed = stage.kinds().count(FAILED)
+            assert failed > 0
+            counted = {each: stage.count("attempts_failed_total", failure=each) for each in Failure}
+            assert counted == {each: failed if each is failure else 0 for each in Failure}
 
     play(scene())
 
