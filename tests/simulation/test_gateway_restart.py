@@ -212,12 +212,13 @@ class Scene:
         far_s: Sequence[float],
         point: type[AnsweringPoint] = AnsweringPoint,
         speed: float = 10.0,
+        humans: type[Humans] = Humans,
     ) -> None:
         self.network = UnevenNetwork(far_s)
         self.stages: dict[str, GatewayStage] = {}
         self.diary = WatchedDiary(folder / "far-end.jsonl")
         self.path = folder / "far-end.jsonl"
-        self.point = point("P1", len(CALLS), Humans(seed, speed), self.diary)
+        self.point = point("P1", len(CALLS), humans(seed, speed), self.diary)
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def open(self, address: str) -> None:
