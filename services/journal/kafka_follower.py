@@ -2,6 +2,9 @@
 
 Every partition is assigned, the place to begin is our own decision (protocol.md J7), and so is what happens when an
 offset is no longer there: `auto_offset_reset` would jump over records, or back to the beginning, and tell nobody.
+
+Only `stop` ends it, or a cancel of its reader. Whatever else comes out of the client library, a CancelledError of one
+of its own tasks included, costs the connection and no more: a reader that ends unseen would leave a service deaf.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.errors import KafkaError
 
 from services.journal import Gap, Record, Topic
 
@@ -21,13 +24,13 @@ CONNECT_LIMIT_S = 10.0
 START_PATIENCE_S = 2.0
 CLOSE_LIMIT_S = 3.0
 PAUSE_FIRST_S = 0.1
-PAUSE_MAX_S = 2.0
+PAUSE_MAX_S = 1.0
 STALLED_S = 10.0
 BATCH_RECORDS_MAX = 500
 
 
 class KafkaFollower:
-    """See `Follower`."""
+    """See `Follower`. `stalled_s`: a consumer without an answer for so long is replaced. `consumer_of` makes one."""
 
     def __init__(
         self,
@@ -37,6 +40,9 @@ class KafkaFollower:
         since_ms: int | None,
         offsets: Mapping[int, int] | None,
         on_stop: Callable[[KafkaFollower], None],
+        *,
+        stalled_s: float = STALLED_S,
+        consumer_of: Callable[[str, str], AIOKafkaConsumer] | None = None,
     ) -> None:
         self._bootstrap = bootstrap
         self._client_id = client_id
@@ -44,6 +50,8 @@ class KafkaFollower:
         self._since_ms = since_ms
         self._wanted = dict(offsets or {})
         self._on_stop = on_stop
+        self._stalled_s = stalled_s
+        self._consumer_of = consumer_of or _consumer
         self._caught_up = asyncio.Event()
         self._gaps: list[Gap] = []
         self._positions: dict[int, int] = {}
@@ -52,6 +60,7 @@ class KafkaFollower:
         self._consumer: AIOKafkaConsumer | None = None
         self._stopped = asyncio.Event()
         self._reason: str | None = None
+        self._pause_s = 0.0  # before the next try; none while answers come
         self._polled = (0, 0.0)  # the newest answer that we know of, and when we saw it first
 
     @property
@@ -95,31 +104,45 @@ class KafkaFollower:
         while not self._stopped.is_set():
             assert self._opening is not None, "a follower is started before it is iterated, and iterated once"
             await asyncio.wait({self._opening})
-            if self._opening.cancelled():
+            if self._stopped.is_set():
                 return
-            self._consumer = self._opening.result()
-            self._opening = None
-            try:
-                while not self._stopped.is_set():
-                    await self._note_caught_up(self._consumer)
-                    batch = await self._poll(self._consumer)
-                    if batch:
-                        yield batch
-            except ConsumerStoppedError:
-                return
-            except (KafkaError, OSError) as error:
-                self._reason = f"cannot read {self._topic} from {self._bootstrap} ({error!r})"
-            finally:
-                await _close(self._consumer)
+            if not self._opening.cancelled():
+                self._consumer = self._opening.result()
+                self._opening = None
+                try:
+                    while not self._stopped.is_set():
+                        await self._note_caught_up(self._consumer)
+                        batch = await self._poll(self._consumer)
+                        if batch:
+                            yield batch
+                except (Exception, asyncio.CancelledError) as error:
+                    self._failed(error)
+                finally:
+                    await _close(self._consumer)
             if not self._stopped.is_set():
                 self._opening = self._begin_to_open()
+
+    def _failed(self, error: BaseException) -> None:
+        """The next try comes after a pause. Whoever cancels the task in which this runs has their way."""
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise error
+        if self._stopped.is_set():
+            return  # a stop from outside ends a consumer in the middle of its work
+        self._pause_s = min(max(self._pause_s * 2, PAUSE_FIRST_S), PAUSE_MAX_S)
+        self._reason = f"cannot read {self._topic} from {self._bootstrap} ({error!r})"
+        if not isinstance(error, KafkaError | OSError):
+            message = f"kafka {self._client_id} {self._topic}: connecting anew after a mistake"
+            asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> list[Record]:
         found = await consumer.getmany(timeout_ms=FETCH_WAIT_MAX_MS, max_records=BATCH_RECORDS_MAX)
         batch = [_record(self._topic, each) for records in found.values() for each in records]
-        for partition in found:
-            self._positions[partition.partition] = await consumer.position(partition)
-        if not batch:
+        # All positions or none: a batch that comes to nothing on its way to the reader is read again.
+        self._positions |= {each.partition: await consumer.position(each) for each in found}
+        if batch:
+            self._pause_s = 0.0
+        else:
             self._note_silence(consumer)
         return batch
 
@@ -130,8 +153,9 @@ class KafkaFollower:
         if newest != self._polled[0]:
             self._polled = (newest, now)
             self._reason = None
-        elif now - self._polled[1] > STALLED_S:
-            raise KafkaError(f"no answer for {STALLED_S} s")
+            self._pause_s = 0.0
+        elif now - self._polled[1] > self._stalled_s:
+            raise KafkaError(f"no answer for {self._stalled_s} s")
 
     async def _note_caught_up(self, consumer: AIOKafkaConsumer) -> None:
         """A consumer's position also passes offsets without a record, which compaction leaves behind."""
@@ -146,33 +170,19 @@ class KafkaFollower:
 
     async def _open(self) -> AIOKafkaConsumer:
         """Try until it works, with growing pauses."""
-        pause_s = PAUSE_FIRST_S
         while True:
+            await asyncio.sleep(self._pause_s)
             try:
                 consumer = await self._opened()
-            except (KafkaError, OSError, TimeoutError) as error:
-                self._reason = f"cannot read {self._topic} from {self._bootstrap} ({error!r})"
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, PAUSE_MAX_S)
+            except (Exception, asyncio.CancelledError) as error:
+                self._failed(error)
             else:
                 self._reason = None
                 self._polled = (0, asyncio.get_running_loop().time())
                 return consumer
 
     async def _opened(self) -> AIOKafkaConsumer:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
-            client_id=f"{self._client_id}-{self._topic}",
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            isolation_level="read_uncommitted",
-            request_timeout_ms=REQUEST_TIMEOUT_MS,
-            retry_backoff_ms=50,
-            metadata_max_age_ms=METADATA_MAX_AGE_MS,
-            fetch_max_wait_ms=FETCH_WAIT_MAX_MS,
-            check_crcs=True,
-        )
+        consumer = self._consumer_of(self._bootstrap, f"{self._client_id}-{self._topic}")
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S):
                 await consumer.start()
@@ -203,6 +213,22 @@ class KafkaFollower:
             self._positions[each.partition] = place
         if not self._caught_up.is_set():
             self._ends = {each.partition: end for each, end in ends.items()}
+
+
+def _consumer(bootstrap: str, client_id: str) -> AIOKafkaConsumer:
+    return AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        client_id=client_id,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_uncommitted",
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+        retry_backoff_ms=50,
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
+        fetch_max_wait_ms=FETCH_WAIT_MAX_MS,
+        check_crcs=True,
+    )
 
 
 async def _close(consumer: AIOKafkaConsumer) -> None:

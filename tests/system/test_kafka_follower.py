@@ -1,0 +1,31 @@
+"""A follower of a real broker that dies, for longer than the follower waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from deploy.kafka import scratch_cluster
+from services.journal import Topic
+from services.journal.kafka import KafkaLog
+from services.journal.kafka_follower import KafkaFollower
+from tests.system.test_kafka import LIMIT_S, append_surely, read_until
+
+
+async def test_a_follower_whose_consumer_was_given_up_reads_on_when_the_broker_is_back() -> None:
+    """J7: a consumer whose broker is gone ends its own stop with a CancelledError, which must not end the reader."""
+    with scratch_cluster() as cluster:
+        log = KafkaLog(cluster.bootstrap, "given-up")
+        await log.start()
+        follower = KafkaFollower(cluster.bootstrap, "given-up", Topic.CALLS, None, None, lambda _: None, stalled_s=1.0)
+        await follower.start()
+        reading = asyncio.create_task(read_until(follower, "a", b"after"))
+        await append_surely(log, "a", b"before")
+        await asyncio.to_thread(cluster.kill, 1)
+        async with asyncio.timeout(LIMIT_S):
+            while "KafkaConnectionError" not in (follower.health() or ""):  # noqa: ASYNC110 - it is at its next consumer
+                await asyncio.sleep(0.05)
+        await asyncio.to_thread(cluster.start_again, 1)
+        await append_surely(log, "a", b"after")
+        assert [record.value for record in await asyncio.wait_for(reading, 3)] == [b"before", b"after"]
+        await follower.stop()
+        await log.close()
