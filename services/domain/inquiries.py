@@ -70,9 +70,17 @@ class Inquiries:
         return number in self._open
 
     def who_has(self, number: int, call_id: str, psap_ids: Sequence[str], now: float) -> None:
-        """How far a call has come at these PSAPs; where none is named, at those that have, or had, something of it."""
-        names = list(dict.fromkeys(psap_ids)) or [psap.psap_id for psap in self._psaps if self._knows(psap, call_id)]
-        self._put(Question(number, call_id, "", now + WHO_HAS_S), names, now)
+        """How far a call has come at these PSAPs, and at those that have, or had, something of it here.
+
+        Who asks knows of the PSAPs that had a fact by then; the one that has the caller may not be among them.
+        """
+        rings = {ring.psap.psap_id for ring in self._rings.of(call_id)}
+        known = [
+            psap.psap_id
+            for psap in self._psaps
+            if psap.held.of(call_id) or psap.spoken.of(call_id) or psap.psap_id in rings
+        ]
+        self._put(Question(number, call_id, "", now + WHO_HAS_S), list(dict.fromkeys([*known, *psap_ids])), now)
 
     def resume(self, number: int, call_id: str, attempt: str, psap_id: str, now: float) -> None:
         """A newer leg has come, whose caller had confirmed this attempt at that PSAP."""
@@ -129,16 +137,12 @@ class Inquiries:
             for psap_id in list(question.waits_for):
                 self._settle(question, psap_id, UNKNOWN)
 
-    def _knows(self, psap: Attachment, call_id: str) -> bool:
-        if psap.held.of(call_id) or psap.spoken.of(call_id):
-            return True
-        return any(ring.psap is psap for ring in self._rings.of(call_id))
-
     def _put(self, question: Question, psap_ids: Sequence[str], now: float) -> None:
         assert question.number not in self._open, f"question {question.number} is in hand"
-        if not psap_ids or len(psap_ids) > PSAPS_MAX or len(self._open) >= QUESTIONS_MAX:
-            question.heard.append(UNKNOWN)
-            psap_ids = ()
+        room = PSAPS_MAX if len(self._open) < QUESTIONS_MAX else 0
+        if not psap_ids or len(psap_ids) > room:
+            question.heard.append(UNKNOWN)  # of those for whom there is no room, and of nobody
+            psap_ids = psap_ids[:room]
         self._open[question.number] = question
         question.waits_for = dict.fromkeys(psap_ids)
         for psap_id in psap_ids:

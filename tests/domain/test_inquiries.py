@@ -8,7 +8,7 @@ from services.domain.attachments import UNANSWERED_MAX, Conversations, Offence
 from services.domain.deliveries import Became, Outcome
 from services.domain.events import Failure
 from services.domain.holding import NONE, UNKNOWN, WITHOUT_A_STREAM_S, Holding, Standing, furthest
-from services.domain.inquiries import QUESTIONS_MAX, RESUME_S, WHO_HAS_S
+from services.domain.inquiries import PSAPS_MAX, QUESTIONS_MAX, RESUME_S, WHO_HAS_S
 from services.domain.patching import Again, Ask, Attested, Cancel, Connect, Effect, Offer, Release, TakeUp, Unlink
 from services.domain.rings import RETURN_S, UNCLAIMED_S
 from services.domain.switchboard import Switchboard
@@ -142,6 +142,26 @@ def test_where_no_psap_is_named_those_with_something_of_the_call_speak() -> None
     board.attach(2, "P2", [], [], 0.4)
     assert said(board.who_has(1, "c", [], 0.5)) == [Holding(Standing.CONNECTED, X, P1)]
     assert said(board.who_has(2, "d", [], 0.5)) == [UNKNOWN]
+
+
+def test_what_is_known_here_is_said_though_another_psap_is_named() -> None:
+    """T3: the log may end before the ring that was connected; where another rings, that hides nothing."""
+    board = connected()
+    board.attach(2, "P2", [], [], 0.4)
+    assert board.who_has(1, "c", ["P2"], 0.5) == [Ask(2, "c")]
+    assert said(board.has(2, "c", "", Standing.NONE, 0.51)) == [Holding(Standing.CONNECTED, X, P1)]
+    assert board.who_has(2, "c", ["P2"], 0.6) == [Ask(2, "c")]
+    assert said(board.pass_time(0.6 + WHO_HAS_S)) == [Holding(Standing.CONNECTED, X, P1)]
+    board = ringing()
+    assert said(board.who_has(1, "c", ["P2"], 9.0)) == [Holding(Standing.RINGING, X, P1)]  # P2 has no stream at all
+
+
+def test_as_many_psaps_as_are_named_leave_room_for_those_that_are_known() -> None:
+    """T3: the bound on names is no reason to keep what is known here to oneself."""
+    board = connected()
+    assert said(board.who_has(1, "c", [f"P{n}" for n in range(100, 100 + PSAPS_MAX)], 0.5)) == [
+        Holding(Standing.CONNECTED, X, P1)
+    ]
 
 
 def test_two_psaps_are_asked_at_once_and_the_furthest_is_told_when_both_have_spoken() -> None:

@@ -481,7 +481,8 @@ async def _claims_anothers_call_when_asked(stage: GatewayStage, liar: Psap, othe
     asking = asyncio.ensure_future(stage.who_has("call-1", "P2"))
     await liar.next("who_has")
     await liar.say(has=delivery_pb2.Has(call_id="call-1", attempt=other.name, standing=holding_pb2.STANDING_CONNECTED))
-    assert (await asking).standing == holding_pb2.STANDING_UNSPECIFIED
+    told = await asking
+    assert (told.standing, told.where.psap_id) == (holding_pb2.STANDING_RINGING, "P1")  # where it is known to ring
 
 
 async def _has_what_rings_there(stage: GatewayStage, liar: Psap, other: Attempt) -> None:
@@ -491,10 +492,10 @@ async def _has_what_rings_there(stage: GatewayStage, liar: Psap, other: Attempt)
 
 
 async def _floods_with_has(stage: GatewayStage, liar: Psap, other: Attempt) -> None:
-    asking = asyncio.ensure_future(stage.who_has("call-1", "P2"))
+    asking = asyncio.ensure_future(stage.who_has("call-9", "P2"))
     await liar.next("who_has")
     for _ in range(1_000):
-        await liar.say(has=delivery_pb2.Has(call_id="call-1", standing=holding_pb2.STANDING_NONE))
+        await liar.say(has=delivery_pb2.Has(call_id="call-9", standing=holding_pb2.STANDING_NONE))
     assert (await asking).standing == holding_pb2.STANDING_NONE
 
 
