@@ -32,7 +32,6 @@ class Ticker:
         """The first ticks leave at once."""
         assert self._ticking is None, "a ticker is started once"
         self._ticking = asyncio.get_running_loop().create_task(self._tick(), name="ticks")
-        self._ticking.add_done_callback(_raise_in_the_open)
 
     async def stop(self) -> None:
         """No tick leaves any more. Can be called without a start."""
@@ -44,22 +43,33 @@ class Ticker:
         loop = asyncio.get_running_loop()
         next_at = loop.time()
         while True:
-            value = self._make()
-            for partition in range(TOPICS[Topic.CALLS].partitions):
-                before = self._unanswered.get(partition)
-                if before is None or before.done():
-                    acked = self._log.append(Topic.CALLS, TICK_KEY, value, partition=partition)
-                    acked.add_done_callback(_looked_at)
-                    self._unanswered[partition] = acked
+            try:
+                value = self._make()
+            except Exception as mistake:
+                _tell(mistake)
+            else:
+                self._send(value)
             # A loop that was held up ticks on from now: nobody needs the ticks that it missed.
             next_at = max(next_at + TICK_EVERY_S, loop.time())
             await asyncio.sleep(next_at - loop.time())
 
+    def _send(self, value: bytes) -> None:
+        for partition in range(TOPICS[Topic.CALLS].partitions):
+            before = self._unanswered.get(partition)
+            if before is None or before.done():
+                try:
+                    acked = self._log.append(Topic.CALLS, TICK_KEY, value, partition=partition)
+                except Exception as mistake:
+                    _tell(mistake)
+                else:
+                    acked.add_done_callback(_looked_at)
+                    self._unanswered[partition] = acked
 
-def _raise_in_the_open(task: asyncio.Task[None]) -> None:
-    """A mistake in `make` reaches the loop's exception handler."""
-    if not task.cancelled():
-        task.result()
+
+def _tell(mistake: Exception) -> None:
+    """To the loop's exception handler. The next tick may go well, and nothing else says that this process lives."""
+    message = "ticks: a tick was not sent, by a mistake"
+    asyncio.get_running_loop().call_exception_handler({"message": message, "exception": mistake})
 
 
 def _looked_at(acked: asyncio.Future[None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 from services.journal import Topic
 from services.journal.memory import MemoryBroker, MemoryLog
@@ -66,5 +67,46 @@ def test_each_tick_is_made_at_its_moment() -> None:
         await asyncio.sleep(2)
         await ticker.stop()
         assert all(abs(int(record.value) - record.log_ms) < 5 for record in broker.records(Topic.CALLS))
+
+    run_virtual(story())
+
+
+class Refusing(MemoryLog):
+    """A log that trips over one partition, a few times, in its own code."""
+
+    trips = 3
+
+    def append(self, topic: Topic, key: str, value: bytes, *, partition: int | None = None) -> asyncio.Future[None]:
+        """See `Log.append`."""
+        if partition == 1 and self.trips:
+            self.trips -= 1
+            raise KeyError(partition)
+        return super().append(topic, key, value, partition=partition)
+
+
+def test_a_mistake_costs_a_tick_and_is_told_and_the_next_is_made() -> None:
+    """T1, T2: without ticks a writer that lives passes for one that has lost the log, so nothing ends them."""
+
+    async def story() -> None:
+        told: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        broker = MemoryBroker(virtual_wall_ms)
+        wrong = iter([True, True, False, True])
+
+        def make() -> bytes:
+            if next(wrong, False):
+                raise ValueError("no address yet")
+            return b"tick"
+
+        ticker = Ticker(Refusing(broker), make)
+        ticker.start()
+        await asyncio.sleep(4.9)  # ten times
+        await ticker.stop()
+        ticks = Counter(record.partition for record in broker.records(Topic.CALLS))
+        assert ticks == {n: 4 if n == 1 else 7 for n in range(PARTITIONS)}
+        assert [type(context["exception"]) for context in told] == [ValueError] * 2 + [KeyError, ValueError] + [
+            KeyError
+        ] * 2
+        assert {context["message"] for context in told} == {"ticks: a tick was not sent, by a mistake"}
 
     run_virtual(story())
