@@ -55,6 +55,7 @@ class RegionFeed(Generic[T]):
         self._cache_trouble = ""
         self._start_trouble = ""
         self._failed = False
+        self._stopping = False
 
     def newest(self) -> T:
         """The region to decide by. Ask anew for each decision, and hold it for no longer than that."""
@@ -75,6 +76,7 @@ class RegionFeed(Generic[T]):
 
     async def stop(self) -> None:
         """Follows no longer; `newest` still answers."""
+        self._stopping = True
         if self._follower is not None:
             await self._follower.stop()
         for task in self._tasks:
@@ -90,7 +92,9 @@ class RegionFeed(Generic[T]):
             named = ", ".join(strangers[:5]) + (" ..." if len(strangers) > 5 else "")
             found.append(f"credentials are there for {named}, whom {self._source} does not name: they cannot attach")
         if self._failed:
-            found.append(f"no newer version is taken, by a mistake of ours that the log has; {self._source} goes on")
+            found.append(
+                f"the reader of `routing` has ended, by a mistake of ours: {self._source} goes on until a restart"
+            )
         return [f"region: {line}" for line in found if line]
 
     # What is here at the start.
@@ -230,6 +234,8 @@ class RegionFeed(Generic[T]):
         self._tasks.append(task)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (mistake := task.exception()) is not None:
+        """Whatever ended it, a cancel by nobody included: no newer version is taken any more."""
+        if not self._stopping:
+            mistake = None if task.cancelled() else task.exception()
             self._failed = True
-            self._world.logger.error("region.feed_failed", exc_info=mistake)
+            self._world.logger.error("region.feed_failed", cancelled=task.cancelled(), exc_info=mistake)

@@ -256,10 +256,12 @@ class Ledger:
             pass
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """A mistake of ours is told at once, and the books are known to stand still."""
-        if not task.cancelled() and (mistake := task.exception()) is not None:
-            self._stopped_why = self._stopped_why or f"{task.get_name()} failed: {mistake!r}"
-            self._world.logger.error("task.failed", task=task.get_name(), exc_info=mistake)
+        """Whatever ended it, a cancel by nobody included, is told at once: the books are known to stand still."""
+        mistake = None if task.cancelled() else task.exception()
+        asked = self._stopping.is_set() or bool(self._stopped_why)
+        if mistake is not None or not asked:
+            self._stopped_why = self._stopped_why or f"{task.get_name()} has ended ({mistake!r}): restart this ledger"
+            self._world.logger.error("task.failed", task=task.get_name(), cancelled=task.cancelled(), exc_info=mistake)
 
     def _journal_event(self, event: JournalEvent) -> None:
         self._metrics.journal[event.happening].inc()

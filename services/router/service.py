@@ -40,6 +40,7 @@ class Router:
         self._follower: Follower | None = None
         self._following: asyncio.Task[None] | None = None
         self._draining = False
+        self._deaf = ""
 
     async def start(self) -> None:
         """Reads the region, binds, serves; Kafka may come later."""
@@ -61,6 +62,8 @@ class Router:
         remarks = self._regions.remarks()
         if trouble := self._journal.health():
             remarks.append(f"journal: {trouble}")
+        if self._deaf:
+            remarks.append(self._deaf)
         now = asyncio.get_running_loop().time()
         if all(now - snapshot.at > STALE_AFTER_SECONDS for snapshot in self._view.newest.values()):
             remarks.append("psap-status: no gateway was heard lately; every PSAP counts as unknown and is tried")
@@ -132,8 +135,11 @@ class Router:
                 self._view = StatusView(kept)
 
     def _follower_ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and not self._draining:
-            self._world.logger.error("psap_status.follower_ended", exc_info=task.exception())
+        """Whatever ended it, a cancel by nobody included: the view stands still, for ever."""
+        if not self._draining:
+            mistake = None if task.cancelled() else task.exception()
+            self._deaf = f"psap-status: its reader has ended ({mistake!r}), by a mistake of ours: restart this router"
+            self._world.logger.error("psap_status.follower_ended", cancelled=task.cancelled(), exc_info=mistake)
 
     def _journal_event(self, event: JournalEvent) -> None:
         self._metrics.journal[event.happening].inc()
