@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from services.journal import Gap, Record, Topic
+from services.journal.kafka_patience import teach_patience
 
 REQUEST_TIMEOUT_MS = 5_000
 METADATA_MAX_AGE_MS = 10_000
@@ -216,7 +217,7 @@ class KafkaFollower:
 
 
 def _consumer(bootstrap: str, client_id: str) -> AIOKafkaConsumer:
-    return AIOKafkaConsumer(
+    consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         client_id=client_id,
         group_id=None,
@@ -229,6 +230,8 @@ def _consumer(bootstrap: str, client_id: str) -> AIOKafkaConsumer:
         fetch_max_wait_ms=FETCH_WAIT_MAX_MS,
         check_crcs=True,
     )
+    teach_patience(consumer._client)
+    return consumer
 
 
 async def _close(consumer: AIOKafkaConsumer) -> None:

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from services.journal import Topic, Unavailable
+from services.journal.kafka_patience import teach_patience
 from services.journal.kafka_way import Way, end
 from services.journal.topics import TOPICS, too_large
 
@@ -23,7 +24,7 @@ BATCH_BYTES_MAX: Final = 256 * 1024
 CONNECT_LIMIT_S: Final = 5.0
 START_PATIENCE_S: Final = 2.0
 PAUSE_FIRST_S: Final = 0.1
-PAUSE_MAX_S: Final = 2.0
+PAUSE_MAX_S: Final = 1.0
 UNANSWERED_S: Final = 1.0
 
 
@@ -144,6 +145,7 @@ class Lane:
             retry_backoff_ms=50,
             metadata_max_age_ms=METADATA_MAX_AGE_MS,
         )
+        teach_patience(producer.client)
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S):
                 await producer.start()
