@@ -213,7 +213,9 @@ class Call(Ascent):
         if attempt is None:
             return
         if self.state is State.HELD:
-            if not attempt.answered:
+            if not attempt.answered and (self._proposed or any(each.answered for _, each in self._attempts)):
+                self._release(name, "answered_elsewhere")
+            elif not attempt.answered:
                 attempt.answered = True  # for the next leg, if it comes before the answer is released
                 self._do(stands(name, attempt, "answered_in_the_hold"))
         elif not self._proposed:

@@ -238,6 +238,20 @@ def test_an_answer_without_a_ring_is_never_written_down_as_a_ring(in_the_hold: b
     assert {(fact.kind, fact.attempt, fact.where) for fact in told} == {(FactKind.ATTEMPTING, FIRST, AT_P1)}
 
 
+@pytest.mark.parametrize("before", [False, True])
+def test_a_second_answer_is_released_in_the_hold_too(before: bool) -> None:
+    """Whether the first came before the stream broke or after: the next leg hears of that one alone (P4, P7)."""
+    older = ringing()
+    older.until_ringing_elsewhere()
+    older.rang()
+    if before:
+        older.picked_up(FIRST)
+    older.hear(StreamBroke("reset"))
+    older.picked_up(FIRST)
+    assert Release("c1/1/2", "answered_elsewhere") in older.picked_up("c1/1/2")
+    assert next_leg(older).said == [SayConnecting(FIRST)]
+
+
 @pytest.mark.parametrize("confirmed", [False, True])
 def test_an_answer_that_is_taken_back_in_the_hold_is_not_proposed_to_the_next_leg(confirmed: bool) -> None:
     """Its person is gone: the next leg goes on with what rings still, and hears of no other (P4, P7)."""
