@@ -52,7 +52,7 @@ else
 	@cd $(ROOT) && exec $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/system
 	@echo "test 2/3: real processes and a real Kafka, hurt in every way (some eight minutes)"
 	@cd $(ROOT) && exec $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not quiet" tests/system
-	@echo "test 3/3: the demonstration killed at any moment (some two minutes)"
+	@echo "test 3/3: killed at any moment, restarted, overrun: nothing beside it (some four minutes)"
 	@cd $(ROOT) && exec $(BIN)/python -m pytest -m quiet tests/system
 endif
 

@@ -29,6 +29,7 @@ from services.wire.holding import where_to_wire
 from services.wire.methods import RESUME, ROUTE, SCREEN
 from services.wire.offers import TEXT_CHARS_MAX
 
+SCREENED_AGAIN_MAX: Final = 3
 RESUME_S: Final = 0.300
 RESUME_ASKED_MAX: Final = 8
 
@@ -57,15 +58,10 @@ class Neighbours:
         self._metrics = metrics
 
     async def screen(self, offer: call_pb2.Offer) -> Screened:
-        """The firewall's verdict, or none within the budget; asked once more where we ourselves were late (L2)."""
+        """The firewall's verdict, or none within the budget; asked again while we ourselves are late (L2)."""
         request = screening_pb2.ScreenRequest(offer=offer)
         try:
-            try:
-                answer = await self._firewalls.ask(SCREEN, request, self._screen_s)
-            except Broken:
-                if not self._lag.late:
-                    raise
-                answer = await self._firewalls.ask(SCREEN, request, self._screen_s)
+            answer = await self._screened(request, SCREENED_AGAIN_MAX)
         except Broken as broken:
             screened = Screened(None, f"unscreened_{broken.status.lower()}")
         else:
@@ -82,6 +78,14 @@ class Neighbours:
         if late:
             self._metrics.excused.inc()
         return late
+
+    async def _screened(self, request: screening_pb2.ScreenRequest, again: int) -> screening_pb2.ScreenResponse:
+        try:
+            return await self._firewalls.ask(SCREEN, request, self._screen_s)
+        except Broken:
+            if not again or not self._lag.late:
+                raise
+        return await self._screened(request, again - 1)
 
     async def resume(self, call_id: str, attempt: str, where: Where | None) -> Holding:
         """How far the attempt has come, by those who may have rung it, within the budget (P5).

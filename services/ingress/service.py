@@ -45,9 +45,9 @@ HEARTBEAT_EVERY_S: Final = 0.2
 """How often the one heartbeat task looks round; a call silent for SILENT_S is given a heartbeat, so each hears one
 at least every 500 ms (P1)."""
 SILENT_S: Final = 0.25
-BACKSTOP_S: Final = 0.55
-"""Beyond the longest budget of a question, which may be asked twice (L2): only a mistake of ours leaves one unanswered
-for so long."""
+BACKSTOP_S: Final = 0.85
+"""Beyond the longest budget of a question, which may be asked again while we are late (L2): only a mistake of ours
+leaves one unanswered for so long."""
 
 
 class Ingress:

@@ -12,8 +12,8 @@ from deploy.kafka import scratch_cluster
 
 HERE: Final = Path(__file__).parent
 
-QUIET: Final = frozenset({"test_demo_killed.py"})
-"""These start and kill several installations at once, and count seconds: nothing runs beside them."""
+QUIET: Final = frozenset({"test_demo_killed.py", "test_rolling.py"})
+"""These count seconds, or bring more than the machine carries: nothing runs beside them."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
