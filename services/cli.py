@@ -31,7 +31,7 @@ LATER: Final = {
     "doctor": Later("services.launch.commands", "doctor", "Say what is wrong with an installation, and what to do."),
     "topics": Later("services.launch.commands", "topics", "Make Kafka's topics what they should be."),
     "routing": Later("services.launch.routing_commands", "routing", "Publish a region: its places, PSAPs and lines."),
-    "demo": Later("loadtest.cli", "demo", "The whole story on real input, in under two minutes."),
+    "demo": Later("loadtest.cli", "demo", "The whole story on real input, in under four minutes."),
     "replay": Later("loadtest.cli", "replay", "Replay a trace of calls against a running installation."),
     "balance": Later("services.readers.commands", "balance", "Read the journal and balance the books."),
     "tail": Later("services.readers.commands", "tail", "Show events as they come."),

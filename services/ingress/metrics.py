@@ -81,5 +81,7 @@ class IngressMetrics:
         journal = counter("journal_events", "What became of facts on their way to Kafka.", "happening")
         self.journal = {each: journal.labels(each) for each in Happening}
         self.journal_queued = Gauge(
-            "throughline_ingress_journal_queued_facts", "Facts that wait in memory for Kafka (J6).", registry=registry
+            "throughline_ingress_journal_queued_facts",
+            "Facts that wait for Kafka, in the spool or in memory (J5, J6).",
+            registry=registry,
         )

@@ -147,7 +147,10 @@ class Foreground:
 
     def _on_death(self, child: Child) -> None:
         self._died.append(child.name)
-        self._say(f"up: {child.name} ended by itself with exit code {child.process.returncode}; {child.last_lines()}")
+        self._say(
+            f"up: {child.name} ended by itself with exit code {child.process.returncode}; the others go on, and nothing "
+            f"here starts it again; {child.last_lines()}"
+        )
 
     def _on_signal(self, number: signal.Signals) -> None:
         if not self._stop.ask(number.name, STOP_WITHIN_S):
@@ -159,6 +162,7 @@ class Foreground:
         kept = "" if self._folder else " (removed at the end; --folder DIR keeps them)"
         return [
             f"Kafka: {bootstrap}. Try: throughline balance --kafka {bootstrap}",
+            f"Books in SQL: throughline callbacks list --database sqlite:///{installation.folder / 'ledger.sqlite'}",
             f"PSAPs attach at {gateways}; their tokens: {installation.tokens}",
             f"Logs: {installation.folder}{kept}",
             *(["No trunk was given (--trunk HOST:PORT): lines cannot be dialled."] if not self._trunks else []),

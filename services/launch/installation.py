@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -170,7 +171,7 @@ class Installation:
         for wave in (("ingress",), ("firewall", "router", "psap_gateway", "failover"), ("ledger",)):
             children = [child for service in wave for child in self.of(service) if child.running()]
             codes = await asyncio.gather(*(child.end(within_s) for child in children))
-            killed += [child.name for child, code in zip(children, codes, strict=True) if code and code < 0]
+            killed += [child.name for child, code in zip(children, codes, strict=True) if code == -signal.SIGKILL]
         return killed
 
     async def _wave(self, *services: str) -> None:
