@@ -148,7 +148,7 @@ class Foreground:
     def _on_death(self, child: Child) -> None:
         self._died.append(child.name)
         self._say(
-            f"up: {child.name} ended by itself with exit code {child.process.returncode}; the others go on, and nothing "
+            f"up: {child.name} ended by itself with exit code {child.process.returncode}. The others go on; nothing "
             f"here starts it again; {child.last_lines()}"
         )
 

@@ -25,7 +25,7 @@ async def reach(log: Log, follower: Follower, topic: Topic, within_s: float = AN
                 await asyncio.sleep(_LOOK_EVERY_S)
     except TimeoutError:
         why = log.health() or f"expected the topic {topic!s}; there is none, `throughline topics apply` makes it"
-        hint = "Is Kafka there (--kafka), with its topics (topics apply)? `throughline doctor` looks closer"
+        hint = "Say where with --kafka HOST:PORT, or make its topics (topics apply); `throughline doctor` looks closer"
         raise NoJournal(f"{why} (waited {within_s:.0f} s). {hint}") from None
 
 
