@@ -30,6 +30,11 @@ UNANSWERED_MAX: Final = 256
 """Questions that a PSAP may leave open; past that it is asked nothing more until it attaches again."""
 
 
+NUMBER_MAX: Final = 2**32 - 1
+"""Of a leg, and of an attempt in it."""
+NUMBER_DIGITS_MAX: Final = 10
+
+
 class Offence(StrEnum):
     """Why a PSAP's stream is ended by the gateway."""
 
@@ -59,6 +64,21 @@ class Row:
 def call_of(attempt: str) -> str:
     """The call_id of call_id/leg/n."""
     return attempt.rsplit("/", 2)[0]
+
+
+def is_attempt(name: str) -> bool:
+    """Whether it has the form of an attempt's name, with a leg and a number that a message can carry."""
+    call_id, *numbers = name.rsplit("/", 2)
+    return bool(call_id) and len(numbers) == 2 and all(map(_is_number, numbers))
+
+
+def _is_number(text: str) -> bool:
+    return len(text) <= NUMBER_DIGITS_MAX and text.isascii() and text.isdecimal() and int(text) <= NUMBER_MAX
+
+
+def is_attempt_of(name: str, call_id: str) -> bool:
+    """Whether it is the name of an attempt of this very call."""
+    return is_attempt(name) and call_of(name) == call_id
 
 
 class Memory:

@@ -17,13 +17,13 @@ from services.domain.debts import Debts, OpenCall
 from services.domain.offer import can_be_rung_back
 from services.domain.place import Place
 from services.domain.ranks import Ranks
+from services.domain.take_over_facts import TRIES_MAX
 from services.domain.watch import Watch
 
 AFTER_S: Final = 3.0
 """The caller's side has so long to come back by a higher leg."""
 PAUSES_S: Final = (15.0, 45.0)
 """After the first try that came to nothing, and after the second."""
-TRIES_MAX: Final = len(PAUSES_S) + 1
 TRY_LASTS_S: Final = 90.0
 """A try of which nobody says for so long how it ended belonged to a replica that is gone."""
 RANK_S: Final = 1.0

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from services.domain.attachments import Offence, Row, call_of
+from services.domain.attachments import Offence, Row, is_attempt, is_attempt_of
 from services.domain.deadlines import Deadlines
 from services.domain.deliveries import Became, Outcome
 from services.domain.events import Failure
@@ -151,7 +151,9 @@ class Switchboard:
         *,
         beats_while_ringing: bool = False,
     ) -> list[Effect]:
-        """A stream with a good hello (R2). An older one of the PSAP ends; what it rang goes on if `ringing` says so."""
+        """A stream with a good hello (R2). An older one of the PSAP ends; what it rang goes on if `ringing` says so.
+        What has no attempt's name is not heard: it would be attested, and become a fact (T3)."""
+        ringing, held = [list(filter(is_attempt, each)) for each in (ringing, held)]
         for attempt in (*ringing, *held):
             one = self._rings.get(attempt)
             if one is not None and one.psap.psap_id != psap_id:
@@ -253,7 +255,7 @@ class Switchboard:
         if psap is None:
             return self._flush(now)
         question, one = psap.answered(call_id), self._rings.get(attempt)
-        if question is None or (attempt and call_of(attempt) != call_id):
+        if question is None or (attempt and not is_attempt_of(attempt, call_id)):
             self._psaps.cut(link, Offence.OUT_OF_TURN, f"says has of {attempt or call_id}, which it was not asked", now)
         elif one is not None and one.psap is not psap:
             self._psaps.cut(link, Offence.ANOTHERS_ID, f"speaks of {attempt}, which rings at another PSAP", now)

@@ -26,6 +26,8 @@ _SEQ: Final = {
     FactKind.CALLBACK_DUE: 3,
     FactKind.RECONNECTED: 4,
 }
+TRIES_MAX: Final = 3
+"""Of one leg, to have its caller rung back."""
 _TRIES_ABOVE: Final = 1_000
 _TRY_SEQ: Final = 10
 """Two for each try from here: begun, then over."""
@@ -103,10 +105,13 @@ def attempt_name(call: OfCall, number: int) -> str:
 
 def _dialled(call: OfCall, attempt: str) -> tuple[Leg, int] | None:
     """The leg for which a line was asked to ring the caller back under this name, and which try it was; None for an
-    attempt of a conductor's."""
+    attempt of a conductor's, and for a name that failover never gave: it is somebody's word, and becomes a fact."""
     leg, _, n = attempt.removeprefix(f"{call.call_id}/").partition("/")
-    tried = leg.isdecimal() and n.isdecimal() and int(n) > _TRIES_ABOVE
-    return (Leg(call.call_id, int(leg), call.caller_hash, call.test), int(n) - _TRIES_ABOVE) if tried else None
+    if not (leg.isdecimal() and n.isdecimal()):
+        return None
+    number = int(n) - _TRIES_ABOVE
+    tried = int(leg) <= call.leg and 1 <= number <= TRIES_MAX
+    return (Leg(call.call_id, int(leg), call.caller_hash, call.test), number) if tried else None
 
 
 def try_of(fact: Fact) -> tuple[int, bool] | None:

@@ -15,9 +15,10 @@ from throughline.v1 import delivery_pb2
 from services.domain.debts import OpenCall
 from services.domain.deliveries import FINAL, Became, Delivery, Outcome
 from services.domain.holding import Standing
-from services.domain.ring_backs import TRIES_MAX, RingBack
+from services.domain.ring_backs import RingBack
 from services.domain.take_over_facts import (
     LOST_CONDUCTOR,
+    TRIES_MAX,
     Leg,
     attempt_name,
     attested,

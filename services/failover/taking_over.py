@@ -117,9 +117,10 @@ class TakingOver:
             self._note(call, due, TakenUp.CALLBACK_DUE)
 
     def say(self, fact: Fact) -> None:
-        """Tells the journal, and knows it here at once."""
+        """Tells the journal, and knows it here at once. What cannot be said changes nothing here either."""
+        said = facts.encode(fact)
         self._view.tell(fact, self._world.wall_ms(), asyncio.get_running_loop().time())
-        self._journal.append_soon(Topic.CALLS, fact.call_id, facts.encode(fact))
+        self._journal.append_soon(Topic.CALLS, fact.call_id, said)
 
     def _over(self, due: Due, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)

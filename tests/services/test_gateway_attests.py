@@ -214,3 +214,17 @@ async def test_over_grpc_a_newer_leg_has_its_answer_in_milliseconds() -> None:
             await psap.say(has=delivery_pb2.Has(call_id="call-1", attempt="call-1/1/2", standing=CONNECTED))
             said = await asking
             assert (said.standing, said.attempt) == (CONNECTED, "call-1/1/2")
+
+
+@pytest.mark.parametrize("name", ["call-9/99999999999/1001", "call-9/1/x", "call-9/1/99999999999"])
+def test_a_name_that_is_no_attempts_is_not_attested(name: str) -> None:
+    """A hello that names it is heard without it; an answer that names it ends the stream (T3)."""
+
+    async def scene(stage: GatewayStage) -> None:
+        psap = await stage.psap(held=[name])
+        asked = asyncio.ensure_future(stage.who_has("call-9", "P1"))
+        assert (await psap.next("who_has")).call_id == "call-9"
+        await psap.say(has=delivery_pb2.Has(call_id="call-9", attempt=name, standing=CONNECTED))
+        assert (await asked).standing == UNKNOWN
+
+    play(scene)
