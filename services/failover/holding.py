@@ -12,11 +12,13 @@ from typing import Final
 
 from throughline.v1 import holding_pb2
 
+from services.domain.attachments import is_attempt_of
 from services.domain.holding import Holding, Standing
 from services.domain.rings import Stage
 from services.failover.asking import Attesters
 from services.failover.diverts import Diverts, InHand
 from services.failover.metrics import FailoverMetrics
+from services.host.network import Refuse, Status
 from services.wire import holding
 
 RESUME_TRUNKS_S: Final = 0.200
@@ -33,7 +35,12 @@ class LineHolding:
         self._metrics = metrics
 
     async def resume(self, request: holding_pb2.ResumeRequest) -> holding_pb2.ResumeResponse:
-        """RESUME: connected, or let go of before the answer."""
+        """RESUME: connected, or let go of before the answer. Raises Refuse for one that is none of the call's."""
+        if len(request.attempt) > holding.NAME_CHARS_MAX or not is_attempt_of(request.attempt, request.call_id):
+            raise Refuse(
+                Status.INVALID_ARGUMENT,
+                f"attempt: expected one of the call's, of at most {holding.NAME_CHARS_MAX} characters",
+            )
         known = self._connected(request.call_id)
         if known is None and (in_hand := self._diverts.get(request.attempt)) is not None:
             await self._end(in_hand)

@@ -13,6 +13,7 @@ from typing import Final
 
 from throughline.v1 import call_pb2
 
+from services.domain.attachments import is_attempt_of
 from services.domain.offer import SOS_URN, Offer, can_be_rung_back
 from services.domain.place import flaw
 from services.host.network import Refuse, Status, Stream
@@ -91,6 +92,9 @@ class Reception:
             odd("duplicate_call_id").inc()
             self._world.logger.warning("offer.duplicate_call_id", call_id=offer.call_id, source=offer.source)
             offer = self._named_anew(offer)
+        if offer.confirmed_attempt and not is_attempt_of(offer.confirmed_attempt, offer.call_id):
+            odd("not_its_attempt").inc()  # it may be another call's, whose ring would be ended for it
+            offer = replace(offer, confirmed_attempt="", confirmed_where=None)
         if not can_be_rung_back(offer.caller):
             odd("cannot_be_rung_back").inc()
         if not (offer.test or offer.service_urn == SOS_URN or offer.service_urn.startswith(f"{SOS_URN}.")):

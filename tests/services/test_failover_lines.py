@@ -12,7 +12,7 @@ from throughline.v1 import delivery_pb2, holding_pb2
 
 from services.domain.holding import NONE, UNKNOWN, Holding, Standing
 from services.domain.where import Where
-from services.host.network import Answers, Broken
+from services.host.network import Answers, Broken, Status
 from services.wire import holding
 from services.wire.methods import RESUME
 from tests.services.failover_stage import P1_FIRST, P1_SECOND, REGION_LINE, TRUNKS, Dialled, FailoverStage, rings
@@ -209,6 +209,24 @@ def test_a_resume_lets_go_of_a_ring_before_it_says_nobody() -> None:
         late = await stage.divert()
         assert await late.rejected() == ("superseded", "let_go")
         assert len(stage.dialled) == 1
+
+    play(scene)
+
+
+@pytest.mark.parametrize("attempt", ["call-1/1/1", "", "call-2", "call-2/1/x", f"{'c' * 300}/1/1"])
+def test_a_resume_of_another_calls_attempt_lets_go_of_nothing(attempt: str) -> None:
+    """Who knows a call's name must not end another call's ring, nor fill the memory of what was let go (P5)."""
+
+    async def scene(stage: FailoverStage, trunks: Trunks) -> None:
+        stage.script("*", "*", rings)
+        diversion = await stage.divert()
+        await diversion.rung()
+        asked = holding_pb2.ResumeRequest(call_id="c" * 300 if len(attempt) > 256 else "call-2", attempt=attempt)
+        with pytest.raises(Broken) as refused:
+            await stage.network.ask("failover:1", RESUME, asked, within_s=0.35)
+        assert refused.value.status is Status.INVALID_ARGUMENT
+        assert trunks.resumed == []
+        assert not stage.dialled[0].released.is_set()
 
     play(scene)
 

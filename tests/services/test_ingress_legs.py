@@ -247,3 +247,17 @@ def test_a_ring_that_is_lost_with_both_gateways_reaches_the_psaps_own_lines(othe
             assert asyncio.get_running_loop().time() < (2.1 if other is dies_ringing else 1.5)
 
     play(scene())
+
+
+def test_another_calls_attempt_is_not_asked_for() -> None:
+    """A caller that says it had confirmed another call's attempt is carried without it, and it is counted (P5, P6)."""
+
+    async def scene() -> None:
+        async with Stage() as stage:
+            caller = stage.place(leg=2, confirmed_attempt="call-9/1/1", confirmed_where=AT_P1)
+            await caller.offer()
+            await asyncio.sleep(0.5)
+            assert stage.asked_to_resume == []
+            assert stage.count("offers_odd_total", oddity="not_its_attempt") == 1
+
+    play(scene())
