@@ -24,6 +24,8 @@ CALLS_MAX: Final = 200_000
 SETTLED_MAX: Final = 100_000
 """Calls that are remembered as settled, so that a copy of an old fact does not open them again."""
 TRIED_MAX: Final = 16
+DEFERRED_S: Final = 30.0
+"""So long, at most, a ring that somebody attests defers what is due."""
 BACKFILL_REST_S: Final = 2.0
 """So long after a back-filled fact of a call nothing is done about it: the rest of its facts follow."""
 _LIST: Final = frozenset({FactKind.ABANDONED, FactKind.CALLBACK_DUE})
@@ -43,7 +45,8 @@ class OpenCall:
     """What is known of a call that nobody has settled. All but what every leg shares is of its highest leg."""
 
     __slots__ = (
-        "_caller_leg", "_latest", "call_id", "caller", "caller_hash", "conductors", "due_in_ms", "judged_from", "leg",
+        "_caller_leg", "_deferred_from", "_latest", "call_id", "caller", "caller_hash", "conductors", "due_in_ms",
+        "judged_from", "leg",
         "listed", "lost", "partition", "place", "since_ms", "spoke_at", "taken_over_at", "test", "told_its_end",
         "tried", "tries", "urgent_at",
     )  # fmt: skip
@@ -66,6 +69,7 @@ class OpenCall:
     def _begin_leg(self, leg: int) -> None:
         self.leg = leg
         self._latest: tuple[int, int, str] = (-1, -1, "")
+        self._deferred_from: float | None = None
         self.due_in_ms = 0
         self.since_ms = 0
         """The log's time of the latest fact, less its age."""
@@ -98,6 +102,16 @@ class OpenCall:
         """Nothing is done about it before this."""
         self.judged_from = max(self.judged_from, at)
 
+    def defer(self, now: float, for_s: float) -> bool:
+        """What is due waits, since a higher leg is said to ring; False once it has waited for `DEFERRED_S`: a lie must
+        not put it off for ever. A take-over and the tries after it have a span each."""
+        if self._deferred_from is None:
+            self._deferred_from = now
+        if now - self._deferred_from >= DEFERRED_S:
+            return False
+        self.leave_alone_until(now + for_s)
+        return True
+
     def add(self, fact: Fact, stamp: Stamp, now: float) -> None:
         """Takes a fact that does not settle the call."""
         self._add_shared(fact, stamp, now)
@@ -128,7 +142,7 @@ class OpenCall:
             self.taken_over_at = now
         elif fact.kind is FactKind.CALLBACK_DUE and fact.urgent and fact.reason == LOST_CONDUCTOR:
             if fact.age_ms == 0 and self.urgent_at is None:
-                self.urgent_at = now
+                self.urgent_at, self._deferred_from = now, None
         elif (tried := try_of(fact)) is not None:
             number, over = tried
             self.tries[number] = (now, over or self.tries.get(number, (now, False))[1])

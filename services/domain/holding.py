@@ -15,6 +15,8 @@ from services.domain.where import Where
 
 WITHOUT_A_STREAM_S: Final = 3.0
 """A PSAP that has had no stream for this long has let go of what rang there (R5 gives it 2 s)."""
+LEGS_AHEAD_MAX: Final = 16
+"""A caller comes back a few times while Kafka is away; a leg further above is nobody's."""
 
 
 class Standing(StrEnum):
@@ -40,7 +42,7 @@ class Holding:
         _, _, tail = self.attempt.rpartition("/")
         told = self.attempt.removesuffix(f"/{tail}").rpartition("/")[2]
         rings = self.standing in (Standing.RINGING, Standing.ANSWERED)
-        return rings and told.isdecimal() and int(told) > leg
+        return rings and told.isdecimal() and leg < int(told) <= leg + LEGS_AHEAD_MAX
 
 
 UNKNOWN: Final = Holding(Standing.UNKNOWN)

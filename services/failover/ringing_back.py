@@ -113,10 +113,11 @@ class RingingBack:
         if call is None:
             return
         holding = await self._attesters.who_has(wanted.call_id, tuple(call.tried))
+        now = asyncio.get_running_loop().time()
         if not self._still_wanted(wanted):
             self._metrics.rung_back[RungBack.WITHDRAWN].inc()
-        elif holding.carries_on(wanted.leg):
-            call.leave_alone_until(asyncio.get_running_loop().time() + ASKED_AGAIN_S)
+        elif holding.carries_on(wanted.leg) and call.defer(now, ASKED_AGAIN_S):
+            pass  # it is looked at again then
         elif holding.standing is Standing.CONNECTED:
             self._metrics.rung_back[RungBack.ATTESTED].inc()
             self._taking_over.say(attested(call, holding, self._world.wall_ms()))

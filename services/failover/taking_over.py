@@ -104,8 +104,7 @@ class TakingOver:
         if not self._view.take_overs.stands(due, now):
             self._note(call, due, TakenUp.WITHDRAWN)
             return
-        if holding.carries_on(due.leg):
-            call.leave_alone_until(now + ASKED_AGAIN_S)
+        if holding.carries_on(due.leg) and call.defer(now, ASKED_AGAIN_S):
             return
         at_ms = self._world.wall_ms()
         self.say(taken_over(call, due.cause, self._world.name, at_ms))

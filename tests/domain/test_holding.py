@@ -16,6 +16,9 @@ from services.domain.holding import Holding, Standing
         (Standing.CONNECTED, "call/1/2/1", False),
         (Standing.NONE, "", False),
         (Standing.RINGING, "oddly-named", False),
+        (Standing.RINGING, "call/1/17/1", True),
+        (Standing.RINGING, "call/1/18/1", False),
+        (Standing.RINGING, "call/1/4000000000/1", False),
         (Standing.RINGING, "/x/", False),
     ],
 )
