@@ -57,8 +57,8 @@ def _where(holding: Holding) -> place_pb2.Where | None:
 
 
 def where_to_domain(message: place_pb2.Where) -> Where:
-    """Where a person answers."""
-    return Where(message.psap_id, message.line)
+    """Where a person answers; texts are cut, since it becomes a fact."""
+    return Where(message.psap_id[:NAME_CHARS_MAX], message.line[:NAME_CHARS_MAX])
 
 
 def where_to_wire(where: Where) -> place_pb2.Where:

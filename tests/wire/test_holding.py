@@ -20,6 +20,13 @@ def test_an_attestation_survives_its_message(attested: Holding) -> None:
     assert holding.to_domain(holding.resume_response(attested)) == attested
 
 
+def test_an_attested_place_is_cut_like_every_text() -> None:
+    """It becomes a fact, which the journal must be able to take (T3)."""
+    endless = Holding(Standing.CONNECTED, "call-1/1/1", Where("P" * 700_000, "5" * 700_000))
+    read = holding.to_domain(holding.who_has_response(endless))
+    assert read.where == Where("P" * 256, "5" * 256)
+
+
 @given(st.lists(holdings))
 def test_not_here_is_said_only_when_everybody_says_it(attested: list[Holding]) -> None:
     """T3: one that cannot say leaves it unknown; whoever has it is believed; nobody asked is unknown too."""
