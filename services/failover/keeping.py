@@ -15,7 +15,7 @@ from throughline.v1 import delivery_pb2
 
 from services.domain.debts import WINDOW_MS
 from services.domain.durability import Durability
-from services.domain.events import Conductor, Fact
+from services.domain.events import CLOSED, Conductor, Fact
 from services.domain.kept import Copy
 from services.domain.watch import GONE, Life
 from services.failover.metrics import FailoverMetrics
@@ -28,6 +28,7 @@ from services.journal.journal import Journal
 from services.journal.safekeeping import FLUSH_S, OPEN_WITHIN_S, REOPEN_PAUSE_S
 from services.journal.spool import Spool, Spooled, Ticket
 from services.wire import facts
+from services.wire.holding import NAME_CHARS_MAX
 from services.wire.methods import PARSE_BYTES_MAX, Unreadable, parse
 
 FACTS_MAX: Final = 256
@@ -99,13 +100,15 @@ class Keeper:
         return self._spool.trouble
 
     async def answer(self, request: delivery_pb2.KeepRequest) -> delivery_pb2.KeepResponse:
-        """KEEP. Refuses with RESOURCE_EXHAUSTED what it cannot put on its disk: the ingress then says `at_risk`."""
+        """KEEP. Refuses with RESOURCE_EXHAUSTED what it cannot put on its disk (the ingress then says `at_risk`),
+        with INVALID_ARGUMENT what is no conductor's own."""
         if len(request.facts) > FACTS_MAX:
             raise Refuse(Status.INVALID_ARGUMENT, f"expected at most {FACTS_MAX} facts, got {len(request.facts)}")
         try:
             read = [(facts.decode(raw), raw) for raw in request.facts]
         except Unreadable as unreadable:
             raise Refuse(Status.INVALID_ARGUMENT, unreadable.why) from None
+        _check(request, [fact for fact, _ in read])
         new = [(fact, raw) for fact, raw in read if not self._view.needs_no_copy(fact)]
         if len(self._view.kept) + len(new) > COPIES_MAX:
             self._metrics.kept_refused.inc(len(new))
@@ -171,6 +174,23 @@ class Keeper:
 
     def _count(self) -> None:
         self._metrics.kept_now.set(len(self._view.kept))
+
+
+def _check(request: delivery_pb2.KeepRequest, read: Sequence[Fact]) -> None:
+    """A copy is believed once its conductor is gone: so it is one of the conductor's own facts, and none by which
+    people or lines close a call. Each copy on the disk bears its conductor's name, which is no long one."""
+    for field, text in (("address", request.conductor.address), ("incarnation", request.conductor.incarnation)):
+        if len(text) > NAME_CHARS_MAX:
+            raise Refuse(
+                Status.INVALID_ARGUMENT,
+                f"conductor.{field}: expected at most {NAME_CHARS_MAX} characters, got {len(text)}",
+            )
+    for fact in read:
+        incarnation = _conductor(request, fact).incarnation
+        if fact.kind in CLOSED or not incarnation or not fact.writer.endswith(f"/{incarnation}"):
+            raise Refuse(
+                Status.INVALID_ARGUMENT, f"{fact.kind} by {fact.writer[:NAME_CHARS_MAX]} is no conductor's own"
+            )
 
 
 def _conductor(request: delivery_pb2.KeepRequest, fact: Fact) -> Conductor:

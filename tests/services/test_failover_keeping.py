@@ -30,7 +30,7 @@ INGRESS = Conductor("ingress:1", "0001")
 
 
 def request(call_id: str) -> delivery_pb2.KeepRequest:
-    said = Fact(call_id, 1, 0, "i1", FactKind.OFFERED, virtual_wall_ms(), due_in_ms=5_000, conductor=INGRESS)
+    said = Fact(call_id, 1, 0, "i1/0001", FactKind.OFFERED, virtual_wall_ms(), due_in_ms=5_000, conductor=INGRESS)
     return delivery_pb2.KeepRequest(facts=[facts.encode(said)])
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from throughline.v1 import delivery_pb2, fact_pb2
 
-from services.domain.events import FactKind
+from services.domain.events import Conductor, Fact, FactKind
 from services.domain.holding import Holding, Standing
 from services.domain.where import Where
+from services.host.network import Broken, Status
+from services.ingress.scribe import OPENS_OR_SETTLES
+from services.wire import facts
+from services.wire.methods import KEEP
 from tests.services.succession_stage import Succession
 from tests.services.test_failover_debts import play, until_listed
 
@@ -40,5 +45,55 @@ def test_a_ring_that_goes_on_and_on_defers_a_take_over_for_half_a_minute_at_most
         await until_listed(stage, 1, 40.0)
         await asyncio.sleep(60)
         assert stage.dialled, "nor is its caller's being rung back deferred for ever"
+
+    play(scene)
+
+
+def forged(kind: FactKind, *, writer: str = "ingress-1/000000000000-0001") -> Fact:
+    return Fact("call-1", 1, 9_999, writer, kind, at_ms=1, settled=True)
+
+
+@pytest.mark.parametrize(
+    ("fact", "conductor"),
+    [
+        (forged(FactKind.CLOSED_BY_HUMAN), None),
+        (forged(FactKind.CALLED_BACK), None),
+        (forged(FactKind.RECONNECTED), None),
+        (forged(FactKind.ANSWERED, writer="ingress-1/000000000000-0002"), None),
+        (forged(FactKind.ANSWERED, writer="failover"), None),
+        (forged(FactKind.ANSWERED), Conductor("i" * 257, "000000000000-0001")),
+        (forged(FactKind.ANSWERED, writer=f"x/{'1' * 257}"), Conductor("ingress:1", "1" * 257)),
+        (forged(FactKind.ANSWERED, writer="x/"), Conductor("ingress:1", "")),
+    ],
+)
+def test_a_copy_that_no_conductor_writes_is_refused(fact: Fact, conductor: Conductor | None) -> None:
+    """A conductor's own facts alone are kept for it, and none that people or lines close a call by: what is kept
+    is believed once its conductor is gone, and each copy bears its conductor's name (J4)."""
+
+    async def scene(stage: Succession) -> None:
+        dying = stage.ingresses[0]
+        await dying.call("call-1")
+        whose = conductor or dying.conductor
+        asked = delivery_pb2.KeepRequest(
+            facts=[facts.encode(fact)],
+            conductor=fact_pb2.Conductor(address=whose.address, incarnation=whose.incarnation),
+        )
+        for replica in ("failover:1", "failover:2"):
+            with pytest.raises(Broken) as refused:
+                await stage.network.ask(replica, KEEP, asked, within_s=0.2)
+            assert refused.value.status is Status.INVALID_ARGUMENT
+        await dying.kill()
+        await until_listed(stage, 1, 2.0)
+
+    play(scene)
+
+
+@pytest.mark.parametrize("kind", sorted(OPENS_OR_SETTLES))
+def test_whatever_a_conductor_has_kept_is_kept(kind: FactKind) -> None:
+    """Each kind of which an ingress asks for a copy (J4)."""
+
+    async def scene(stage: Succession) -> None:
+        ingress = stage.ingresses[0]
+        assert await ingress.keep("failover:1", ingress.fact("call-1", kind))
 
     play(scene)
