@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import ItemsView
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from typing import Final
 
@@ -204,6 +204,7 @@ class Debts:
     def add(self, fact: Fact, stamp: Stamp, now: float) -> None:
         """Takes a fact, or a copy of one that came before. One older than the window opens no call: it is the
         ledger's."""
+        fact = _within_bounds(fact)
         call_id = fact.call_id
         if stamp.partition is not None:
             self._newest_ms = max(self._newest_ms, stamp.log_ms)
@@ -277,3 +278,11 @@ class Debts:
             ids.discard(call_id)
             if not ids:
                 del self._owing[conductor]
+
+
+def _within_bounds(fact: Fact) -> Fact:
+    """No honest fact comes before it happened, or leaves the next for longer than the window: one that says so would
+    never be late."""
+    if fact.age_ms >= 0 and fact.due_in_ms <= WINDOW_MS:
+        return fact
+    return replace(fact, age_ms=max(0, fact.age_ms), due_in_ms=min(fact.due_in_ms, WINDOW_MS))

@@ -115,11 +115,11 @@ def _dialled(call: OfCall, attempt: str) -> tuple[Leg, int] | None:
 
 
 def try_of(fact: Fact) -> tuple[int, bool] | None:
-    """The number of a try, and whether it is over; None where the fact is no try of failover's."""
+    """The number of a try, and whether it is over; None where the fact is no try that failover makes."""
     if fact.kind is not FactKind.CALLBACK_ATTEMPTED or fact.writer != WRITER or fact.seq < _TRY_SEQ:
         return None
     number, over = divmod(fact.seq - _TRY_SEQ, 2)
-    return number, bool(over)
+    return (number, bool(over)) if 1 <= number <= TRIES_MAX else None
 
 
 def _attempted(call: OfCall, number: int, seq: int, reason: str, where: Where, at_ms: int) -> Fact:

@@ -136,6 +136,17 @@ def test_a_back_filled_call_is_left_alone_for_two_seconds() -> None:
     assert (call.since_ms, call.judged_from) == (10_000, 5.0 + BACKFILL_REST_S)
 
 
+def test_no_fact_is_never_late() -> None:
+    """An age below nothing, or a next fact owed in years, is cut: within the window the call is due (T2)."""
+    debts = Debts()
+    debts.add(fact(age_ms=-(2**62), due_in_ms=2**62), Stamp(0, 10_000), 0.0)
+    call = debts.get("call-1")
+    assert isinstance(call, OpenCall)
+    assert (call.since_ms, call.due_in_ms) == (10_000, WINDOW_MS)
+    debts.forget_before(2 * WINDOW_MS + 20_000)
+    assert debts.get("call-1") is None
+
+
 def test_a_call_is_late_by_the_logs_time_and_never_within_two_seconds_of_a_gap() -> None:
     """T2: the newest stamp of its partition decides; a gap in the ticks means that facts may wait elsewhere."""
     time = LogTime()

@@ -50,6 +50,15 @@ class Story:
         return self.ring_backs.look(now, read=read)
 
 
+@pytest.mark.parametrize("number", [0, 4, 7])
+def test_a_try_beyond_the_last_is_none(number: int) -> None:
+    """A forged one does not use up those that a caller has (T3)."""
+    story = Story()
+    story.add(try_begun(story.call, number, PLACE, "failover-1", 0))
+    assert story.call.tries == {}
+    assert story.due(AFTER_S) == [1]
+
+
 def test_a_line_is_asked_after_three_seconds_and_thrice_at_most() -> None:
     """With growing pauses after each try that came to nothing; then it stays on the list for people (T3)."""
     story = Story()
