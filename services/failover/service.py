@@ -52,13 +52,12 @@ class Failover:
             world.log,
             restamp={Topic.CALLS: facts.restamp},
             on_event=self._journal_event,
-            spool=Spool(world.disk, folder, bytes_max=room),
+            spool=Spool(world.disk, folder, world.random, bytes_max=room),
             wall_ms=world.wall_ms,
         )
         self._view = View(settings.name)
-        self._keeper = Keeper(
-            world, self._view, Spool(world.disk, folder / "kept", bytes_max=room), self._journal, self._metrics
-        )
+        kept = Spool(world.disk, folder / "kept", world.random, bytes_max=room)
+        self._keeper = Keeper(world, self._view, kept, self._journal, self._metrics)
         self._attesters = Attesters(world.network, settings.gateways, settings.trunks)
         self._watching = Watching(world.network, self._view.watch, settings.name)
         self._ticker = Ticker(world.log, self._tick)

@@ -65,7 +65,9 @@ class Ingress:
             budget_s=settings.append_budget_ms / 1000,
             queue_facts_max=settings.queue_facts_max,
             on_event=self._journal_event,
-            spool=Spool(world.disk, settings.spool_dir / settings.name, bytes_max=settings.spool_bytes_max),
+            spool=Spool(
+                world.disk, settings.spool_dir / settings.name, world.random, bytes_max=settings.spool_bytes_max
+            ),
             wall_ms=world.wall_ms,
             keep=self._keep,
         )

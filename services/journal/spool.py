@@ -14,11 +14,22 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Final
 
 from services.journal import Topic
 from services.journal.disk import Disk, DiskTrouble, NoRoom
-from services.journal.segments import Entry, Reading, encode, read
+from services.journal.segments import (
+    HEADER_BYTES,
+    SALT_BYTES,
+    Entry,
+    Reading,
+    header,
+    payload_of,
+    read,
+    record,
+    record_bytes,
+)
 
 SEGMENT_BYTES_MAX: Final = 1024 * 1024
 """To read one again takes some 15 ms of the event loop."""
@@ -50,6 +61,7 @@ class Spooled:
 class _Segment:
     number: int
     path: Path
+    salt: bytes = b""  # of those that this process writes
     size: int = 0
     places: int = 0
     live: set[int] = field(default_factory=set)
@@ -58,16 +70,32 @@ class _Segment:
 
 @dataclass(frozen=True, slots=True)
 class _Put:
-    data: bytes
+    payload: bytes
     ticket: asyncio.Future[Ticket]
+
+    @property
+    def size(self) -> int:
+        """In the file."""
+        return record_bytes(self.payload)
 
 
 class Spool:
-    """One folder of one replica. `bytes_max` counts everything in it, what was kept aside too."""
+    """One folder of one replica. `bytes_max` counts everything in it, what was kept aside too.
 
-    def __init__(self, disk: Disk, folder: Path, *, bytes_max: int, segment_bytes_max: int = SEGMENT_BYTES_MAX) -> None:
+    `random` gives each segment its salt; nobody outside may be able to foretell it (services/journal/segments.py)."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        folder: Path,
+        random: Random,
+        *,
+        bytes_max: int,
+        segment_bytes_max: int = SEGMENT_BYTES_MAX,
+    ) -> None:
         self._disk = disk
         self._folder = folder
+        self._random = random
         self._bytes_max = bytes_max
         self._segment_bytes_max = segment_bytes_max
         self._segments: dict[int, _Segment] = {}
@@ -124,16 +152,16 @@ class Spool:
         Cancelling it takes the fact back: it counts as done, whether it was written meanwhile or not."""
         ticket: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
         ticket.add_done_callback(_looked_at)
-        data = encode(Entry(topic, key, value, begun_ms))
+        put = _Put(payload_of(Entry(topic, key, value, begun_ms)), ticket)
         if not self._is_open:
             ticket.set_exception(DiskTrouble(self.trouble or "the spool is closed"))
-        elif self._bytes + len(data) > self._bytes_max:
+        elif self._bytes + HEADER_BYTES + put.size > self._bytes_max:
             self._over_limit = True
             self.trouble = f"{self._folder}: expected at most {self._bytes_max} bytes; {self._bytes} are there"
             ticket.set_exception(NoRoom(self.trouble))
         else:
-            self._bytes += len(data)
-            self._waiting.append(_Put(data, ticket))
+            self._bytes += put.size
+            self._waiting.append(put)
             self._go_on()
         return ticket
 
@@ -202,18 +230,20 @@ class Spool:
         """One write and one sync for all that wait, up to a bound."""
         batch: list[_Put] = []
         size = 0
-        while self._waiting and (not batch or size + len(self._waiting[0].data) <= COMMIT_BYTES_MAX):
+        while self._waiting and (not batch or size + self._waiting[0].size <= COMMIT_BYTES_MAX):
             put = self._waiting.popleft()
             if put.ticket.done():  # taken back before it was written
-                self._bytes -= len(put.data)
+                self._bytes -= put.size
                 continue
             batch.append(put)
-            size += len(put.data)
+            size += put.size
         if not batch:
             return
         segment = self._active = self._active or self._new_segment()
+        opening = b"" if segment.size else header(segment.salt)
+        records = b"".join(record(put.payload, segment.salt) for put in batch)
         try:
-            await self._disk.append(segment.path, b"".join(put.data for put in batch))
+            await self._disk.append(segment.path, opening + records)
         except DiskTrouble as trouble:
             # Nobody knows how much of it stands in the file, so nothing is ever written behind it.
             self._active = None
@@ -224,7 +254,8 @@ class Spool:
                     put.ticket.set_exception(type(trouble)(str(trouble)))
         else:
             self._over_limit, self.trouble = False, None
-            segment.size += size
+            segment.size += len(opening) + size
+            self._bytes += len(opening)
             for put in batch:
                 if not put.ticket.done():
                     segment.live.add(segment.places)
@@ -236,7 +267,8 @@ class Spool:
 
     def _new_segment(self) -> _Segment:
         self._last_number += 1
-        segment = _Segment(self._last_number, self._folder / f"{self._last_number:08d}{_SEGMENT}")
+        path = self._folder / f"{self._last_number:08d}{_SEGMENT}"
+        segment = _Segment(self._last_number, path, self._random.randbytes(SALT_BYTES))
         self._segments[segment.number] = segment
         return segment
 

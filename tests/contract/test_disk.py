@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -66,13 +67,13 @@ async def test_a_folder_that_cannot_be_made_is_trouble_and_says_why(tmp_path: Pa
 
 async def test_a_spool_on_the_real_disk_recovers_what_it_acknowledged(folder: Path) -> None:
     """J4, through an orderly stop; group commit makes few writes of many facts."""
-    spool = Spool(SyncedDisk(), folder, bytes_max=10_000_000)
+    spool = Spool(SyncedDisk(), folder, random.Random(), bytes_max=10_000_000)
     await spool.open()
     puts = [spool.put(Topic.CALLS, f"{n}", b"fact", n) for n in range(2_000)]
     for put in puts:
         await put
     await spool.close()
-    again = Spool(SyncedDisk(), folder, bytes_max=10_000_000)
+    again = Spool(SyncedDisk(), folder, random.Random(), bytes_max=10_000_000)
     found = await again.open()
     assert [each.key for each in found] == [f"{n}" for n in range(2_000)]
     for each in found:

@@ -17,14 +17,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Says each fact's number once it is acknowledged, as a conductor says `Accepted`; takes back every third.
 WRITER = """
-import asyncio, os, sys
+import asyncio, os, random, sys
 from pathlib import Path
 from services.host.disk import SyncedDisk
 from services.journal import Topic
 from services.journal.spool import Spool
 
 async def main():
-    spool = Spool(SyncedDisk(), Path(sys.argv[1]), bytes_max=1 << 30, segment_bytes_max=20_000)
+    spool = Spool(SyncedDisk(), Path(sys.argv[1]), random.Random(), bytes_max=1 << 30, segment_bytes_max=20_000)
     await spool.open()
     print("open", flush=True)
     n = 0
@@ -66,7 +66,7 @@ async def test_every_acknowledged_fact_survives_a_kill_in_the_middle_of_group_co
     whole = said[: said.rfind(b"\n") + 1]
     acknowledged = {int(line) for line in whole.split()}
     assert len(acknowledged) > 50
-    spool = Spool(SyncedDisk(), folder, bytes_max=1 << 30)
+    spool = Spool(SyncedDisk(), folder, random.Random(), bytes_max=1 << 30)
     found = [int(each.value) for each in await spool.open()]
     assert acknowledged <= set(found)
     assert found == sorted(found)
@@ -87,6 +87,6 @@ async def test_a_second_process_on_one_folder_is_refused_and_a_killed_ones_folde
     assert b"FolderTaken" in trouble
     first.kill()
     first.communicate(timeout=20)
-    spool = Spool(SyncedDisk(), folder, bytes_max=1 << 30)
+    spool = Spool(SyncedDisk(), folder, random.Random(), bytes_max=1 << 30)
     assert await spool.open()
     await spool.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class Stage:
             self.log,
             budget_s=BUDGET_S,
             on_event=self.events.append,
-            spool=Spool(MemoryDisk(), Path("spool"), bytes_max=1_000_000),
+            spool=Spool(MemoryDisk(), Path("spool"), random.Random(1), bytes_max=1_000_000),
             wall_ms=virtual_wall_ms,
         )
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import struct
-import zlib
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -14,16 +15,21 @@ from hypothesis import strategies as st
 
 from services.journal import Topic
 from services.journal.disk import DiskTrouble, FolderTaken, MemoryDisk, NoRoom
-from services.journal.segments import MARK, Entry, encode, read
+from services.journal.segments import HEADER_BYTES, SALT_BYTES, Entry, header, payload_of, read, record
 from services.journal.spool import Spool, Spooled, Ticket
 from tests.simulation.virtual_loop import run_virtual
 
 FOLDER = Path("spool/ingress-1")
+SALT = bytes(range(SALT_BYTES))
+
+
+def encode(entry: Entry, salt: bytes = SALT) -> bytes:
+    return record(payload_of(entry), salt)
 
 
 def spool_on(disk: MemoryDisk, bytes_max: int = 1_000_000, segment_bytes_max: int = 200) -> Spool:
     """Small segments, so that stories are short."""
-    return Spool(disk, FOLDER, bytes_max=bytes_max, segment_bytes_max=segment_bytes_max)
+    return Spool(disk, FOLDER, Random(1), bytes_max=bytes_max, segment_bytes_max=segment_bytes_max)
 
 
 async def put(spool: Spool, key: str, value: bytes = b"fact") -> Ticket:
@@ -139,11 +145,12 @@ def test_a_flipped_byte_costs_its_own_fact_alone_and_its_bytes_are_kept_aside() 
     """Never silently dropped: a person can look at the file."""
     whole = [encode(Entry(Topic.CALLS, f"{n}", b"value-%d" % n, n)) for n in range(5)]
     for at in range(len(whole[2])):
-        damaged = bytearray(b"".join(whole))
-        damaged[len(whole[0]) + len(whole[1]) + at] ^= 0x40
+        damaged = bytearray(header(SALT) + b"".join(whole))
+        begin = HEADER_BYTES + len(whole[0]) + len(whole[1])
+        damaged[begin + at] ^= 0x40
         reading = read(bytes(damaged))
         assert [entry.key for entry in reading.entries] == ["0", "1", "3", "4"], at
-        assert b"".join(reading.damaged) == bytes(damaged[len(whole[0]) * 2 : len(whole[0]) * 3])
+        assert b"".join(reading.damaged) == bytes(damaged[begin : begin + len(whole[2])])
         assert reading.torn == b""
 
 
@@ -157,7 +164,7 @@ def test_damage_is_counted_and_its_file_outlives_the_segment() -> None:
             await put(spool, f"{n}", b"value")
         [path] = disk.files
         data = bytearray(disk.files[path])
-        data[len(data) // 2] ^= 1
+        data[len(data) * 2 // 3] ^= 1
         disk.files[path] = bytes(data)
         left = disk.crashed()
         again = spool_on(left)
@@ -193,13 +200,74 @@ def test_a_file_that_cannot_be_read_is_counted_and_left_and_the_others_are_recov
     play(story)
 
 
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_record_that_a_caller_wrote_into_a_fact_is_never_read(cut: bool) -> None:
+    """J4: whatever a torn or damaged fact holds, only what this process said comes back; salts differ by segment."""
+
+    async def story(disk: MemoryDisk) -> None:
+        spool = spool_on(disk)
+        await spool.open()
+        await put(spool, "known")
+        known = next(iter(disk.files.values()))
+        forged = known + known[HEADER_BYTES:]
+        spool = Spool(disk_2 := MemoryDisk(), FOLDER, Random(2), bytes_max=1_000_000)
+        await spool.open()
+        await put(spool, "caller", forged + b"x" * 100)
+        [(path, data)] = disk_2.files.items()
+        disk_2.files[path] = data[:-1] if cut else data[:-1] + b"y"
+        again = spool_on(left := disk_2.crashed())
+        assert await again.open() == []
+        assert again.torn == 1
+        assert [len(data) for path, data in left.files.items() if path.suffix == ".aside"]
+
+    play(story)
+
+
+def test_each_segment_has_a_salt_of_its_own() -> None:
+    """A salt that leaks with one file is of no use for the next."""
+
+    async def story(disk: MemoryDisk) -> None:
+        spool = spool_on(disk)
+        await spool.open()
+        for n in range(4):
+            await put(spool, f"{n}", b"x" * 200)
+        assert len({data[:HEADER_BYTES] for data in disk.files.values()}) == 4
+
+    play(story)
+
+
+def test_damage_to_a_header_costs_no_fact_and_without_any_salt_the_whole_file_goes_aside() -> None:
+    """The header stands there twice."""
+    whole = header(SALT) + encode(Entry(Topic.CALLS, "a", b"1", 0))
+    for at in range(HEADER_BYTES):
+        damaged = bytearray(whole)
+        damaged[at] ^= 0x40
+        reading = read(bytes(damaged))
+        assert [entry.key for entry in reading.entries] == ["a"]
+        assert [len(part) for part in reading.damaged] == [HEADER_BYTES // 2]
+    lost = bytes(HEADER_BYTES) + whole[HEADER_BYTES:]
+    assert read(lost).damaged == (lost,)
+    assert read(whole[: HEADER_BYTES - 1]).torn == whole[: HEADER_BYTES - 1]
+
+
+def test_however_long_damaged_records_say_they_are_reading_stays_cheap() -> None:
+    """Thousands of marks that each claim the rest of the file: a budget of checked bytes, and the rest goes aside."""
+    head = struct.Struct("<8sII")
+    count = 64 * 1024
+    claims = b"".join(head.pack(SALT[:8], (count - n - 1) * head.size, 0) for n in range(count))
+    data = header(SALT) + encode(Entry(Topic.CALLS, "a", b"1", 0)) + claims
+    begun = time.process_time()
+    reading = read(data)
+    assert time.process_time() - begun < 1.0
+    assert [entry.key for entry in reading.entries] == ["a"]
+    assert reading.torn == claims
+
+
 def test_a_record_of_a_newer_version_is_kept_aside() -> None:
     """Whole, and yet nothing that this version could append."""
     known = encode(Entry(Topic.CALLS, "a", b"1", 0))
-    payload = encode(Entry(Topic.CALLS, "b", b"2", 0))[12:].replace(b"calls", b"tolls")
-    length = struct.pack("<I", len(payload))
-    strange = MARK + length + struct.pack("<I", zlib.crc32(length + payload)) + payload
-    reading = read(known + strange + known)
+    strange = record(payload_of(Entry(Topic.CALLS, "b", b"2", 0)).replace(b"calls", b"tolls"), SALT)
+    reading = read(header(SALT) + known + strange + known)
     assert [entry.key for entry in reading.entries] == ["a", "a"]
     assert reading.damaged == (strange,)
 

@@ -41,7 +41,7 @@ async def keeper_on(disk: MemoryDisk, view: View) -> Keeper:
         random=random.Random(1), files=MemoryFiles({}), disk=disk, registry=registry,
         logger=structlog.stdlib.get_logger(), run_blocking=at_once,
     )  # fmt: skip
-    spool = Spool(disk, Path("kept"), bytes_max=1_000_000)
+    spool = Spool(disk, Path("kept"), random.Random(1), bytes_max=1_000_000)
     keeper = Keeper(world, view, spool, Journal(log), FailoverMetrics(registry))
     await keeper.start()
     return keeper

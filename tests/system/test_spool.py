@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import subprocess
 import sys
 import time
@@ -52,7 +53,7 @@ class Replica:
             KafkaLog(bootstrap, "spool", deadline_s=5),
             budget_s=BUDGET_S,
             on_event=self._on_event,
-            spool=Spool(SyncedDisk(), folder, bytes_max=64 << 20),
+            spool=Spool(SyncedDisk(), folder, random.Random(), bytes_max=64 << 20),
             keep=kept,
             wall_ms=wall_ms,
         )
