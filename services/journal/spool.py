@@ -11,6 +11,7 @@ While the log is well no file is touched.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,7 @@ SEGMENT_BYTES_MAX: Final = 1024 * 1024
 COMMIT_BYTES_MAX: Final = 8 * 1024 * 1024
 _SEGMENT: Final = ".spool"
 _ASIDE: Final = ".aside"
+_NUMBER: Final = re.compile("[0-9]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ class Spool:
         found: list[Spooled] = []
         for name in names:
             stem, _, suffix = name.partition(".")
-            number = int(stem) if stem.isdecimal() else 0
+            number = int(stem) if _NUMBER.fullmatch(stem) else 0
             self._last_number = max(self._last_number, number)
             try:
                 if f".{suffix}" == _ASIDE:

@@ -263,6 +263,27 @@ def test_however_long_damaged_records_say_they_are_reading_stays_cheap() -> None
     assert reading.torn == claims
 
 
+@pytest.mark.parametrize("name", ["1.spool", "000000001.spool", "٠٠٠٠٠٠٠١.spool", "9" * 5_000 + ".spool"])
+def test_a_file_of_another_name_is_no_segment_and_shares_no_number_with_one(name: str) -> None:
+    """J4: two files of one number would remove each other's facts. A stranger's file is let be."""
+
+    async def story(disk: MemoryDisk) -> None:
+        spool = spool_on(disk)
+        await spool.open()
+        await put(spool, "ours")
+        left = disk.crashed()
+        left.files[FOLDER / name] = left.files[FOLDER / "00000001.spool"].replace(b"ours", b"copy")
+        again = spool_on(left)
+        found = await again.open()
+        assert [each.key for each in found] == ["ours"]
+        for each in found:
+            again.done(each.ticket)
+        await again.close()
+        assert list(left.files) == [FOLDER / name]
+
+    play(story)
+
+
 def test_a_record_of_a_newer_version_is_kept_aside() -> None:
     """Whole, and yet nothing that this version could append."""
     known = encode(Entry(Topic.CALLS, "a", b"1", 0))
