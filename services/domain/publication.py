@@ -14,6 +14,8 @@ from typing import Final
 
 PART_BYTES_MAX: Final = 256 * 1024
 """Half of what the topic takes in one record (services/journal/topics.py)."""
+NUMBER_MAX: Final = 2**53
+"""Of a version's number and of its instant in milliseconds, here and on the wire: far beyond any that is meant."""
 
 
 @dataclass(frozen=True, slots=True)

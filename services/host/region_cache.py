@@ -9,7 +9,7 @@ import json
 from hashlib import sha256
 from typing import Any, Final
 
-from services.domain.publication import File, Version, Whole
+from services.domain.publication import NUMBER_MAX, File, Version, Whole
 from services.places.refusal import RegionRefused
 
 _SHAPE: Final = "expected a region as this program keeps it; remove the file, the topic has it again"
@@ -40,14 +40,21 @@ def decode(text: str) -> Whole:
         if {file.name: file.sha256 for file in files} != document["sha256"]:
             raise RegionRefused(f"{_SHAPE}: its contents are not those that were kept")
         version = Version(
-            int(document["version"]),
+            _number(document, "version"),
             files,
             str(document["author"]),
             str(document["note"]),
-            int(document["at_ms"]),
-            int(document["reverts_to"]),
+            _number(document, "at_ms"),
+            _number(document, "reverts_to"),
             str(document["digest"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise RegionRefused(f"{_SHAPE}: {error!r}") from error
     return Whole(version, contents)
+
+
+def _number(document: dict[str, Any], name: str) -> int:
+    number = int(document[name])
+    if not 0 <= number <= NUMBER_MAX:
+        raise ValueError(f"{name}: expected 0 to {NUMBER_MAX}")
+    return number
