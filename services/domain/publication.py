@@ -16,6 +16,8 @@ PART_BYTES_MAX: Final = 256 * 1024
 """Half of what the topic takes in one record (services/journal/topics.py)."""
 NUMBER_MAX: Final = 2**53
 """Of a version's number and of its instant in milliseconds, here and on the wire: far beyond any that is meant."""
+FILES_MAX: Final = 64
+"""Of one version; a region has about a dozen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,8 @@ def draft(
 ) -> Version | None:
     """The next version with these files; None where the current one is whole and has the same files.
 
-    Number and instant both rise, whatever the publisher's clock says.
+    Number and instant both rise, whatever the publisher's clock says, up to the last that are read: behind a forged
+    version the next ones share its number, and the newest record of that number is the one that `current` names.
     """
     files = tuple(File(name, sha256(content).hexdigest(), len(content)) for name, content in sorted(contents.items()))
     standing = shelf.standing()
@@ -199,7 +202,8 @@ def draft(
     if shelf.current is not None:
         numbers.append(shelf.current.number)
     at_ms = max([wall_ms, *(version.at_ms + 1 for version in shelf.versions)])
-    return Version(max(numbers, default=0) + 1, files, author, note, at_ms, reverts_to)
+    number = min(max(numbers, default=0) + 1, NUMBER_MAX)
+    return Version(number, files, author, note, min(at_ms, NUMBER_MAX), reverts_to)
 
 
 def _key(entry: Entry) -> tuple[str, int]:

@@ -13,7 +13,7 @@ from typing import Final
 
 from throughline.v1 import routing_pb2
 
-from services.domain.publication import Current, Entry, File, Part, Version
+from services.domain.publication import FILES_MAX, NUMBER_MAX, Current, Entry, File, Part, Version
 from services.wire.methods import Unreadable, parse
 
 RECORD_BYTES_MAX: Final = 512 * 1024
@@ -50,9 +50,13 @@ def read(key: str, value: bytes) -> Entry | None:
     """
     if key == CURRENT_KEY:
         current = parse(routing_pb2.RegionCurrent, value, RECORD_BYTES_MAX)
+        _bounded(key, value, current.version)
         return Current(current.version, current.version_sha256)
     if key.startswith(_VERSION):
         told = parse(routing_pb2.RegionVersion, value, RECORD_BYTES_MAX)
+        _bounded(key, value, told.version, told.at_ms, told.reverts_to)
+        if len(told.files) > FILES_MAX:
+            raise Unreadable(f"{key}: expected at most {FILES_MAX} files, got {len(told.files)}", value)
         files = tuple(File(each.name, each.sha256, each.size_bytes) for each in told.files)
         _expect(key, f"{_VERSION}{told.version}", value)
         digest = sha256(value).hexdigest()
@@ -65,6 +69,12 @@ def read(key: str, value: bytes) -> Entry | None:
         _expect(key, _item_key(part), value)
         return part
     return None
+
+
+def _bounded(key: str, value: bytes, version: int, *others: int) -> None:
+    """No number may be so high that the next one could not be written."""
+    if not 1 <= version <= NUMBER_MAX or not all(0 <= other <= NUMBER_MAX for other in others):
+        raise Unreadable(f"{key}: expected versions from 1 and instants from 0, all up to {NUMBER_MAX}", value)
 
 
 def _expect(key: str, expected: str, value: bytes) -> None:
