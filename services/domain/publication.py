@@ -17,7 +17,7 @@ PART_BYTES_MAX: Final = 256 * 1024
 NUMBER_MAX: Final = 2**53
 """Of a version's number and of its instant in milliseconds, here and on the wire: far beyond any that is meant."""
 FILES_MAX: Final = 64
-"""Of one version; a region has about a dozen."""
+"""Of one version; a region has seven."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,7 @@ def _claimed_end(data: bytes, at: int, salt: bytes) -> int | None:
 
 def _holds(data: bytes, at: int, end: int, salt: bytes) -> bool:
     _, _, checksum = _HEAD.unpack_from(data, at)
-    return _checksum(data[at + _HEAD.size : end], salt) == checksum
+    return _checksum(data[at + _HEAD.size : end], salt) == int(checksum)
 
 
 def _next_mark(data: bytes, at: int, salt: bytes) -> int:
