@@ -86,7 +86,7 @@ def run(
 async def _live(
     settings: S, build: Callable[[World, S], Service], build_log: Callable[[ServiceSettings], Log], stop: Stop
 ) -> int:
-    chance = random.Random(os.urandom(16))
+    chance = random.SystemRandom()  # callers see names drawn from it, and must not foretell salts by them
     incarnation = mint_incarnation(wall_ms(), chance)
     logger = make_logger(settings.log_level, service=settings.service, name=settings.name, incarnation=incarnation)
     bridge_libraries(logger)
