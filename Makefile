@@ -51,7 +51,7 @@ else
 	@echo "test 1/3: the core, the shells, the ports (some three minutes)"
 	@cd $(ROOT) && exec $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/system
 	@echo "test 2/3: real processes and a real Kafka, hurt in every way (some eight minutes)"
-	@cd $(ROOT) && exec $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not quiet" tests/system
+	@cd $(ROOT) && exec $(BIN)/python -m pytest -n 2 --dist loadfile -m "not quiet" tests/system
 	@echo "test 3/3: killed at any moment, restarted, overrun: nothing beside it (some four minutes)"
 	@cd $(ROOT) && exec $(BIN)/python -m pytest -m quiet tests/system
 endif

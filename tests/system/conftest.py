@@ -17,14 +17,10 @@ QUIET: Final = frozenset({"test_demo_killed.py", "test_rolling.py"})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two things at a time (`--dist loadgroup`): the faults on their standing rig, and all the others."""
+    """Marks them: `make test` runs the others two files at a time, and these after them."""
     for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(
-                pytest.mark.xdist_group("faults" if item.path.is_relative_to(HERE / "faults") else "others")
-            )
-            if item.path.name in QUIET:
-                item.add_marker(pytest.mark.quiet)
+        if item.path.name in QUIET and item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.quiet)
 
 
 @pytest.fixture(scope="session")
