@@ -152,11 +152,11 @@ def _route_to(
     psap_id: str, primary: bool, view: StatusView, now: float, all_gateways: Sequence[str], stale_after_seconds: float
 ) -> Route:
     reach = dict.fromkeys(all_gateways, Reach.UNKNOWN) | view.reach_by_address(psap_id, now, stale_after_seconds)
-    gateways = sorted(reach, key=lambda address: (_TRY_ORDER.index(reach[address]), _rendezvous(psap_id, address)))
+    gateways = sorted(reach, key=lambda address: (_TRY_ORDER.index(reach[address]), rendezvous(psap_id, address)))
     best = reach[gateways[0]] if gateways else Reach.UNREACHABLE
     return Route(psap_id, tuple(gateways), best is not Reach.UNREACHABLE, _REASONS[primary, best])
 
 
-def _rendezvous(psap_id: str, address: str) -> bytes:
-    """Spreads PSAPs over gateways, the same in every process and hardly changed when a gateway comes or goes."""
-    return blake2b(f"{psap_id}\0{address}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+def rendezvous(key: str, address: str) -> bytes:
+    """Spreads PSAPs over gateways, and calls over replicas: the same in every process, hardly changed by a death."""
+    return blake2b(f"{key}\0{address}".encode("utf-8", "surrogatepass"), digest_size=8).digest()

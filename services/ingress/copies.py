@@ -10,12 +10,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
-from hashlib import blake2b
 from typing import Any, Final
 
 from throughline.v1 import delivery_pb2, fact_pb2
 
 from services.domain.events import Conductor
+from services.domain.routing import rendezvous
 from services.host.network import Broken, Network
 from services.ingress.replicas import NOBODY_THERE, Diallers
 from services.wire.methods import KEEP
@@ -57,7 +57,7 @@ class Copies:
         """Whether a failover replica has this fact on its disk: the first of the call's order that says so."""
         loop = asyncio.get_running_loop()
         until = loop.time() + KEEP_S
-        in_order = sorted(self._diallers.addresses, key=partial(_rendezvous, call_id))
+        in_order = sorted(self._diallers.addresses, key=partial(rendezvous, call_id))
         for left, address in zip(range(len(in_order), 0, -1), self._diallers.doubted_last(in_order), strict=True):
             try:
                 async with asyncio.timeout(max(0.001, (until - loop.time()) / left)):
@@ -118,8 +118,3 @@ def _parcel(queue: deque[_Waiting]) -> list[_Waiting]:
             parcel.append(each)
             size += len(each.fact)
     return parcel
-
-
-def _rendezvous(call_id: str, address: str) -> bytes:
-    """Each call's copies go to one replica, and the calls are spread over all."""
-    return blake2b(f"{call_id}\0{address}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
