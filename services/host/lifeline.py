@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import IO
 
 VARIABLE = "THROUGHLINE_LIFELINE_FD"
-GRACE_S = 1.0  # from the parent's end to the hard exit; what is left of two seconds is for a busy machine
-QUIET_S = 1.3  # from the parent's end until no orphan can write into its folder any more
+GRACE_S = 0.7  # from the parent's end to the hard exit; what is left of two seconds is for a busy machine
+QUIET_S = 0.9  # from the parent's end until no orphan can write into its folder any more
 REMOVE_LIMIT_S = 10.0
 EXIT_ORPHANED = 70
 EXIT_USAGE = 64

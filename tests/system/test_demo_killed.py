@@ -23,7 +23,8 @@ LATE: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """What it says in the middle of the storm, while a service is away that will come back, and before its verdict; with
 options."""
-EARLY_AT_ONCE = 2
+AT_ONCE = 2
+"""A demonstration fills two cores by itself. Of more at once this test would measure its own load."""
 EARLY_WITHIN_S = 16.0
 SAYS_SO_WITHIN_S = 200.0
 AFTER_S = 1.5
@@ -86,36 +87,33 @@ class Copy:
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.timeout(SAYS_SO_WITHIN_S + 60)
+@pytest.mark.timeout(3 * SAYS_SO_WITHIN_S)
 async def test_a_killed_demonstration_leaves_nothing_within_two_seconds(tmp_path: Path) -> None:
     """At 20 seeded moments of the whole story, `kill -9`: each child holds a pipe to the parent and ends with it."""
     by = random.Random(2016)
     early = by.sample(range(int(EARLY_WITHIN_S * 1000)), EARLY)
     late = [(by.randrange(int(AFTER_S * 1000)), words, options) for words, options in LATE]
-    some_at_once = asyncio.Semaphore(EARLY_AT_ONCE)
+    some_at_once = asyncio.Semaphore(AT_ONCE)
 
     async def kill_after(moment_ms: int, words: str = "", options: tuple[str, ...] = ()) -> tuple[str, list[str]]:
         """Kills one so long after its start, or after it has said these words."""
         copy = Copy(tmp_path / f"at-{moment_ms}")
-        process = await copy.start(*options)
-        try:
-            if words:
-                await copy.says(words, process)
-            await asyncio.sleep(moment_ms / 1000)
-            assert process.returncode is None, copy.said.read_text()
-        finally:
-            if process.returncode is None:
-                process.kill()
-        await process.wait()
-        return f"{words}{moment_ms}", await copy.left_after(GONE_WITHIN_S)
-
-    async def kill_early(moment_ms: int) -> tuple[str, list[str]]:
         async with some_at_once:
-            return await kill_after(moment_ms)
+            process = await copy.start(*options)
+            try:
+                if words:
+                    await copy.says(words, process)
+                await asyncio.sleep(moment_ms / 1000)
+                assert process.returncode is None, copy.said.read_text()
+            finally:
+                if process.returncode is None:
+                    process.kill()
+            await process.wait()
+            return f"{words}{moment_ms}", await copy.left_after(GONE_WITHIN_S)
 
     async with asyncio.TaskGroup() as group:  # one that fails ends the others with their processes
-        killed = [group.create_task(kill_early(moment_ms)) for moment_ms in early]
-        killed += [group.create_task(kill_after(*moment)) for moment in late]
+        killed = [group.create_task(kill_after(*moment)) for moment in late]  # the longest first
+        killed += [group.create_task(kill_after(moment_ms)) for moment_ms in early]
     assert {moment: left for moment, left in (task.result() for task in killed) if left} == {}
 
 
