@@ -15,7 +15,7 @@ from services.journal import Topic
 from services.journal.journal import BACKFILL_WINDOW_MAX, Happening, Journal, JournalEvent
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.journal.topics import TOPICS
-from tests.simulation.virtual_loop import run_virtual, virtual_wall_ms
+from simulator.virtual_loop import run_virtual, virtual_wall_ms
 
 BUDGET_S = 0.050
 

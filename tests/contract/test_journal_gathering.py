@@ -13,7 +13,7 @@ from services.domain.durability import Durability
 from services.journal import Topic
 from services.journal.journal import GATHER_S, GATHERED_MAX, Journal
 from services.journal.memory import MemoryBroker, MemoryLog
-from tests.simulation.virtual_loop import run_virtual, virtual_wall_ms
+from simulator.virtual_loop import run_virtual, virtual_wall_ms
 
 MOMENT_S = 0.001
 

@@ -19,7 +19,7 @@ from services.journal.leaders import UNKNOWN_IN_A_ROW, Leaders
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.journal.memory_broker import BROKERS
 from services.journal.spool import Spool
-from tests.simulation.virtual_loop import VirtualLoop, run_virtual, virtual_wall_ms
+from simulator.virtual_loop import VirtualLoop, run_virtual, virtual_wall_ms
 
 BUDGET_S = 0.050
 SICK, WELL, OTHER = BROKERS

@@ -19,7 +19,7 @@ from services.journal.journal import Happening, Journal, JournalEvent
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.journal.safekeeping import WITHIN_S
 from services.journal.spool import Spool
-from tests.simulation.virtual_loop import run_virtual, virtual_wall_ms
+from simulator.virtual_loop import run_virtual, virtual_wall_ms
 
 BUDGET_S = 0.050
 FOLDER = Path("spool/ingress-1")

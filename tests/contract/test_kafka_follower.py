@@ -13,7 +13,7 @@ from aiokafka.structs import OffsetAndTimestamp
 
 from services.journal import Record, Topic
 from services.journal.kafka_follower import KafkaFollower
-from tests.simulation.virtual_loop import run_virtual
+from simulator.virtual_loop import run_virtual
 
 PLACE = TopicPartition("calls", 0)
 

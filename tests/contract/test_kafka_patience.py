@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka.client import ConnectionGroup
 
 from services.journal.kafka_patience import PAUSE_MAX_S, teach_patience
-from tests.simulation.virtual_loop import run_virtual
+from simulator.virtual_loop import run_virtual
 
 
 class Client:

@@ -8,7 +8,7 @@ import pytest
 
 from services.journal import Topic, Unavailable, Unknown
 from services.journal.memory import MemoryBroker, MemoryLog
-from tests.simulation.virtual_loop import EPOCH_MS, run_virtual, virtual_wall_ms
+from simulator.virtual_loop import EPOCH_MS, run_virtual, virtual_wall_ms
 
 
 def values(broker: MemoryBroker) -> list[bytes]:

@@ -17,7 +17,7 @@ from services.journal import Topic
 from services.journal.disk import DiskTrouble, FolderTaken, MemoryDisk, NoRoom
 from services.journal.segments import HEADER_BYTES, SALT_BYTES, Entry, header, payload_of, read, record
 from services.journal.spool import Spool, Spooled, Ticket
-from tests.simulation.virtual_loop import run_virtual
+from simulator.virtual_loop import run_virtual
 
 FOLDER = Path("spool/ingress-1")
 SALT = bytes(range(SALT_BYTES))

@@ -11,7 +11,7 @@ from services.journal.memory import MemoryBroker, MemoryLog
 from services.journal.memory_broker import BROKERS
 from services.journal.ticks import Ticker
 from services.journal.topics import TOPICS
-from tests.simulation.virtual_loop import run_virtual, virtual_wall_ms
+from simulator.virtual_loop import run_virtual, virtual_wall_ms
 
 PARTITIONS = TOPICS[Topic.CALLS].partitions
 

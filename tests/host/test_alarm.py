@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.host.alarm import Alarm
-from tests.simulation.virtual_loop import run_virtual
+from simulator.virtual_loop import run_virtual
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(-50, 5_000)), min_size=1, max_size=20))

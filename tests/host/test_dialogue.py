@@ -12,7 +12,7 @@ from throughline.v1 import delivery_pb2
 from services.host.dialogue import WORDS_WAITING_MAX, Dialogue
 from services.host.network import Broken, Refuse, Status
 from services.wire.methods import Unreadable
-from tests.simulation.virtual_loop import run_virtual
+from simulator.virtual_loop import run_virtual
 
 Up, Down = delivery_pb2.AttachRequest, delivery_pb2.AttachResponse
 WORD = Down(heartbeat=delivery_pb2.PsapHeartbeat())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from services.host.heartbeat import beat
-from tests.simulation.virtual_loop import run_virtual
+from simulator.virtual_loop import run_virtual
 
 EVERY_S = 0.2
 

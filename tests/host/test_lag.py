@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from services.host.lag import LATE_S, REMEMBERED_S, LoopLag
-from tests.simulation.virtual_loop import VirtualLoop, run_virtual
+from simulator.virtual_loop import VirtualLoop, run_virtual
 
 
 def blocked(for_s: float) -> None:

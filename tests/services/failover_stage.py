@@ -24,8 +24,8 @@ from services.journal.disk import MemoryDisk
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.wire import deliveries
 from services.wire.methods import DIAL, DIVERT
+from simulator.virtual_loop import virtual_wall_ms
 from tests.services.gateway_stage import REGION, texts
-from tests.simulation.virtual_loop import virtual_wall_ms
 
 TRUNKS = ("trunk:1", "trunk:2")
 P1_FIRST, P1_SECOND, REGION_LINE = "+15085550100", "+15085550109", "+15085550103"

@@ -29,7 +29,7 @@ from services.places.region import REGION_FILES
 from services.wire import facts
 from services.wire.holding import resume_response
 from services.wire.methods import DELIVER, DIVERT, KEEP, PLACE_CALL, RESUME, ROUTE, SCREEN
-from tests.simulation.virtual_loop import virtual_wall_ms
+from simulator.virtual_loop import virtual_wall_ms
 
 SAMPLE = Path(__file__).parents[2] / "data" / "massachusetts"
 REGION = Path("region")

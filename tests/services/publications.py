@@ -9,7 +9,7 @@ from services.domain.publication import Version
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.launch.publishing import publish
 from services.places.region import REGION_FILES
-from tests.simulation.virtual_loop import virtual_wall_ms
+from simulator.virtual_loop import virtual_wall_ms
 
 SAMPLE = Path(__file__).parents[2] / "data" / "massachusetts"
 WORCESTER_PSAP = "3203"

@@ -31,9 +31,9 @@ from services.journal.memory import MemoryBroker, MemoryLog
 from services.journal.topics import TOPICS
 from services.wire import facts, holding
 from services.wire.methods import DIAL, INGRESS_STATUS, KEEP, RESUME, WATCH, WHO_HAS
+from simulator.virtual_loop import virtual_wall_ms
 from tests.services.failover_stage import Dialled, DialStream, Script, rings
 from tests.services.gateway_stage import REGION, texts
-from tests.simulation.virtual_loop import virtual_wall_ms
 
 CALLER = "+15085550101"
 GATEWAY, TRUNK = "gateway:1", "trunk:1"

@@ -13,6 +13,7 @@ from services.domain.deliveries import Outcome
 from services.domain.events import Failure
 from services.domain.where import Where
 from services.host.network import Broken, Status
+from simulator.virtual_loop import run_virtual
 from tests.services.failover_stage import (
     P1_FIRST,
     P1_SECOND,
@@ -27,7 +28,6 @@ from tests.services.failover_stage import (
     rejects,
     rings,
 )
-from tests.simulation.virtual_loop import run_virtual
 
 ONE, TWO = "trunk:1", "trunk:2"
 FULL, REFUSED = rejects(delivery_pb2.REJECTION_FULL), rejects(delivery_pb2.REJECTION_REFUSED)

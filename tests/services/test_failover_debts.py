@@ -20,9 +20,9 @@ from services.journal.memory import MemoryLog
 from services.journal.memory_follower import MemoryFollower
 from services.wire import facts
 from services.wire.methods import WHO_HAS
+from simulator.virtual_loop import run_virtual
 from tests.services.failover_stage import P1_FIRST, Diversion, rings
 from tests.services.succession_stage import CALLER, Ingress, Scene, Succession
-from tests.simulation.virtual_loop import run_virtual
 
 
 def play(scene: Scene, **stage: Any) -> None:

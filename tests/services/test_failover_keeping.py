@@ -24,7 +24,7 @@ from services.journal.journal import Journal
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.journal.spool import Spool
 from services.wire import facts
-from tests.simulation.virtual_loop import run_virtual, virtual_wall_ms
+from simulator.virtual_loop import run_virtual, virtual_wall_ms
 
 INGRESS = Conductor("ingress:1", "0001")
 

@@ -15,8 +15,8 @@ from services.domain.where import Where
 from services.host.network import Answers, Broken, Status
 from services.wire import holding
 from services.wire.methods import RESUME
+from simulator.virtual_loop import run_virtual
 from tests.services.failover_stage import P1_FIRST, P1_SECOND, REGION_LINE, TRUNKS, Dialled, FailoverStage, rings
-from tests.simulation.virtual_loop import run_virtual
 
 
 class Channels:

@@ -28,7 +28,7 @@ from services.journal.disk import MemoryDisk
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.wire import verdicts
 from services.wire.methods import SCREEN
-from tests.simulation.virtual_loop import run_virtual, virtual_wall_ms
+from simulator.virtual_loop import run_virtual, virtual_wall_ms
 
 NUISANCE = "+15085550199"
 

@@ -12,9 +12,9 @@ from throughline.v1 import delivery_pb2, holding_pb2, place_pb2
 from services.host.network import Broken, Status
 from services.host.network.grpc import GrpcNetwork
 from services.wire.methods import RESUME
+from simulator.virtual_loop import run_virtual, virtual_wall_ms
 from tests.services.gateway_stage import GatewayStage
 from tests.services.test_psap_gateway import answered, now, rings
-from tests.simulation.virtual_loop import run_virtual, virtual_wall_ms
 
 NONE, UNKNOWN = holding_pb2.STANDING_NONE, holding_pb2.STANDING_UNSPECIFIED
 RINGING, ANSWERED, CONNECTED = (

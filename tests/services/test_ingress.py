@@ -13,8 +13,8 @@ from throughline.v1 import call_pb2, delivery_pb2, place_pb2, screening_pb2
 from services.domain.events import FactKind, Failure
 from services.host.network import Broken, Status
 from services.journal import Topic
+from simulator.virtual_loop import run_virtual
 from tests.services.ingress_stage import REGION, TEXTS, Caller, Raw, Stage, answers, is_silent, rejects, rings
-from tests.simulation.virtual_loop import run_virtual
 
 OFFERED, SCREENED, ROUTED = FactKind.OFFERED, FactKind.SCREENED, FactKind.ROUTED
 ATTEMPTING, RINGING, FAILED = FactKind.ATTEMPTING, FactKind.RINGING, FactKind.DELIVERY_FAILED

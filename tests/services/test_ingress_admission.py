@@ -16,8 +16,8 @@ from throughline.v1 import call_pb2, delivery_pb2
 from services.domain.events import FactKind
 from services.domain.fold import Outcome, fold
 from services.host.network import Broken, Status
+from simulator.virtual_loop import run_virtual
 from tests.services.ingress_stage import REGION, TEXTS, Caller, RingStream, Stage, is_silent, line_answers, rejects
-from tests.simulation.virtual_loop import run_virtual
 
 SCREENING_S = 0.1
 PLACES = 2

@@ -16,8 +16,8 @@ from services.journal import Topic
 from services.journal.topics import TOPICS
 from services.wire import facts
 from services.wire.methods import KEEP
+from simulator.virtual_loop import VirtualLoop, run_virtual
 from tests.services.ingress_stage import Stage, rings
-from tests.simulation.virtual_loop import VirtualLoop, run_virtual
 
 
 def play(scene: Coroutine[Any, Any, None]) -> None:

@@ -12,8 +12,8 @@ from throughline.v1 import delivery_pb2, place_pb2
 from services.domain.events import FactKind
 from services.domain.holding import UNKNOWN, Holding, Standing
 from services.domain.where import Where
+from simulator.virtual_loop import run_virtual
 from tests.services.ingress_stage import RingStream, Stage, answers, is_silent, rejects, rings
-from tests.simulation.virtual_loop import run_virtual
 
 CONFIRMED = "call-1/1/1"
 AT_P1 = place_pb2.Where(psap_id="P1")

@@ -15,8 +15,8 @@ from services.host.network import Answers, Broken, Converses, Refuse, Status
 from services.host.network.memory import MemoryNetwork
 from services.ingress.outbox import LAST_WORDS_S, UNREAD_S
 from services.wire.methods import DIVERT, KEEP, Question
+from simulator.virtual_loop import run_virtual, virtual_wall_ms
 from tests.services.ingress_stage import RingStream, Stage, is_silent, line_answers, rejects, rings
-from tests.simulation.virtual_loop import run_virtual, virtual_wall_ms
 
 
 def play(scene: Coroutine[Any, Any, None]) -> None:

@@ -12,8 +12,8 @@ from throughline.v1 import call_pb2
 from services.host.network import Broken, Status
 from services.ingress.watchers import UNREAD_MAX, WORD_EVERY_S
 from services.wire.methods import WATCH
+from simulator.virtual_loop import run_virtual
 from tests.services.ingress_stage import Stage, rings
-from tests.simulation.virtual_loop import run_virtual
 
 
 def play(scene: Coroutine[Any, Any, None]) -> None:

@@ -32,7 +32,7 @@ from services.ledger.settings import LedgerSettings
 from services.ledger.sql import SqlStore
 from services.ledger.store import Projected, StoreTrouble
 from services.wire import facts
-from tests.simulation.virtual_loop import run_virtual, virtual_wall_ms
+from simulator.virtual_loop import run_virtual, virtual_wall_ms
 
 Kinds = FactKind
 MINUTE_S = 60.0

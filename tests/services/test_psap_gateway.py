@@ -18,8 +18,8 @@ from services.host.network import Broken, Converses, Served, Server, Status
 from services.host.network.grpc import GrpcNetwork
 from services.host.network.memory import MemoryNetwork
 from services.wire.methods import ATTACH
+from simulator.virtual_loop import run_virtual, virtual_wall_ms
 from tests.services.gateway_stage import Attempt, GatewayStage, Psap
-from tests.simulation.virtual_loop import run_virtual, virtual_wall_ms
 
 FULL, REFUSED = delivery_pb2.REJECTION_FULL, delivery_pb2.REJECTION_REFUSED
 

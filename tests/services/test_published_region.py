@@ -30,6 +30,7 @@ from services.router.service import Router
 from services.router.settings import RouterSettings
 from services.wire import region_records
 from services.wire.methods import ROUTE
+from simulator.virtual_loop import run_virtual, virtual_wall_ms
 from tests.services.failover_stage import FailoverStage
 from tests.services.gateway_stage import GatewayStage
 from tests.services.ingress_stage import Stage as IngressStage
@@ -42,7 +43,6 @@ from tests.services.publications import (
     sample,
     small,
 )
-from tests.simulation.virtual_loop import run_virtual, virtual_wall_ms
 
 REGION = Path("region")
 CACHE = Path("cache")

@@ -13,7 +13,7 @@ from services.journal import Record, Topic
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.launch.publishing import NotPublished, Published, publish, revert, shelf_of
 from services.readers.reading import NoJournal
-from tests.simulation.virtual_loop import run_virtual, virtual_wall_ms
+from simulator.virtual_loop import run_virtual, virtual_wall_ms
 
 ONE = {"a.csv": b"1", "b.csv": b"2"}
 TWO = {"a.csv": b"1", "b.csv": b"3"}

@@ -28,7 +28,7 @@ from services.ledger.sql import SqlStore
 from services.places.region import REGION_FILES
 from services.router.service import Router
 from services.router.settings import RouterSettings
-from tests.simulation.virtual_loop import run_virtual, virtual_wall_ms
+from simulator.virtual_loop import run_virtual, virtual_wall_ms
 
 SAMPLE = Path(__file__).parents[2] / "data" / "massachusetts"
 REGION = Path("region")

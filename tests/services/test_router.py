@@ -28,7 +28,7 @@ from services.router.service import Router
 from services.router.settings import RouterSettings
 from services.wire import psap_status
 from services.wire.methods import ROUTE
-from tests.simulation.virtual_loop import run_virtual, virtual_wall_ms
+from simulator.virtual_loop import run_virtual, virtual_wall_ms
 
 SAMPLE = Path(__file__).parents[2] / "data" / "massachusetts"
 REGION = Path("region")

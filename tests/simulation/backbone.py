@@ -40,7 +40,7 @@ from services.router.service import Router
 from services.router.settings import RouterSettings
 from services.wire import facts
 from services.wire.methods import ATTACH, DIAL
-from tests.simulation.virtual_loop import virtual_wall_ms
+from simulator.virtual_loop import virtual_wall_ms
 
 SAMPLE = Path(__file__).parents[2] / "data" / "massachusetts"
 REGION_DIR = Path("region")

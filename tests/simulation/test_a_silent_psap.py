@@ -30,9 +30,9 @@ from services.domain.fold import Outcome
 from services.host.network import Converses
 from services.host.network.memory import MemoryNetwork
 from services.wire.methods import ATTACH
+from simulator.virtual_loop import run_virtual
 from tests.services.ingress_stage import Caller, RingStream, Stage, line_answers
 from tests.simulation.test_gateway_restart import CALLS, GATEWAYS, NEAR_S, BytesCall, Scene
-from tests.simulation.virtual_loop import run_virtual
 
 REQUIRED_S = 1.0
 RINGS_FOR_S = 1.0

@@ -32,8 +32,8 @@ from services.host.network import Broken, OpenedStream
 from services.host.network.memory import MemoryNetwork
 from services.wire import holding
 from services.wire.methods import ATTACH, DELIVER, RESUME, WHO_HAS, Conversation
+from simulator.virtual_loop import run_virtual, virtual_wall_ms
 from tests.services.gateway_stage import GatewayStage
-from tests.simulation.virtual_loop import run_virtual, virtual_wall_ms
 
 GATEWAYS = ("gateway:1", "gateway:2")
 CALLS = ("call-0", "call-1", "call-2", "call-3")

@@ -20,9 +20,9 @@ from loadtest.humans import TALK, Delay, Humans
 from services.domain.books import Stories, books
 from services.domain.fold import Outcome
 from services.host.network import Broken
+from simulator.virtual_loop import run_virtual
 from tests.services.ingress_stage import Caller, Stage
 from tests.simulation.test_gateway_restart import CALLS, FAR, GATEWAYS, MOMENTS, NEAR_S, Scene, When
-from tests.simulation.virtual_loop import run_virtual
 
 OVER_BY_S = 40.0
 

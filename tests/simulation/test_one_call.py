@@ -11,9 +11,9 @@ from services.domain.events import FactKind
 from services.domain.fold import Outcome
 from services.domain.place import Circle
 from services.journal import Topic
+from simulator.virtual_loop import run_virtual
 from tests.services.ingress_stage import WORCESTER, Caller
 from tests.simulation.backbone import REGION, Backbone
-from tests.simulation.virtual_loop import run_virtual
 
 
 def offer(call_id: str, leg: int = 1) -> call_pb2.Offer:

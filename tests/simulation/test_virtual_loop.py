@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.simulation.virtual_loop import EPOCH_MS, Stuck, run_virtual, virtual_wall_ms
+from simulator.virtual_loop import EPOCH_MS, Stuck, run_virtual, virtual_wall_ms
 
 
 def test_an_hour_of_sleep_takes_no_time() -> None:

@@ -1,0 +1,384 @@
+"""Virtual time: an asyncio event loop whose clock jumps to the next timer instead of waiting for it.
+
+The real shells run on it unchanged, since `loop.time()` and asyncio's timers are their only clock. An hour of ringing
+takes milliseconds, and the same code with the same seeds runs in the same order each time. What would wait for the
+outside (a socket, a thread) is refused, and when nothing can ever happen again the run ends and says who waits for
+what.
+
+One loop carries many processes (`Process`), each with a queue of its own: what a process does runs in the order in
+which asyncio would run it, and the seed says whose turn is next. A process can be paused, as by SIGSTOP, and killed, as
+by SIGKILL: then not even its `finally` runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import heapq
+import random
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from contextvars import Context, ContextVar, copy_context
+from enum import Enum
+from typing import Any, Final, NoReturn, TypeVar
+
+T = TypeVar("T")
+
+EPOCH_MS: Final = 1_456_318_800_000
+"""Wall time at virtual second 0: 24 February 2016, 08:00 in Massachusetts."""
+SPINS_MAX: Final = 1_000_000
+"""Turns of processes within one instant before it counts as going round in circles."""
+CANCELLED_MIN: Final = 200
+"""Cancelled timers that stay in the heap at least, before they are cleared out."""
+
+
+class Stuck(Exception):
+    """The run cannot end well: a deadlock, no progress, or more virtual time than allowed."""
+
+
+class State(Enum):
+    """Of a process."""
+
+    RUNS = "runs"
+    PAUSED = "paused"
+    DEAD = "dead"
+
+
+class Process:
+    """One process on the loop: what was started in its context, and all that this starts in turn.
+
+    `clock_ahead_ms` is how far its wall clock is ahead of true time; it can be changed at any moment.
+    """
+
+    __slots__ = ("_loop", "clock_ahead_ms", "context", "name", "ready", "state", "tasks")
+
+    def __init__(self, loop: VirtualLoop, name: str) -> None:
+        self.name = name
+        self.state = State.RUNS
+        self.clock_ahead_ms = 0
+        self.ready: deque[_Handle] = deque()
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self._loop = loop
+        self.context = copy_context()
+        self.context.run(_PROCESS.set, self)
+
+    def start(self, work: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task[T]:
+        """A task of this process."""
+        return self._loop.create_task(work, name=name, context=self.context.copy())
+
+    def wall_ms(self) -> int:
+        """Its own wall clock: milliseconds since 1970."""
+        return self._loop.wall_ms() + self.clock_ahead_ms
+
+    def pause(self) -> None:
+        """It does nothing more, and holds on to all that it has, until it is told to go on."""
+        if self.state is State.RUNS:
+            self.state = State.PAUSED
+            self._loop.forget_turn(self)
+
+    def go_on(self) -> None:
+        """Whatever came meanwhile is found waiting, timers that are over too."""
+        if self.state is State.PAUSED:
+            self.state = State.RUNS
+            if self.ready:
+                self._loop.runnable.append(self)
+
+    def kill(self) -> None:
+        """It does nothing more, ever: no `finally`, no `except`. Its tasks are kept as they stand until the loop ends,
+        so that not even the collector wakes them."""
+        self.state = State.DEAD
+        self.ready.clear()
+        self._loop.forget_turn(self)
+        for task in self.tasks:
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+_PROCESS: ContextVar[Process] = ContextVar("process")
+
+
+class _Handle:
+    """As asyncio.Handle, without its debugging."""
+
+    __slots__ = ("args", "callback", "context", "is_cancelled", "loop", "process", "when_s")
+
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        process: Process,
+        context: Context,
+        callback: Callable[..., Any],
+        args: tuple[Any, ...],
+        when_s: float,
+    ) -> None:
+        self.loop = loop
+        self.process = process
+        self.context = context
+        self.callback: Callable[..., Any] | None = callback
+        self.args = args
+        self.when_s = when_s
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        if not self.is_cancelled:
+            self.is_cancelled = True
+            self.callback, self.args = None, ()  # what it held is let go at once, as asyncio does
+            if self.when_s >= 0:
+                self.loop.cancelled_timers += 1
+
+    def cancelled(self) -> bool:
+        return self.is_cancelled
+
+    def when(self) -> float:
+        return self.when_s
+
+
+class VirtualLoop(asyncio.AbstractEventLoop):
+    """An event loop under virtual time, which starts at 0 seconds and moves only when nothing is ready.
+
+    `seed` says whose turn is next among the processes that have something to do.
+    """
+
+    def __init__(self, limit_s: float = 3600.0, seed: int = 0) -> None:
+        self.limit_s = limit_s
+        self.unhandled: list[Mapping[str, Any]] = []
+        """What asyncio would only have logged: exceptions that nobody waited for."""
+        self.runnable: list[Process] = []
+        """The processes that have something to do now."""
+        self.cancelled_timers = 0
+        self._now_s = 0.0
+        self._timers: list[tuple[float, int, _Handle]] = []
+        self._timers_made = 0
+        self._choose = random.Random(seed)
+        self._running = self._stopping = self._closed = False
+        self._outside = Process(self, "outside")
+
+    # Time.
+
+    def time(self) -> float:
+        """Virtual seconds since the loop was made."""
+        return self._now_s
+
+    def wall_ms(self) -> int:
+        """Virtual wall time in milliseconds since 1970; it moves with `time`."""
+        return EPOCH_MS + round(self._now_s * 1000)
+
+    # Processes.
+
+    def process(self, name: str) -> Process:
+        """A new process, which runs."""
+        return Process(self, name)
+
+    @property
+    def outside(self) -> Process:
+        """What belongs to no process of its own: the world."""
+        return self._outside
+
+    # What asyncio asks of a loop.
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> Any:
+        if context is None:
+            context = copy_context()
+        process = context.get(_PROCESS, self._outside)
+        handle = _Handle(self, process, context, callback, args, -1.0)
+        self._enqueue(process, handle)
+        return handle
+
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> Any:
+        return self.call_at(self._now_s + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> Any:
+        if context is None:
+            context = copy_context()
+        process = context.get(_PROCESS, self._outside)
+        handle = _Handle(self, process, context, callback, args, max(when, 0.0))
+        self._timers_made += 1
+        heapq.heappush(self._timers, (when, self._timers_made, handle))
+        return handle
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(  # type: ignore[override]
+        self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Context | None = None
+    ) -> asyncio.Task[T]:
+        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        process = (copy_context() if context is None else context).get(_PROCESS, self._outside)
+        if process is not self._outside:
+            process.tasks.add(task)
+            task.add_done_callback(process.tasks.discard)
+        return task
+
+    def run_until_complete(self, future: Any) -> Any:
+        running = asyncio.ensure_future(future, loop=self)
+        running.add_done_callback(lambda _: self.stop())
+        self.run_forever()
+        if not running.done():
+            raise RuntimeError("the loop was stopped before its end")
+        return running.result()
+
+    def run_forever(self) -> None:
+        assert not self._running, "this loop runs already"
+        self._running, self._stopping = True, False
+        asyncio._set_running_loop(self)
+        try:
+            self._run()
+        finally:
+            asyncio._set_running_loop(None)
+            self._running = False
+
+    def stop(self) -> None:
+        self._stopping = True
+
+    def is_running(self) -> bool:
+        return self._running
+
+    def is_closed(self) -> bool:
+        return self._closed
+
+    def close(self) -> None:
+        self._closed = True
+        self._timers.clear()
+
+    async def shutdown_asyncgens(self) -> None:
+        """Nothing to do: the generators of what ran here end with it."""
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """There is none."""
+
+    def get_debug(self) -> bool:
+        return False
+
+    def set_debug(self, enabled: bool) -> None:
+        """There is nothing to switch on."""
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        self.unhandled.append(context)
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> Any:
+        """Refuses: a thread lives in real time."""
+        raise AssertionError(f"no threads under virtual time, but {func!r} wants one: give it through a port")
+
+    def create_server(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuses: a socket lives in real time."""
+        raise AssertionError("no real sockets under virtual time: give it through a port")
+
+    create_connection = create_server
+    getaddrinfo = create_server
+
+    # The heart of it.
+
+    def forget_turn(self, process: Process) -> None:
+        """It has nothing to do, or may not do it."""
+        if process in self.runnable:
+            self.runnable.remove(process)
+
+    def _enqueue(self, process: Process, handle: _Handle) -> None:
+        if process.state is State.DEAD:
+            return
+        if not process.ready and process.state is State.RUNS:
+            self.runnable.append(process)
+        process.ready.append(handle)
+
+    def _run(self) -> None:
+        runnable, spins = self.runnable, 0
+        while not self._stopping:
+            if not runnable:
+                self._jump()
+                spins = 0
+                continue
+            spins += 1
+            if spins > SPINS_MAX:
+                raise Stuck(f"{SPINS_MAX} turns without time moving on; waiting:\n{waiting(self)}")
+            chosen = int(self._choose.random() * len(runnable)) if len(runnable) > 1 else 0
+            process = runnable[chosen]
+            self._turn(process)
+            if not process.ready:
+                self.forget_turn(process)
+
+    def _turn(self, process: Process) -> None:
+        """All that was ready when the turn began, as one round of asyncio's own loop."""
+        ready = process.ready
+        for _ in range(len(ready)):
+            if process.state is not State.RUNS:
+                return
+            handle = ready.popleft()
+            if handle.is_cancelled:
+                continue
+            try:
+                handle.context.run(handle.callback, *handle.args)  # type: ignore[arg-type]
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as mistake:
+                said = f"failed in a callback: {handle.callback!r}"
+                self.call_exception_handler({"message": said, "exception": mistake})
+
+    def _jump(self) -> None:
+        """Moves the clock to the next timer, and makes ready all that is due then."""
+        timers = self._timers
+        if self.cancelled_timers > CANCELLED_MIN and self.cancelled_timers * 2 > len(timers):
+            timers[:] = [each for each in timers if not each[2].is_cancelled]
+            heapq.heapify(timers)
+            self.cancelled_timers = 0
+        while timers and timers[0][2].is_cancelled:
+            heapq.heappop(timers)
+            self.cancelled_timers -= 1
+        if not timers:
+            raise Stuck(f"deadlock: nothing is ready and no timer is left; waiting:\n{waiting(self)}")
+        self._now_s = max(self._now_s, timers[0][0])
+        if self._now_s > self.limit_s:
+            raise Stuck(f"still running after {self.limit_s} virtual seconds; waiting:\n{waiting(self)}")
+        while timers and timers[0][0] <= self._now_s:
+            handle = heapq.heappop(timers)[2]
+            if handle.is_cancelled:
+                self.cancelled_timers -= 1
+            else:
+                handle.when_s = -1.0  # it is in the heap no more
+                self._enqueue(handle.process, handle)
+
+
+def waiting(loop: asyncio.AbstractEventLoop) -> str:
+    """One line a task: its name and where it stands."""
+    lines = []
+    for task in sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name()):
+        frames = task.get_stack(limit=1)
+        where = f"{frames[-1].f_code.co_filename}:{frames[-1].f_lineno}" if frames else "not started"
+        lines.append(f"  {task.get_name()}: {getattr(task.get_coro(), '__qualname__', '?')} at {where}")
+    return "\n".join(lines) or "  no task"
+
+
+def running_loop() -> VirtualLoop:
+    """The virtual loop that runs now."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop), "virtual time needs run_virtual"
+    return loop
+
+
+def virtual_wall_ms() -> int:
+    """The running loop's wall time: the `wall_ms` of a World under virtual time."""
+    return running_loop().wall_ms()
+
+
+def run_virtual(main: Coroutine[Any, Any, T], limit_s: float = 3600.0, seed: int = 0) -> T:
+    """Runs `main` to its end under virtual time and returns what it returns.
+
+    Raises what `main` raises, `Stuck` on a deadlock or past `limit_s` virtual seconds, and an ExceptionGroup when a
+    task or callback failed and nobody waited for it.
+    """
+    loop = VirtualLoop(limit_s, seed)  # type: ignore[abstract]
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        result = runner.run(main)
+    gc.collect(1)  # a lost task tells its exception when it is collected
+    if loop.unhandled:
+        failures = [context.get("exception") or Stuck(str(context["message"])) for context in loop.unhandled]
+        raise BaseExceptionGroup("failed where nobody waited for it", failures)
+    return result
