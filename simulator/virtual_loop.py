@@ -149,6 +149,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._timers: list[tuple[float, int, _Handle]] = []
         self._timers_made = 0
         self._choose = random.Random(seed)
+        self._heard: Callable[..., object] | None = None
         self._running = self._stopping = self._closed = False
         self._outside = Process(self, "outside")
 
@@ -161,6 +162,12 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def wall_ms(self) -> int:
         """Virtual wall time in milliseconds since 1970; it moves with `time`."""
         return EPOCH_MS + round(self._now_s * 1000)
+
+    def jump(self, ahead_s: float) -> None:
+        """Moves the clock while something runs: it was held up for so long. Raises Stuck past the limit."""
+        self._now_s += ahead_s
+        if self._now_s > self.limit_s:
+            raise Stuck(f"still running after {self.limit_s} virtual seconds; waiting:\n{waiting(self)}")
 
     # Processes.
 
@@ -260,7 +267,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """There is nothing to switch on."""
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        self.unhandled.append(context)
+        if self._heard is None:
+            self.unhandled.append(context)
+        else:
+            self._heard(self, context)
+
+    def set_exception_handler(self, handler: Callable[..., object] | None) -> None:
+        self._heard = handler
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Callable[..., Any], *args: Any
@@ -291,10 +304,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _run(self) -> None:
         runnable, spins = self.runnable, 0
+        timers = self._timers
         while not self._stopping:
             if not runnable:
-                self._jump()
+                self._to_next_timer()
                 spins = 0
+            if timers and timers[0][0] <= self._now_s:
+                self._ring_timers()
                 continue
             spins += 1
             if spins > SPINS_MAX:
@@ -322,8 +338,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 said = f"failed in a callback: {handle.callback!r}"
                 self.call_exception_handler({"message": said, "exception": mistake})
 
-    def _jump(self) -> None:
-        """Moves the clock to the next timer, and makes ready all that is due then."""
+    def _to_next_timer(self) -> None:
+        """Nothing is ready: the clock moves on."""
         timers = self._timers
         if self.cancelled_timers > CANCELLED_MIN and self.cancelled_timers * 2 > len(timers):
             timers[:] = [each for each in timers if not each[2].is_cancelled]
@@ -334,9 +350,12 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             self.cancelled_timers -= 1
         if not timers:
             raise Stuck(f"deadlock: nothing is ready and no timer is left; waiting:\n{waiting(self)}")
-        self._now_s = max(self._now_s, timers[0][0])
-        if self._now_s > self.limit_s:
-            raise Stuck(f"still running after {self.limit_s} virtual seconds; waiting:\n{waiting(self)}")
+        self.jump(max(0.0, timers[0][0] - self._now_s))
+        self._now_s = max(self._now_s, timers[0][0])  # not a hair less, whatever the sum came to
+
+    def _ring_timers(self) -> None:
+        """All that is due becomes ready."""
+        timers = self._timers
         while timers and timers[0][0] <= self._now_s:
             handle = heapq.heappop(timers)[2]
             if handle.is_cancelled:

@@ -31,7 +31,7 @@ from services.domain.holding import Standing, furthest
 from services.host.network import Broken, OpenedStream
 from services.host.network.memory import MemoryNetwork
 from services.wire import holding
-from services.wire.methods import ATTACH, DELIVER, RESUME, WHO_HAS, Conversation
+from services.wire.methods import ATTACH, DELIVER, RESUME, WHO_HAS
 from simulator.virtual_loop import run_virtual, virtual_wall_ms
 from tests.services.gateway_stage import GatewayStage
 
@@ -43,19 +43,14 @@ OVER_BY_S = 12.0
 NEAR_S = 0.001
 
 
-class UnevenNetwork(MemoryNetwork):
+class Uneven:
     """Each gateway is as far away as it is said to be: so that the words of one that was left behind come late."""
 
     def __init__(self, far_s: Sequence[float]) -> None:
-        super().__init__(latency_s=NEAR_S)
         self._far_s = dict(zip(GATEWAYS, far_s, strict=True))
 
-    def open(self, address: str, conversation: Conversation[Any, Any]) -> OpenedStream[Any, Any]:
-        self.latency_s = self._far_s.get(address, NEAR_S)
-        try:
-            return super().open(address, conversation)
-        finally:
-            self.latency_s = NEAR_S
+    def delay_s(self, sender: str, receiver: str) -> float:
+        return self._far_s.get(receiver) or self._far_s.get(sender) or NEAR_S
 
 
 class BytesCall:
@@ -214,7 +209,7 @@ class Scene:
         speed: float = 10.0,
         humans: type[Humans] = Humans,
     ) -> None:
-        self.network = UnevenNetwork(far_s)
+        self.network = MemoryNetwork(links=Uneven(far_s))
         self.stages: dict[str, GatewayStage] = {}
         self.diary = WatchedDiary(folder / "far-end.jsonl")
         self.path = folder / "far-end.jsonl"
