@@ -21,12 +21,10 @@ import grpc
 from google.protobuf.message import Message
 
 from services.host.network import Broken, OpenedStream, Served, Server, Status
-from services.host.network.grpc_server import KEEPALIVE_ANSWER_MS, KEEPALIVE_MS, GrpcServer, bind
+from services.host.network.grpc_server import GrpcServer, bind
+from services.host.network.keepalive import KEEPALIVE_ANSWER_MS, KEEPALIVE_MS, KEPT_ALIVE
 from services.wire.methods import (
-    DELIVER,
-    DIVERT,
     TRANSPORT_BYTES_MAX,
-    WATCH,
     Conversation,
     Question,
     Unreadable,
@@ -45,9 +43,6 @@ _CHANNEL_OPTIONS: Final = [
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.use_local_subchannel_pool", 1),
 ]
-_KEPT_ALIVE: Final = frozenset({DELIVER.path, DIVERT.path, WATCH.path})
-"""Conversations with services of our own, which may fall silent for as long as a phone rings: their connections are
-pinged, so that a neighbour that hangs is found. Others' servers might take our pings for abuse."""
 _KEEPALIVE_OPTIONS: Final = [
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
     ("grpc.http2.ping_timeout_ms", KEEPALIVE_ANSWER_MS),  # the core does not look at its own keepalive_timeout_ms
@@ -102,7 +97,7 @@ class GrpcNetwork:
         stub = self._stubs.get((address, path))
         if stub is None:
             assert not self._closed, f"this network is closed, and {path} at {address} was wanted"
-            kept_alive = path in _KEPT_ALIVE
+            kept_alive = path in KEPT_ALIVE
             channel = self._channels.get((address, kept_alive))
             if channel is None:
                 options = _CHANNEL_OPTIONS + (_KEEPALIVE_OPTIONS if kept_alive else [])

@@ -16,15 +16,13 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.host.network import Answers, Broken, PortTaken, Refuse, Served, Status
+from services.host.network.keepalive import KEEPALIVE_ANSWER_MS, KEEPALIVE_MS
 from services.wire.methods import TRANSPORT_BYTES_MAX, Unreadable, parse
 
 In = TypeVar("In", bound=Message)
 Out = TypeVar("Out", bound=Message)
 Behaviour = Callable[[Any, Any], Awaitable[Any]]
 
-KEEPALIVE_MS: Final = 1_000
-KEEPALIVE_ANSWER_MS: Final = 2_000
-"""A connection whose other side answers no ping within this is broken: three seconds after it fell silent at most."""
 _SERVER_OPTIONS: Final = [
     ("grpc.max_receive_message_length", TRANSPORT_BYTES_MAX),
     ("grpc.max_send_message_length", TRANSPORT_BYTES_MAX),

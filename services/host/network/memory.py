@@ -52,15 +52,15 @@ class MemoryServer:
         self.host = host
         self.ready = True
         self.served = {(s.question if isinstance(s, Answers) else s.conversation).path: s for s in served}
-        self.in_hand: set[asyncio.Task[Any]] = set()
+        self.in_hand: dict[asyncio.Task[Any], None] = {}
         self.context = copy_context()
         self._network = network
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A handler's task, in the context of whoever serves."""
         task = asyncio.get_running_loop().create_task(work, context=self.context.copy())
-        self.in_hand.add(task)
-        task.add_done_callback(self.in_hand.discard)
+        self.in_hand[task] = None
+        task.add_done_callback(lambda task: self.in_hand.pop(task, None))
         return task
 
     def find(self, path: str) -> Any:
@@ -77,7 +77,7 @@ class MemoryServer:
         """See Server."""
         self.ready = False
         self._network.remove(self)
-        in_hand = set(self.in_hand)
+        in_hand = list(self.in_hand)
         if in_hand:
             await asyncio.wait(in_hand, timeout=grace_s)
         for task in in_hand:
@@ -92,7 +92,7 @@ class MemoryHost:
     def __init__(self, network: MemoryNetwork, name: str) -> None:
         self.name = name
         self.alive = True
-        self.streams: set[MemoryStream[Any, Any]] = set()
+        self.streams: dict[MemoryStream[Any, Any], None] = {}
         """What this host has opened, and what it serves, as long as it lasts."""
         self._network = network
 
@@ -134,13 +134,17 @@ class MemoryNetwork(MemoryHost):
         super().__init__(self, "")
         self.links: Links = links or Even(latency_s)
         self.context = copy_context()
+        self.hosts: list[MemoryHost] = [self]
+        """Those that live, in the order in which they came."""
         self._servers: dict[str, MemoryServer] = {}
         self._held: list[Callable[[], None]] = []
         self._ports = iter(range(40000, 65536))
 
     def host(self, name: str) -> MemoryHost:
-        """A host of that name; one that died is replaced by the next."""
-        return MemoryHost(self, name)
+        """A new host of that name."""
+        host = MemoryHost(self, name)
+        self.hosts.append(host)
+        return host
 
     def flush(self) -> None:
         """What could not pass tries again."""
@@ -151,6 +155,7 @@ class MemoryNetwork(MemoryHost):
     def died(self, host: MemoryHost) -> None:
         """The process of a host is gone: its system closes all that it had open, and nobody listens there."""
         host.alive = False
+        self.hosts.remove(host)
         for server in [each for each in self._servers.values() if each.host is host]:
             self.remove(server)
         for stream in list(host.streams):

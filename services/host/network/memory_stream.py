@@ -125,7 +125,7 @@ class MemoryStream(Generic[In, Out]):
         self._over: Broken | None = None
         self._end_arrived = False
         self._half_closed = False
-        opener.streams.add(self)
+        opener.streams[self] = None
         self._up.put(_Mark.KNOCK)
 
     # The opening side.
@@ -181,7 +181,7 @@ class MemoryStream(Generic[In, Out]):
 
     def side_died(self, host: MemoryHost) -> None:
         """The process of one side is gone: the other learns of it when the word of its system arrives."""
-        host.streams.discard(self)
+        host.streams.pop(self, None)
         if host is self.opener:
             self._up.put(_Mark.GONE)
         else:
@@ -197,14 +197,14 @@ class MemoryStream(Generic[In, Out]):
     def _break_opener(self, broken: Broken) -> None:
         self._over = broken
         self._heard.put(broken)
-        self.opener.streams.discard(self)
+        self.opener.streams.pop(self, None)
 
     def _arrive_down(self, item: _Item) -> None:
         if self._over is not None:
             return
         if not isinstance(item, bytes):
             self._end_arrived = True
-            self.opener.streams.discard(self)
+            self.opener.streams.pop(self, None)
         self._heard.put(item)
 
     def _arrive_up(self, item: _Item) -> None:
@@ -225,7 +225,7 @@ class MemoryStream(Generic[In, Out]):
             return
         self.server = server
         self.served = ServedStream(self._said, self._down, served.conversation.up)
-        server.host.streams.add(self)
+        server.host.streams[self] = None
         self._handling = server.start(self._handle(served))
 
     async def _handle(self, served: Any) -> None:
@@ -244,7 +244,7 @@ class MemoryStream(Generic[In, Out]):
         if self.served is not None and self.server is not None:
             self.served.over = True
             if self.server.host is not self.opener:
-                self.server.host.streams.discard(self)
+                self.server.host.streams.pop(self, None)
 
 
 class ServedStream(Generic[In, Out]):

@@ -1,0 +1,125 @@
+"""The whole backbone in one process: two of each service, three failover replicas, one ledger.
+
+The services are the real ones, as `throughline run` builds them; what differs is the World that they are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from services.failover.service import Failover
+from services.failover.settings import FailoverSettings
+from services.firewall.service import Firewall
+from services.firewall.settings import FirewallSettings
+from services.host.blocking import at_once
+from services.host.run import Service
+from services.host.world import World
+from services.ingress.service import Ingress
+from services.ingress.settings import IngressSettings
+from services.ledger.service import Ledger
+from services.ledger.settings import LedgerSettings
+from services.psap_gateway.service import PsapGateway
+from services.psap_gateway.settings import PsapGatewaySettings
+from services.router.service import Router
+from services.router.settings import RouterSettings
+from simulator.region import CREDENTIALS_FILE, FOLDER
+from simulator.replicas import Ground, Plan, Replica
+
+COUNTS: Final[Mapping[str, int]] = {
+    "psap_gateway": 2,
+    "firewall": 2,
+    "router": 2,
+    "failover": 3,
+    "ledger": 1,
+    "ingress": 2,
+}
+"""Replicas of each service, in the order in which they are started."""
+TRUNKS: Final = ("trunk-1:1", "trunk-2:1")
+RING_TIMEOUT_MS: Final = 3_000
+"""People are five times as quick as in life, and ring times with them."""
+
+
+def names_of(service: str) -> tuple[str, ...]:
+    """Its replicas."""
+    return tuple(f"{service.replace('_', '-')}-{n}" for n in range(1, COUNTS[service] + 1))
+
+
+def addresses_of(service: str) -> tuple[str, ...]:
+    """Where they are found, each on a host of its name."""
+    return tuple(f"{name}:1" for name in names_of(service))
+
+
+ALL_NAMES: Final = tuple(name for service in COUNTS for name in names_of(service))
+SERVICE_OF: Final = {name: service for service in COUNTS for name in names_of(service)}
+
+
+class Installation:
+    """Every replica, by its name."""
+
+    def __init__(self, ground: Ground, database: str = "sqlite://") -> None:
+        self._database = database
+        self.replicas = {name: Replica(self._plan(name), ground) for name in ALL_NAMES}
+
+    def start(self) -> None:
+        """All of them, in order."""
+        for replica in self.replicas.values():
+            replica.start()
+
+    def of(self, service: str) -> list[Replica]:
+        return [self.replicas[name] for name in names_of(service)]
+
+    def _plan(self, name: str) -> Plan:
+        service = SERVICE_OF[name]
+        return Plan(name, service, f"{name}:1", lambda world: self._build(service, name, world))
+
+    def _build(self, service: str, name: str, world: World) -> Service:
+        settings = _SETTINGS[name]
+        match service:
+            case "psap_gateway":
+                return PsapGateway(world, settings)
+            case "firewall":
+                return Firewall(world, settings)
+            case "router":
+                return Router(world, settings)
+            case "failover":
+                return Failover(world, settings)
+            case "ledger":
+                return Ledger(world, settings, run_blocking=at_once)
+            case _:
+                return Ingress(world, settings)
+
+
+def _settings(name: str) -> Any:
+    shared: dict[str, Any] = {
+        "name": name,
+        "listen": f"{name}:1",
+        "region_dir": FOLDER,
+        "credentials_file": CREDENTIALS_FILE,
+        "region_cache": Path("cache"),
+    }
+    gateways = addresses_of("psap_gateway")
+    match SERVICE_OF[name]:
+        case "psap_gateway":
+            return PsapGatewaySettings(**shared)
+        case "firewall":
+            return FirewallSettings(**shared)
+        case "router":
+            return RouterSettings(gateways=gateways, **shared)
+        case "failover":
+            return FailoverSettings(trunks=TRUNKS, gateways=gateways, **shared)
+        case "ledger":
+            return LedgerSettings(database="sqlite://", **shared)
+        case _:
+            return IngressSettings(
+                firewalls=addresses_of("firewall"),
+                routers=addresses_of("router"),
+                failovers=addresses_of("failover"),
+                gateways=gateways,
+                ring_timeout_ms=RING_TIMEOUT_MS,
+                **shared,
+            )
+
+
+_SETTINGS: Final = {name: _settings(name) for name in ALL_NAMES}

@@ -1,0 +1,202 @@
+"""One process of the installation: a real service with ports of memory, which can die in every way and come back."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from services.host.blocking import at_once
+from services.host.clock import mint_incarnation
+from services.host.files import MemoryFiles
+from services.host.network.memory import MemoryHost
+from services.host.run import Service
+from services.host.world import World
+from services.journal.disk import MemoryDisk
+from services.journal.memory import MemoryBroker, MemoryLog
+from simulator.cables import Cables
+from simulator.virtual_loop import Process, State, running_loop
+
+RESTARTS_AFTER_S: Final = 1.0
+"""A process that ended by itself is started again after this, as by any supervisor."""
+
+
+class Stands(StrEnum):
+    """How a replica is."""
+
+    UP = "up"
+    PAUSED = "paused"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a replica is made of."""
+
+    name: str
+    service: str
+    address: str
+    build: Callable[[World], Service]
+
+
+@dataclass(slots=True)
+class Ground:
+    """What all replicas stand on."""
+
+    cables: Cables
+    broker: MemoryBroker
+    texts: Mapping[Any, str]
+    by: random.Random
+    logger: Any = field(default_factory=structlog.get_logger)
+
+
+class Replica:
+    """A name, an address, files and a disk that outlive its processes, and the process that runs now."""
+
+    def __init__(self, plan: Plan, ground: Ground) -> None:
+        self.plan = plan
+        self.name = plan.name
+        self.stands = Stands.DOWN
+        self.disk = MemoryDisk()
+        self.registries: list[CollectorRegistry] = []
+        """Of each of its processes, in the order of their starts: what was counted is not forgotten by a death."""
+        self.incarnations: list[str] = []
+        self.failures: list[BaseException] = []
+        """By which its processes ended though nobody hurt them."""
+        self.clock_ahead_ms = 0
+        self.service: Service | None = None
+        self.log: MemoryLog | None = None
+        self._ground = ground
+        self._files = MemoryFiles(ground.texts)
+        self._process: Process | None = None
+        self._host: MemoryHost | None = None
+        self._living: asyncio.Task[None] | None = None
+        self._asked_to_stop: asyncio.Future[float] | None = None
+        self.wanted = False
+
+    # Life.
+
+    def start(self) -> None:
+        """A new process; nothing where one runs."""
+        self.wanted = True
+        if self.stands is not Stands.DOWN:
+            return
+        loop, ground = running_loop(), self._ground
+        network = ground.cables.network
+        assert network is not None
+        process = self._process = loop.process(self.name)
+        process.clock_ahead_ms = self.clock_ahead_ms
+        self._host = network.host(self.name)
+        chance = random.Random(ground.by.getrandbits(64))
+        self.incarnations.append(mint_incarnation(process.wall_ms(), chance))
+        self.registries.append(CollectorRegistry())
+        self.log = MemoryLog(ground.broker, random=chance)
+        world = World(
+            name=self.name,
+            incarnation=self.incarnations[-1],
+            network=self._host,
+            log=self.log,
+            wall_ms=process.wall_ms,
+            random=chance,
+            files=self._files,
+            disk=self.disk,
+            registry=self.registries[-1],
+            logger=ground.logger,
+            run_blocking=at_once,
+        )
+        self._asked_to_stop = loop.create_future()
+        self.stands = Stands.UP
+        self._living = process.start(self._live(world, self._asked_to_stop), name=self.name)
+        self._living.add_done_callback(self._ended, context=network.context)
+
+    async def _live(self, world: World, asked_to_stop: asyncio.Future[float]) -> None:
+        service = self.plan.build(world)
+        await service.start()
+        self.service = service
+        grace_s = await asked_to_stop
+        await service.stop(grace_s)
+        await world.network.close()
+
+    def _ended(self, living: asyncio.Task[None]) -> None:
+        """By itself: an orderly stop, or a start that failed."""
+        if living is not self._living:
+            return
+        if not living.cancelled() and (failure := living.exception()) is not None:
+            self.failures.append(failure)
+        self._gone(self.disk.crashed(0))
+        if self.wanted:
+            loop = running_loop()
+            loop.call_later(RESTARTS_AFTER_S, self._start_again, context=loop.outside.context)
+
+    def _start_again(self) -> None:
+        if self.wanted:
+            self.start()
+
+    def stop(self, grace_s: float) -> None:
+        """As by SIGTERM: it drains, and ends by itself. One that is still starting is told when it serves."""
+        self.wanted = False
+        if self._asked_to_stop is not None and not self._asked_to_stop.done():
+            self._asked_to_stop.set_result(grace_s)
+
+    def kill(self, *, torn_bytes: int = 0, keeps_disk: bool = True) -> None:
+        """As by SIGKILL. Of a write to disk that was under way, the first `torn_bytes` are there."""
+        self.wanted = False
+        if self._process is None or self.stands is Stands.DOWN:
+            return
+        self._process.kill()
+        self._living = None
+        if self.stands is Stands.PAUSED:
+            self._ground.cables.thaw(self.name)
+        self._gone(self.disk.crashed(torn_bytes) if keeps_disk else MemoryDisk())
+
+    def _gone(self, disk: MemoryDisk) -> None:
+        network = self._ground.cables.network
+        assert network is not None and self._host is not None and self.log is not None and self._process is not None
+        self.stands = Stands.DOWN
+        self.service = None
+        self._process.kill()
+        self.log.kill()
+        network.died(self._host)
+        self.disk = disk
+
+    def pause(self) -> None:
+        """As by SIGSTOP."""
+        if self.stands is Stands.UP and self._process is not None:
+            self.stands = Stands.PAUSED
+            self._process.pause()
+            self._ground.cables.freeze(self.name)
+
+    def go_on(self) -> None:
+        """As by SIGCONT."""
+        if self.stands is Stands.PAUSED and self._process is not None:
+            self.stands = Stands.UP
+            self._ground.cables.thaw(self.name)
+            self._process.go_on()
+
+    def set_clock(self, ahead_ms: int) -> None:
+        """Its wall clock jumps; timers do not."""
+        self.clock_ahead_ms = ahead_ms
+        if self._process is not None:
+            self._process.clock_ahead_ms = ahead_ms
+
+    # What can be seen of it.
+
+    @property
+    def state(self) -> State:
+        return self._process.state if self._process is not None else State.DEAD
+
+    @property
+    def ready(self) -> bool:
+        """Whether it serves, and has nothing against being given work."""
+        return self.stands is Stands.UP and self.service is not None and not self.service.troubles()
+
+    def count(self, name: str, labels: Mapping[str, str] | None = None) -> float:
+        """The sum of a metric over all its processes."""
+        values = [each.get_sample_value(name, dict(labels or {})) for each in self.registries]
+        return sum(value for value in values if value is not None)
