@@ -18,7 +18,7 @@ from typing import Any, Final
 from throughline.v1 import delivery_pb2, holding_pb2, place_pb2
 
 from loadtest.call_takers import CallTakers
-from loadtest.diary import Diary
+from loadtest.diary import Account, silent
 from loadtest.humans import PICK_UP, TALK, Humans
 from loadtest.ring import Line, Ring, Stage, call_of, order_of
 
@@ -61,8 +61,8 @@ class AnsweringPoint:
         psap_id: str,
         positions: int,
         humans: Humans,
-        diary: Diary,
-        tell: Callable[..., None] = lambda *_, **__: None,
+        diary: Account,
+        tell: Callable[..., None] = silent,
     ) -> None:
         self.psap_id = psap_id
         self.fault = Fault.NONE

@@ -6,7 +6,7 @@ This is the one part of the load tester that knows the backbone's own words; it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -44,27 +44,36 @@ async def read_journal(log: Log) -> Kept:
 
 
 async def _read_once(log: Log) -> Kept:
-    stories = Stories()
-    found: dict[tuple[str, int, int, str], Fact] = {}
-    unreadable = 0
+    reading = Reading()
+    await read_to_end(log, Topic.CALLS, reading.take)
+    return reading.kept()
 
-    def take(records: Sequence[Record]) -> None:
-        nonlocal unreadable
+
+class Reading:
+    """Takes the records of `calls` as they come, and says what they hold."""
+
+    def __init__(self) -> None:
+        self._stories = Stories()
+        self._found: dict[tuple[str, int, int, str], Fact] = {}
+        self._unreadable = 0
+
+    def take(self, records: Iterable[Record]) -> None:
         for record in records:
             try:
                 fact = facts.read(record.value)
             except Unreadable:
-                unreadable += 1
+                self._unreadable += 1
                 continue
             if isinstance(fact, Tick):
                 continue
-            stories.add(fact)
-            found.setdefault(fact.identity, fact)
+            self._stories.add(fact)
+            self._found.setdefault(fact.identity, fact)
 
-    await read_to_end(log, Topic.CALLS, take)
-    told = list(stories.by_call.values())
-    entries = [*map(_of_fact, found.values()), *map(_of_story, told)]
-    return Kept(entries, books(told), unreadable)
+    def kept(self) -> Kept:
+        """All that was taken so far."""
+        told = list(self._stories.by_call.values())
+        entries = [*map(_of_fact, self._found.values()), *map(_of_story, told)]
+        return Kept(entries, books(told), self._unreadable)
 
 
 def _of_fact(fact: Fact) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,13 @@ import uvloop
 
 from loadtest.answering_point import AnsweringPoint, Fault
 from loadtest.attachment import Switchboard
+from loadtest.channels import GrpcWire
 from loadtest.control import Leader
 from loadtest.diary import Diary, tell
 from loadtest.humans import Humans
 from loadtest.region_tables import SHIPPED_REGION, RegionTables
 from loadtest.trunk import Trunk
+from loadtest.trunk_server import TrunkServer
 
 
 def read_tokens(folder: Path) -> dict[str, str]:
@@ -59,11 +62,12 @@ async def run(arguments: argparse.Namespace, leader: Leader) -> None:
     region = RegionTables(arguments.region)
     humans = Humans(arguments.seed, arguments.human_speed)
     with Diary(arguments.witness, "far-end", tell=arguments.tell) as diary:
-        trunk = Trunk(region.lines, humans, diary)
+        wire = GrpcWire()
+        trunk = TrunkServer(Trunk(region.lines, humans, diary), wire)
         points = [
             AnsweringPoint(psap_id, positions, humans, diary, tell) for psap_id, positions in region.positions.items()
         ]
-        switchboard = Switchboard(points)
+        switchboard = Switchboard(points, wire, random.Random(arguments.seed))
         tell("listening", trunk=await trunk.serve(arguments.listen))
         if arguments.gateway:
             switchboard.attach(arguments.gateway, read_tokens(arguments.tokens))

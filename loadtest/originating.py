@@ -2,9 +2,8 @@
 
     python -m loadtest originating --plan FILE --witness FILE [--seed N] [--human-speed X] [--legs-max N]
 
-The plan (workload.py) says when each caller first dials, and from where. The load is open: a caller dials at the
-planned instant whatever has become of the others, and by how much this process itself was late is measured and told.
-Callers wait, lose patience and hang up; most who failed dial again, which is a new call.
+The plan (workload.py) says when each caller first dials, and from where; what callers do is callers.py's. By how much
+this process itself was late is told at the end.
 
 It prints `{"event": "ready"}` and begins on `{"do": "start", "ingresses": ["127.0.0.1:1234"]}` from standard input,
 whose end is its own end; when every caller is done it prints `finished`. What it saw goes to the witness's file:
@@ -16,99 +15,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
 
 import uvloop
-from throughline.v1 import place_pb2
 
-from loadtest.carrier import Call, Carrier, Outcome
+from loadtest.callers import Callers, Lateness, Planned
+from loadtest.carrier import Carrier
+from loadtest.channels import GrpcWire
 from loadtest.control import Leader
 from loadtest.diary import Diary, tell
-from loadtest.humans import BEFORE_REDIAL, TRIES_MAX, Humans
-
-LOOP_PROBE_S: Final = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A caller's first try: `at_s` seconds after the start, as the plan's line says."""
-
-    at_s: float
-    call_id: str
-    caller: str
-    service_urn: str
-    source: str
-    place: place_pb2.Place
-    town: str
-
-    @classmethod
-    def from_json(cls, line: str) -> Planned:
-        read = json.loads(line)
-        place = place_pb2.Place()
-        if "lat" in read:
-            centre = place_pb2.Point(latitude=read["lat"], longitude=read["lon"])
-            place.circle.CopyFrom(place_pb2.Circle(centre=centre, radius_m=read["radius_m"]))
-        return cls(
-            read["at_s"],
-            read["call_id"],
-            read["caller"],
-            read["service_urn"],
-            read["source"],
-            place,
-            read.get("town", ""),
-        )
-
-
-class Lateness:
-    """How late this process itself was: it would look like the backbone's own delay otherwise."""
-
-    def __init__(self) -> None:
-        self.offer_ms_max = 0.0
-        self.loop_ms_max = 0.0
-
-    async def probe(self) -> None:
-        """Measures the event loop's lag; runs until cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            due = loop.time() + LOOP_PROBE_S
-            await asyncio.sleep(LOOP_PROBE_S)
-            self.loop_ms_max = max(self.loop_ms_max, (loop.time() - due) * 1000)
-
-
-class Callers:
-    """Everybody in the plan."""
-
-    def __init__(self, carrier: Carrier, humans: Humans, lateness: Lateness) -> None:
-        self._carrier = carrier
-        self._humans = humans
-        self._lateness = lateness
-
-    async def run(self, plan: Sequence[Planned]) -> None:
-        """Everybody dials at their instant; returns when the last one is done."""
-        began = asyncio.get_running_loop().time()
-        async with asyncio.TaskGroup() as callers:
-            for planned in plan:
-                callers.create_task(self._live(planned, began + planned.at_s))
-
-    async def _live(self, planned: Planned, due: float) -> None:
-        loop = asyncio.get_running_loop()
-        await asyncio.sleep(max(0.0, due - loop.time()))
-        lag_ms = (loop.time() - due) * 1000
-        self._lateness.offer_ms_max = max(self._lateness.offer_ms_max, lag_ms)
-        about: dict[str, Any] = {"lag_ms": round(lag_ms, 1), "town": planned.town}
-        for tries in range(1, TRIES_MAX + 1):
-            who = planned.call_id if tries == 1 else f"{planned.call_id}-redial{tries - 1}"
-            call = Call(who, planned.caller, planned.service_urn, planned.place, planned.source)
-            outcome = await self._carrier.carry(call, self._humans.patience(who), **about)
-            if outcome in (Outcome.CONNECTED, Outcome.REFUSED) or not self._humans.redials(who):
-                return
-            await asyncio.sleep(self._humans.waits(BEFORE_REDIAL, who))
-            about = {"redial_of": who, "town": planned.town}
+from loadtest.humans import Humans
 
 
 async def run(arguments: argparse.Namespace, leader: Leader) -> None:
@@ -124,9 +42,8 @@ async def run(arguments: argparse.Namespace, leader: Leader) -> None:
             async for command in leader.commands():
                 if command.get("do") != "start" or not command.get("ingresses") or running is not None:
                     raise ValueError(f"expected one start with ingresses, and then stop; got {command}")
-                carrier = Carrier(
-                    command["ingresses"], diary, random.Random(arguments.seed), legs_max=arguments.legs_max
-                )
+                by = random.Random(arguments.seed)
+                carrier = Carrier(command["ingresses"], diary, by, GrpcWire(), legs_max=arguments.legs_max)
                 callers = Callers(carrier, Humans(arguments.seed, arguments.human_speed), lateness)
                 running = asyncio.ensure_future(callers.run(plan))
                 running.add_done_callback(lambda done: _told_finished(done, lateness))

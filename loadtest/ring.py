@@ -18,6 +18,9 @@ class Line(Protocol):
     def say(self, message: delivery_pb2.AttachRequest) -> None:
         """Sends, in order, without waiting."""
 
+    def say_bytes(self, message: bytes) -> None:
+        """The same, whatever the bytes are."""
+
     def drop(self) -> None:
         """Ends the stream; it is attached anew as soon as the PSAP may."""
 

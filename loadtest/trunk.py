@@ -3,36 +3,46 @@
 The trunk is the authority on its channels: whether one is free is decided and the channel taken in one step, so that
 two failover replicas can never both count on the last one. It also says from its own mouth who has a call, lets go of
 an attempt that a caller has come back for, and, where it is asked to ring a caller back, rings the caller's telephone
-once a person at the line has answered (P5, T3).
+once a person at the line has answered (P5, T3). How its words travel is trunk_server.py's part.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import Any, Final
 
-import grpc
-from google.protobuf.message import DecodeError
 from throughline.v1 import delivery_pb2, holding_pb2, trunk_pb2
 
-from loadtest.channels import EOF, new_server
-from loadtest.diary import Diary
+from loadtest.diary import Account
 from loadtest.humans import CALLER_PICK_UP, LINE_PICK_UP, TALK, Humans
 from loadtest.region_tables import AdminLine
 from loadtest.ring import Ring, Stage
 
-HOLDING_SERVICE: Final = "throughline.v1.HoldingService"
-SERVICE: Final = "throughline.v1.TrunkService"
 RING_SLACK_S: Final = 1.0
 UNCONFIRMED_S: Final = 3.0
 CALLER_RINGS_S: Final = 30.0
+LATE_S: Final = 0.5
 STANDING: Final = {
     Stage.RINGING: holding_pb2.STANDING_RINGING,
     Stage.ANSWERED: holding_pb2.STANDING_ANSWERED,
     Stage.CONNECTED: holding_pb2.STANDING_CONNECTED,
 }
 Said = trunk_pb2.DialResponse
+
+
+class TrunkFault(StrEnum):
+    """What can be wrong with a trunk."""
+
+    NONE = "heal"
+    GONE = "gone"
+    """Nobody serves; what was under way is cut, and people who talk go on."""
+    HUNG = "hung"
+    """Whatever it is asked, no word comes."""
+    FULL = "full"
+    LATE = "late"
+    """It connects at once, and says so half a second later."""
 
 
 class Dialled(Ring):
@@ -52,90 +62,31 @@ class Dialled(Ring):
 class Trunk:
     """Every line of the region."""
 
-    def __init__(self, lines: Iterable[AdminLine], humans: Humans, diary: Diary) -> None:
+    def __init__(self, lines: Iterable[AdminLine], humans: Humans, diary: Account) -> None:
+        self.fault = TrunkFault.NONE
         self._channels = {line.number: line.channels for line in lines}
         self._taken: dict[str, dict[str, Dialled]] = {number: {} for number in self._channels}  # number -> call_id ->
         self._humans = humans
         self._diary = diary
-        self._server: Any = None
 
-    async def serve(self, address: str) -> str:
-        """Binds host:port (port 0: any free one) and returns the address as bound."""
-        self._server = new_server()
-        handlers = {"Dial": grpc.stream_stream_rpc_method_handler(self._converse)}
-        holding = {
-            "WhoHas": grpc.unary_unary_rpc_method_handler(self._who_has),
-            "Resume": grpc.unary_unary_rpc_method_handler(self._resume),
-        }
-        self._server.add_generic_rpc_handlers(
-            (
-                grpc.method_handlers_generic_handler(SERVICE, handlers),
-                grpc.method_handlers_generic_handler(HOLDING_SERVICE, holding),
-            )
-        )
-        port = self._server.add_insecure_port(address)
-        await self._server.start()
-        return f"{address.rpartition(':')[0]}:{port}"
-
-    async def stop(self) -> None:
-        if self._server is not None:
-            await self._server.stop(0)
-
-    async def _converse(self, _: Any, context: Any) -> None:
-        """One Dial: its end without a connection gives the channel back."""
-        try:
-            first = trunk_pb2.DialRequest.FromString(await _read(context))
-        except DecodeError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"expected a DialRequest: {error}")
-        if first.WhichOneof("said") != "dial":
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "expected a number to dial as the first word")
-        ring = self.dial(first.dial)
-        hearing = asyncio.ensure_future(self._hear(context, ring))
-        try:
-            while (said := await ring.unsaid.get()) is not None:
-                await context.write(said.SerializeToString())
-        finally:
-            hearing.cancel()
-            self._give_back(ring, "stream_lost")
-
-    async def _hear(self, context: Any, ring: Dialled) -> None:
-        while raw := await _read(context):
-            try:
-                heard = trunk_pb2.DialRequest.FromString(raw)
-            except DecodeError:
-                continue
-            match heard.WhichOneof("said"):
-                case "connect":
-                    self._connect(ring)
-                case "release":
-                    self._give_back(ring, heard.release.reason or "released")
-                case _:
-                    continue
-        self._give_back(ring, "stream_ended")
-
-    async def _who_has(self, raw: bytes, _: Any) -> bytes:
+    def who_has(self, request: holding_pb2.WhoHasRequest) -> holding_pb2.WhoHasResponse:
         """How far a call has come at any line. What is not here is surely not: every channel is ours."""
-        request = holding_pb2.WhoHasRequest.FromString(raw)
         ring = self._furthest(request.call_id)
         if ring is None:
-            return holding_pb2.WhoHasResponse(standing=holding_pb2.STANDING_NONE).SerializeToString()
-        standing = STANDING[ring.stage]
-        return holding_pb2.WhoHasResponse(standing=standing, attempt=ring.attempt, where=ring.where).SerializeToString()
+            return holding_pb2.WhoHasResponse(standing=holding_pb2.STANDING_NONE)
+        return holding_pb2.WhoHasResponse(standing=STANDING[ring.stage], attempt=ring.attempt, where=ring.where)
 
-    async def _resume(self, raw: bytes, _: Any) -> bytes:
+    def resume(self, request: holding_pb2.ResumeRequest) -> holding_pb2.ResumeResponse:
         """Connected it stays; else the attempt's line stops ringing before the answer."""
-        request = holding_pb2.ResumeRequest.FromString(raw)
         ring = self._furthest(request.call_id)
         if ring is not None and ring.stage is Stage.CONNECTED and not ring.callback:
-            there = holding_pb2.ResumeResponse(
-                standing=holding_pb2.STANDING_CONNECTED, attempt=ring.attempt, where=ring.where
-            )
-            return there.SerializeToString()
+            connected = holding_pb2.STANDING_CONNECTED
+            return holding_pb2.ResumeResponse(standing=connected, attempt=ring.attempt, where=ring.where)
         for calls in self._taken.values():
             found = calls.get(request.call_id)
             if found is not None and found.attempt == request.attempt:
-                self._give_back(found, "resumed")
-        return holding_pb2.ResumeResponse(standing=holding_pb2.STANDING_NONE).SerializeToString()
+                self.give_back(found, "resumed")
+        return holding_pb2.ResumeResponse(standing=holding_pb2.STANDING_NONE)
 
     def _furthest(self, call_id: str) -> Dialled | None:
         rings = [calls[call_id] for calls in self._taken.values() if call_id in calls]
@@ -147,7 +98,9 @@ class Trunk:
         self._write("offered", ring, reason=dial.reason)
         calls = self._taken.get(ring.number)
         known = calls.get(ring.call_id) if calls is not None else None
-        if calls is None:
+        if self.fault is TrunkFault.FULL:
+            self._reject(ring, delivery_pb2.REJECTION_FULL, "no channel is free")
+        elif calls is None:
             self._reject(ring, delivery_pb2.REJECTION_UNREACHABLE, "no such number")
         elif known is not None and (known.stage is Stage.CONNECTED or known.order >= ring.order):
             self._reject(ring, delivery_pb2.REJECTION_SUPERSEDED, f"with us already as {known.attempt}")
@@ -172,9 +125,10 @@ class Trunk:
         ring.stop("ring")
         self._write("answered", ring)
         ring.unsaid.put_nowait(Said(answer=delivery_pb2.Answer(attempt=ring.attempt)))
-        ring.start("unconfirmed", UNCONFIRMED_S, self._give_back, ring, "unconfirmed")
+        ring.start("unconfirmed", UNCONFIRMED_S, self.give_back, ring, "unconfirmed")
 
-    def _connect(self, ring: Dialled) -> None:
+    def connect(self, ring: Dialled) -> None:
+        """Joins the person who has answered with the caller, or refuses."""
         if ring.stage is not Stage.ANSWERED or self._taken[ring.number].get(ring.call_id) is not ring:
             self._reject(ring, delivery_pb2.REJECTION_EXPIRED, "nobody here has answered this attempt")
             return
@@ -204,8 +158,11 @@ class Trunk:
         ring.stage = Stage.CONNECTED
         ring.stop_all()
         self._write(event, ring)
-        ring.unsaid.put_nowait(Said(connected=delivery_pb2.ConnectDone(attempt=ring.attempt, where=ring.where)))
-        ring.unsaid.put_nowait(None)
+        done = Said(connected=delivery_pb2.ConnectDone(attempt=ring.attempt, where=ring.where))
+        if self.fault is TrunkFault.LATE:
+            asyncio.get_running_loop().call_later(LATE_S, self._say_last, ring, done)
+        else:
+            self._say_last(ring, done)
         ring.start("talk", self._humans.waits(TALK, ring.call_id), self._hang_up, ring)
 
     def _hang_up(self, ring: Dialled) -> None:
@@ -216,7 +173,7 @@ class Trunk:
         self._forget(ring)
         self._reject(ring, delivery_pb2.REJECTION_NO_ANSWER, "rang long enough")
 
-    def _give_back(self, ring: Dialled, reason: str) -> None:
+    def give_back(self, ring: Dialled, reason: str) -> None:
         """Stops a ring that is not connected; its channel is free again."""
         if ring.stage is not Stage.CONNECTED and self._forget(ring):
             self._write("cancelled", ring, reason=reason, stage=str(ring.stage))
@@ -235,15 +192,12 @@ class Trunk:
         name = delivery_pb2.Rejection.Name(rejection).removeprefix("REJECTION_").lower()
         self._write("rejected", ring, rejection=name, reason=reason)
         rejected = delivery_pb2.Rejected(attempt=ring.attempt, rejection=rejection, reason=reason)
-        ring.unsaid.put_nowait(Said(rejected=rejected))
+        self._say_last(ring, Said(rejected=rejected))
+
+    def _say_last(self, ring: Dialled, word: trunk_pb2.DialResponse) -> None:
+        ring.unsaid.put_nowait(word)
         ring.unsaid.put_nowait(None)
 
     def _write(self, event: str, ring: Dialled, **more: Any) -> None:
         owner = ring.where.psap_id
         self._diary.write(event, call_id=ring.call_id, attempt=ring.attempt, psap_id=owner, line=ring.number, **more)
-
-
-async def _read(context: Any) -> bytes:
-    """The next message; empty at the stream's end."""
-    raw = await context.read()
-    return b"" if raw is EOF else bytes(raw)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from throughline.v1 import delivery_pb2, holding_pb2, place_pb2, trunk_pb2
 
 from loadtest.answering_point import AnsweringPoint, Fault
 from loadtest.attachment import Switchboard
+from loadtest.channels import GrpcWire
 from loadtest.diary import Diary, read_diary
 from loadtest.humans import Humans
 from loadtest.region_tables import AdminLine, RegionTables
 from loadtest.trunk import Trunk
+from loadtest.trunk_server import TrunkServer
 
 Down = delivery_pb2.AttachResponse
 WELCOME = Down(welcome=delivery_pb2.Welcome(gateway="gateway-1", heartbeat_ms=1000))
@@ -32,7 +35,7 @@ class FarEnd:
         self.path = folder / "far-end.jsonl"
         self.diary = Diary(self.path, "far-end")
         self.point = AnsweringPoint("3175", positions, humans, self.diary)
-        self.switchboard = Switchboard([self.point])
+        self.switchboard = Switchboard([self.point], GrpcWire(), random.Random(1))
         self.hellos: list[delivery_pb2.Hello] = []
         self._streams: asyncio.Queue[Any] = asyncio.Queue()
 
@@ -376,7 +379,7 @@ async def trunk(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
 
     async def make(humans: Humans) -> Any:
         diary = Diary(tmp_path / "trunk.jsonl", "far-end")
-        made = Trunk([AdminLine("3175", "+16175550100", 2)], humans, diary)
+        made = TrunkServer(Trunk([AdminLine("3175", "+16175550100", 2)], humans, diary), GrpcWire())
         channel = grpc.aio.insecure_channel(await made.serve("127.0.0.1:0"))
         open_now.extend([channel.close, made.stop])
         return channel

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from throughline.v1 import call_pb2, place_pb2
 
-from loadtest.carrier import Call, Carrier, Outcome
+from loadtest.carrier import Carrier, Outcome
+from loadtest.channels import GrpcWire
 from loadtest.diary import Diary, read_diary
+from loadtest.leg import Call
 
 Say = call_pb2.PlaceCallResponse
 CALL = Call("call-1", "+16175550100", "urn:service:test.sos", place_pb2.Place(), "test")
@@ -23,7 +25,7 @@ WHERE = place_pb2.Where(psap_id="3175")
 async def carry(tmp_path: Path, addresses: list[str], patience_s: float = 5.0) -> tuple[Outcome, list[dict[str, Any]]]:
     """Carries CALL, the first ingress first; gives its outcome and what was written down."""
     with Diary(tmp_path / "caller.jsonl", "caller") as diary:
-        carrier = Carrier(addresses, diary, random.Random(first_index_zero(len(addresses))))
+        carrier = Carrier(addresses, diary, random.Random(first_index_zero(len(addresses))), GrpcWire())
         outcome = await carrier.carry(CALL, patience_s)
         await carrier.close()
     return outcome, read_diary(tmp_path / "caller.jsonl")
