@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +120,9 @@ async def trunk(stream: Stream[trunk_pb2.DialRequest, trunk_pb2.DialResponse]) -
 
 
 class Backbone:
-    """One of each service, two gateways, and the PSAPs named."""
+    """One of each service, two gateways, and the PSAPs named. `trunks`: those that somebody else serves."""
 
-    def __init__(self, psap_ids: list[str], **ingress: Any) -> None:
+    def __init__(self, psap_ids: list[str], trunks: Sequence[str] = (), **ingress: Any) -> None:
         self.network = MemoryNetwork(latency_s=0.001)
         self.broker = MemoryBroker(virtual_wall_ms)
         self.psaps = {psap_id: Psap(self.network, psap_id) for psap_id in psap_ids}
@@ -136,7 +137,7 @@ class Backbone:
             ),
             Firewall(self._world("firewall-1"), FirewallSettings(listen="firewall:1", **shared)),
             Router(self._world("router-1"), RouterSettings(listen="router:1", gateways=gateways, **shared)),
-            Failover(self._world("failover-1"), FailoverSettings(listen="failover:1", trunks=("trunk:1",), **shared)),
+            Failover(self._world("failover-1"), FailoverSettings(listen="failover:1", trunks=trunks or ("trunk:1",), **shared)),
             Ledger(
                 self._world("ledger-1"),
                 LedgerSettings(listen="ledger:1", database="sqlite://", **shared),
@@ -150,6 +151,7 @@ class Backbone:
                 ),
             ),
         ]  # fmt: skip
+        self._trunks = trunks
         self._attached: list[asyncio.Task[None]] = []
 
     def _world(self, name: str) -> World:
@@ -168,7 +170,8 @@ class Backbone:
         )
 
     async def __aenter__(self) -> Backbone:
-        await self.network.serve("trunk:1", [Converses(DIAL, trunk)])
+        if not self._trunks:
+            await self.network.serve("trunk:1", [Converses(DIAL, trunk)])
         for service in self.services:
             await service.start()
         for psap in self.psaps.values():

@@ -1,0 +1,140 @@
+"""The world outside in the simulator's own process: networks and their callers, PSAPs, trunks, and what they saw.
+
+It is loadtest's own code, the same that `make demo` runs over gRPC, on a memory network and under virtual time. The two
+accounts are kept in memory as entries for the comparer (loadtest/witness.py); nothing here judges.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loadtest.answering_point import Fault
+from loadtest.attachment import Switchboard
+from loadtest.callers import Callers, Lateness, Planned
+from loadtest.carrier import Carrier
+from loadtest.diary import MemoryDiary, silent
+from loadtest.humans import Humans
+from loadtest.mischief import Mischief, MischievousPoint
+from loadtest.region_tables import AdminLine
+from loadtest.trunk import Trunk, TrunkFault
+from loadtest.trunk_server import TrunkServer
+from services.host.network import Network
+from simulator.wire import NetworkWire
+
+PSAPS = "psaps"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Who is there, and where the backbone is found."""
+
+    positions: Mapping[str, int]
+    """PSAP id -> call-takers."""
+    credentials: Mapping[str, str]
+    lines: Sequence[AdminLine]
+    gateways: Sequence[str]
+    ingresses: Sequence[str]
+    trunks: Sequence[str]
+    """Addresses at which trunks are served; each has every line, with channels of its own."""
+    sources: Sequence[str] = ("wireless", "wireline")
+    """Originating networks, as their offers name them."""
+
+
+class Outside:
+    """All of it. `network_of` gives each party its place in the network: a source, a trunk's address, or PSAPS."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        network_of: Callable[[str], Network],
+        *,
+        seed: int,
+        wall_ms: Callable[[], int],
+        human_speed: float = 1.0,
+    ) -> None:
+        humans = Humans(seed, human_speed)
+        self._around = around
+        self._caller_diary = MemoryDiary("caller", wall_ms)
+        self._far_diary = MemoryDiary("far-end", wall_ms)
+        overheard: dict[str, str] = {}
+        self._points = {
+            psap_id: MischievousPoint(psap_id, positions, humans, self._far_diary, overheard=overheard)
+            for psap_id, positions in around.positions.items()
+        }
+        by = random.Random(repr((seed, PSAPS)))
+        self._switchboard = Switchboard(self._points.values(), NetworkWire(network_of(PSAPS)), by, silent)
+        self._trunks = {
+            address: TrunkServer(Trunk(around.lines, humans, self._far_diary), NetworkWire(network_of(address)))
+            for address in around.trunks
+        }
+        self._callers = {
+            source: Callers(
+                Carrier(
+                    around.ingresses,
+                    self._caller_diary,
+                    random.Random(repr((seed, source))),
+                    NetworkWire(network_of(source)),
+                ),
+                humans,
+                Lateness(),
+            )
+            for source in around.sources
+        }
+        self._keeping: asyncio.Task[None] | None = None
+
+    @property
+    def callers(self) -> list[dict[str, Any]]:
+        """What the originating networks saw, oldest first."""
+        return self._caller_diary.entries
+
+    @property
+    def far_end(self) -> list[dict[str, Any]]:
+        """What PSAPs and trunks saw, oldest first."""
+        return self._far_diary.entries
+
+    async def start(self) -> None:
+        """Trunks serve, and PSAPs begin to attach."""
+        for address, trunk in self._trunks.items():
+            await trunk.serve(address)
+        self._switchboard.attach(self._around.gateways, self._around.credentials)
+        self._keeping = asyncio.ensure_future(self._switchboard.keep_alive())
+
+    async def stop(self) -> None:
+        """Everybody is gone; who talks at a PSAP or a line is not waited for."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+        await self._switchboard.close()
+        for trunk in self._trunks.values():
+            await trunk.stop()
+
+    async def run(self, plan: Sequence[Planned]) -> None:
+        """Everybody in the plan dials at their instant, by the network of their source; returns when all are done."""
+        unknown = {planned.source for planned in plan} - set(self._callers)
+        assert not unknown, f"expected sources among {sorted(self._callers)}, got {sorted(unknown)}"
+        async with asyncio.TaskGroup() as group:
+            for source, callers in self._callers.items():
+                group.create_task(callers.run([planned for planned in plan if planned.source == source]))
+
+    # What is wrong with whom.
+
+    def fault(self, psap_id: str, fault: Fault, *, at_next_ring: bool = False) -> None:
+        """From now on, or from the next ring on, this is wrong with the PSAP."""
+        point = self._points[psap_id]
+        (point.arm if at_next_ring else point.strike)(fault)
+
+    def heal(self, psap_id: str) -> None:
+        """All is well with the PSAP again, and it does no mischief."""
+        self._points[psap_id].mischief = Mischief.NONE
+        self._points[psap_id].heal()
+
+    def mischief(self, psap_id: str, mischief: Mischief) -> None:
+        """From now on the PSAP does this wrong with each new ring."""
+        self._points[psap_id].mischief = mischief
+
+    async def trunk_fault(self, address: str, fault: TrunkFault) -> None:
+        """From now on this is wrong with the trunk; TrunkFault.NONE heals it."""
+        await self._trunks[address].strike(fault)
