@@ -1,8 +1,8 @@
 """An originating network: carries a call to an ingress and holds on to it, as docs/clients.md says (P1 to P4).
 
 One call is one or more legs (leg.py). A leg that breaks, or on which nothing is heard for a second, is cancelled, and
-the next leg is offered to another ingress. The newest proposal is confirmed; media follows `Connected`. The caller stays
-on the line through all of it, and hears it ring.
+the next leg is offered to another ingress. The newest proposal is confirmed; media follows `Connected`. The caller
+stays on the line through all of it, and hears it ring.
 """
 
 from __future__ import annotations

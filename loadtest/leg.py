@@ -40,6 +40,7 @@ class NetworkMischief(StrEnum):
     OFFERS_TWICE = "offers_twice"
     """The same leg at two ingresses; what the second one says is heard by nobody (P8)."""
     NEVER_CONFIRMS = "never_confirms"
+    """Not once, whoever answers."""
     CONFIRMS_ANOTHER = "confirms_another"
     """It confirms an attempt that is not the one proposed."""
     HANGS_UP_CONFIRMED = "hangs_up_confirmed"

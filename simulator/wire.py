@@ -26,10 +26,10 @@ class Raw:
     def __init__(self, raw: bytes = b"") -> None:
         self.raw = raw
 
-    def SerializeToString(self) -> bytes:  # noqa: N802 - protobuf's name
+    def SerializeToString(self) -> bytes:
         return self.raw
 
-    def ParseFromString(self, raw: bytes) -> None:  # noqa: N802
+    def ParseFromString(self, raw: bytes) -> None:
         self.raw = raw
 
 

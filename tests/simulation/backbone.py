@@ -137,7 +137,10 @@ class Backbone:
             ),
             Firewall(self._world("firewall-1"), FirewallSettings(listen="firewall:1", **shared)),
             Router(self._world("router-1"), RouterSettings(listen="router:1", gateways=gateways, **shared)),
-            Failover(self._world("failover-1"), FailoverSettings(listen="failover:1", trunks=trunks or ("trunk:1",), **shared)),
+            Failover(
+                self._world("failover-1"),
+                FailoverSettings(listen="failover:1", trunks=tuple(trunks) or ("trunk:1",), **shared),
+            ),
             Ledger(
                 self._world("ledger-1"),
                 LedgerSettings(listen="ledger:1", database="sqlite://", **shared),

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-import tempfile
 from collections.abc import Callable, Coroutine
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +19,7 @@ from throughline.v1 import delivery_pb2, place_pb2
 
 from loadtest.answering_point import AnsweringPoint, Fault
 from loadtest.attachment import BEAT_S, Attachment
-from loadtest.diary import Diary, read_diary
+from loadtest.diary import MemoryDiary, silent
 from loadtest.humans import Humans
 from services.domain.attachments import SILENT_AFTER_S
 from services.domain.books import Stories, books
@@ -30,9 +28,10 @@ from services.domain.fold import Outcome
 from services.host.network import Converses
 from services.host.network.memory import MemoryNetwork
 from services.wire.methods import ATTACH
-from simulator.virtual_loop import run_virtual
+from simulator.virtual_loop import run_virtual, virtual_wall_ms
+from simulator.wire import NetworkWire
 from tests.services.ingress_stage import Caller, RingStream, Stage, line_answers
-from tests.simulation.test_gateway_restart import CALLS, GATEWAYS, NEAR_S, BytesCall, Scene
+from tests.simulation.test_gateway_restart import CALLS, GATEWAYS, NEAR_S, Scene
 
 REQUIRED_S = 1.0
 RINGS_FOR_S = 1.0
@@ -86,7 +85,7 @@ class Ringing:
         return sum(stage.count("doubts_total") for stage in self.scene.stages.values())
 
     def cancelled(self) -> list[str]:
-        return [each["attempt"] for each in read_diary(self.scene.path) if each["event"] == "cancelled"]
+        return [each["attempt"] for each in self.scene.diary.entries if each["event"] == "cancelled"]
 
 
 def play(
@@ -98,9 +97,8 @@ def play(
 ) -> None:
     """Tells a story that begins when so many calls ring at P1, and have for a second."""
 
-    async def scene_of(folder: Path) -> None:
-        random.seed(seed)  # of the far end's pauses
-        scene = Scene(folder, seed, (NEAR_S, NEAR_S), point, speed)
+    async def told() -> None:
+        scene = Scene(seed, (NEAR_S, NEAR_S), point, speed)
         for address in GATEWAYS:
             await scene.open(address)
         await scene.attach()
@@ -117,8 +115,7 @@ def play(
         await stage.ingress.stop(0.0)
         await scene.close()
 
-    with tempfile.TemporaryDirectory() as folder:
-        run_virtual(scene_of(Path(folder)), limit_s=120)
+    run_virtual(told(), limit_s=120)
 
 
 def test_every_call_that_rings_at_a_psap_that_falls_silent_rings_elsewhere_within_a_second() -> None:
@@ -243,7 +240,7 @@ def test_whatever_silences_come_each_call_has_one_person(
 def test_a_stream_beats_quickly_while_something_rings_on_it_and_each_second_else() -> None:
     """R2: what the gateways' welcome asks, on the stream that has the ring; and no more often than that."""
 
-    async def scene(folder: Path) -> None:
+    async def scene() -> None:
         loop = asyncio.get_running_loop()
         network = MemoryNetwork(latency_s=NEAR_S)
         words: dict[str, list[float]] = {gateway: [] for gateway in GATEWAYS}
@@ -269,10 +266,8 @@ def test_a_stream_beats_quickly_while_something_rings_on_it_and_each_second_else
 
         for gateway in GATEWAYS:
             await network.serve(gateway, [Converses(ATTACH, script(gateway))])
-        point = AnsweringPoint("P1", 1, Humans(SEED, 1.0), Diary(folder / "far-end.jsonl", "far-end"))
-        lines = [
-            Attachment(point, each, lambda each=each: BytesCall(network.open(each, ATTACH)), "") for each in GATEWAYS
-        ]
+        point = AnsweringPoint("P1", 1, Humans(SEED, 1.0), MemoryDiary("far-end", virtual_wall_ms))
+        lines = [Attachment(point, each, NetworkWire(network), "", random.Random(SEED), silent) for each in GATEWAYS]
         keeping = [asyncio.ensure_future(each) for each in (*(line.keep() for line in lines), keep_alive(lines))]
         await asyncio.sleep(3.0)
         began = loop.time()
@@ -295,8 +290,7 @@ def test_a_stream_beats_quickly_while_something_rings_on_it_and_each_second_else
         await asyncio.gather(*keeping, return_exceptions=True)
         await network.close()
 
-    with tempfile.TemporaryDirectory() as folder:
-        run_virtual(scene(Path(folder)), limit_s=60)
+    run_virtual(scene(), limit_s=60)
 
 
 async def keep_alive(lines: list[Attachment]) -> None:

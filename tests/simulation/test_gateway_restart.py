@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,15 +21,15 @@ from throughline.v1 import delivery_pb2, holding_pb2, place_pb2
 
 from loadtest.answering_point import AnsweringPoint
 from loadtest.attachment import Attachment
-from loadtest.channels import EOF
-from loadtest.diary import Diary, read_diary
+from loadtest.diary import MemoryDiary, silent
 from loadtest.humans import Humans
 from services.domain.holding import Standing, furthest
 from services.host.network import Broken, OpenedStream
 from services.host.network.memory import MemoryNetwork
 from services.wire import holding
-from services.wire.methods import ATTACH, DELIVER, RESUME, WHO_HAS
+from services.wire.methods import DELIVER, RESUME, WHO_HAS
 from simulator.virtual_loop import run_virtual, virtual_wall_ms
+from simulator.wire import NetworkWire
 from tests.services.gateway_stage import GatewayStage
 
 GATEWAYS = ("gateway:1", "gateway:2")
@@ -53,34 +50,6 @@ class Uneven:
         return self._far_s.get(receiver) or self._far_s.get(sender) or NEAR_S
 
 
-class BytesCall:
-    """A stream of the memory network as the far end sees one of gRPC's: bytes, and a status at the end."""
-
-    def __init__(self, stream: OpenedStream[Any, Any]) -> None:
-        self._stream = stream
-        self._code = grpc.StatusCode.OK
-
-    async def read(self) -> Any:
-        try:
-            message = await self._stream.read()
-        except Broken as broken:
-            self._code = grpc.StatusCode[broken.status]
-            return EOF
-        return EOF if message is None else message.SerializeToString()
-
-    async def write(self, message: bytes) -> None:
-        try:
-            await self._stream.write(delivery_pb2.AttachRequest.FromString(message))
-        except Broken as broken:
-            raise asyncio.InvalidStateError(broken.detail) from broken
-
-    async def code(self) -> grpc.StatusCode:
-        return self._code
-
-    def cancel(self) -> None:
-        self._stream.cancel()
-
-
 @dataclass(frozen=True)
 class When:
     """A little after the PSAP has written down the nth such event; or, where that never comes, after two seconds."""
@@ -90,11 +59,11 @@ class When:
     after_ms: float
 
 
-class WatchedDiary(Diary):
+class WatchedDiary(MemoryDiary):
     """One that a test can wait on, so that trouble comes in the very moments that matter."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, "far-end")
+    def __init__(self) -> None:
+        super().__init__("far-end", virtual_wall_ms)
         self._seen: Counter[str] = Counter()
         self._moments: dict[tuple[str, int], asyncio.Event] = {}
 
@@ -202,7 +171,6 @@ class Scene:
 
     def __init__(
         self,
-        folder: Path,
         seed: int,
         far_s: Sequence[float],
         point: type[AnsweringPoint] = AnsweringPoint,
@@ -211,8 +179,8 @@ class Scene:
     ) -> None:
         self.network = MemoryNetwork(links=Uneven(far_s))
         self.stages: dict[str, GatewayStage] = {}
-        self.diary = WatchedDiary(folder / "far-end.jsonl")
-        self.path = folder / "far-end.jsonl"
+        self.diary = WatchedDiary()
+        self._random = random.Random(seed)
         self.point = point("P1", len(CALLS), humans(seed, speed), self.diary)
         self._tasks: list[asyncio.Task[Any]] = []
 
@@ -223,7 +191,7 @@ class Scene:
     async def attach(self) -> None:
         """The PSAP holds a stream to each gateway, and takes it up again whenever it breaks."""
         lines = [
-            Attachment(self.point, each, lambda each=each: BytesCall(self.network.open(each, ATTACH)), "token-of-P1")
+            Attachment(self.point, each, NetworkWire(self.network), "token-of-P1", self._random, silent)
             for each in GATEWAYS
         ]
         self._tasks += [asyncio.ensure_future(line.keep()) for line in lines]
@@ -259,11 +227,10 @@ class Scene:
         for stage in self.stages.values():
             await stage.gateway.stop(0.0)
         await self.network.close()
-        self.diary.close()
 
     def connections(self) -> dict[str, Counter[str]]:
         """What the far end says was connected and not taken back: attempts by call."""
-        entries = read_diary(self.path)
+        entries = self.diary.entries
         taken_back = {entry["attempt"] for entry in entries if entry.get("stage") == "connected"}
         found: dict[str, Counter[str]] = {call_id: Counter() for call_id in CALLS}
         for entry in entries:
@@ -282,15 +249,13 @@ async def one_call(conductor: Conductor, successor: Conductor, call_id: str) -> 
 
 
 async def play(
-    folder: Path,
     seed: int,
     restarts: list[tuple[str, When]],
     conductor_dies: When | None = None,
     parts: Sequence[tuple[str, When]] = (),
     far_s: Sequence[float] = (NEAR_S, NEAR_S),
-) -> None:
-    random.seed(seed)  # of the far end's pauses
-    scene = Scene(folder, seed, far_s)
+) -> Scene:
+    scene = Scene(seed, far_s)
     for each in GATEWAYS:
         await scene.open(each)
     await scene.attach()
@@ -316,6 +281,7 @@ async def play(
                     (holding_pb2.STANDING_UNSPECIFIED, ""),  # it is not attached here at this moment
                 )
     await scene.close()
+    return scene
 
 
 def run(
@@ -325,8 +291,7 @@ def run(
     parts: Sequence[tuple[str, When]] = (),
     far_s: Sequence[float] = (NEAR_S, NEAR_S),
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        run_virtual(play(Path(folder), seed, restarts, conductor_dies, parts, far_s), limit_s=60)
+    run_virtual(play(seed, restarts, conductor_dies, parts, far_s), limit_s=60)
 
 
 MOMENTS = st.builds(
@@ -371,10 +336,9 @@ def test_both_gateways_and_the_conductor_may_go(
 
 
 @pytest.mark.parametrize("after_ms", [0.0, 0.5, 1.5, 100.0])
-def test_what_rings_is_not_rung_anew(after_ms: float, tmp_path: Path) -> None:
+def test_what_rings_is_not_rung_anew(after_ms: float) -> None:
     """R5: it goes on under the same attempt, without a moment of silence: no ring is cancelled."""
     when = When("ringing", len(CALLS), after_ms)
-    run_virtual(play(tmp_path, 7, [("gateway:1", when)]), limit_s=60)
-    entries = read_diary(tmp_path / "far-end.jsonl")
+    entries = run_virtual(play(7, [("gateway:1", when)]), limit_s=60).diary.entries
     assert {entry["attempt"] for entry in entries} == {f"{call_id}/1/1" for call_id in CALLS}
     assert "cancelled" not in {entry["event"] for entry in entries}

@@ -5,25 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
-import pytest
-from throughline.v1 import place_pb2
-
-from loadtest.answering_point import Fault
 from loadtest.books import Kept, Reading
 from loadtest.callers import Planned
 from loadtest.leg import NetworkMischief
-from loadtest.mischief import Mischief
 from loadtest.region_tables import RegionTables
-from loadtest.trunk import TrunkFault
 from loadtest.witness import compare
 from services.journal import Topic
 from simulator.outside import Outside, Surroundings
+from simulator.virtual_loop import run_virtual, virtual_wall_ms
 from tests.services.ingress_stage import WORCESTER
 from tests.simulation.backbone import REGION, Backbone, token_of
 from tests.simulation.test_one_call import worcester
-from tests.simulation.virtual_loop import run_virtual, virtual_wall_ms
 
 HOME = worcester()[0]
 ALTERNATE = REGION.directory.alternates_of(HOME)[0] if hasattr(REGION.directory, "alternates_of") else ""
