@@ -88,10 +88,12 @@ class Carried:
         self._began = began
 
     def sins(self, mischief: NetworkMischief) -> bool:
-        """Whether this is to be done wrong now; true once."""
-        if self._mischief is not mischief or mischief is NetworkMischief.NONE:
+        """Whether this is to be done wrong now; true once, and then it stands in the account."""
+        if self._mischief is not mischief:
             return False
-        self._mischief = NetworkMischief.NONE
+        if mischief is not NetworkMischief.NEVER_CONFIRMS:
+            self._mischief = NetworkMischief.NONE
+        self.write("misbehaved", mischief=str(mischief))
         return True
 
     def offer(self) -> bytes:
@@ -212,15 +214,11 @@ class Leg:
     def _proposed(self, attempt: str) -> None:
         """Somebody has answered: the newest proposal is confirmed (P4)."""
         carried = self._carried
-        if carried.call.mischief is NetworkMischief.NEVER_CONFIRMS:
-            carried.write("unconfirmed", attempt=attempt)
+        if carried.sins(NetworkMischief.NEVER_CONFIRMS):
             return
         if carried.sins(NetworkMischief.CONFIRMS_ANOTHER):
-            another = next(
-                (each for each in carried.where if each != attempt), f"{carried.call.call_id}/{carried.leg}/0"
-            )
-            carried.write("confirmed_another", attempt=another)
-            self._confirm(another)
+            nobodys = f"{carried.call.call_id}/{carried.leg}/0"
+            self._confirm(next((each for each in carried.where if each != attempt), nobodys))
             return
         carried.confirmed = attempt
         carried.write("confirmed", attempt=attempt)

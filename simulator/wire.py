@@ -12,7 +12,7 @@ from typing import Any, cast
 from google.protobuf.message import Message
 
 from loadtest.wire import Answering, Conversing, Ended, Refusal, Server, Speaker, Stream
-from services.host.network import Answers, Broken, Converses, Network, OpenedStream, Refuse, Status
+from services.host.network import Answers, Broken, Converses, Network, OpenedStream, Refuse, Served, Status
 from services.host.network import Server as BoundServer
 from services.host.network import Stream as ServedStream
 from services.wire.methods import Conversation, Question
@@ -54,7 +54,7 @@ class NetworkWire:
         self, address: str, conversations: Mapping[str, Conversing], questions: Mapping[str, Answering]
     ) -> Server:
         """See Wire."""
-        served = [
+        served: list[Served] = [
             *(Converses(Conversation(path, _RAW, _RAW), _leading(lead)) for path, lead in conversations.items()),
             *(Answers(Question(path, _RAW, _RAW), _asking(answer)) for path, answer in questions.items()),
         ]

@@ -11,6 +11,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -122,7 +123,9 @@ async def trunk(stream: Stream[trunk_pb2.DialRequest, trunk_pb2.DialResponse]) -
 class Backbone:
     """One of each service, two gateways, and the PSAPs named. `trunks`: those that somebody else serves."""
 
-    def __init__(self, psap_ids: list[str], trunks: Sequence[str] = (), **ingress: Any) -> None:
+    def __init__(
+        self, psap_ids: list[str], trunks: Sequence[str] = (), ingresses: Sequence[str] = ("ingress:1",), **ingress: Any
+    ) -> None:
         self.network = MemoryNetwork(latency_s=0.001)
         self.broker = MemoryBroker(virtual_wall_ms)
         self.psaps = {psap_id: Psap(self.network, psap_id) for psap_id in psap_ids}
@@ -146,12 +149,15 @@ class Backbone:
                 LedgerSettings(listen="ledger:1", database="sqlite://", **shared),
                 run_blocking=at_once,
             ),
-            Ingress(
-                self._world("ingress-1"),
-                IngressSettings(
-                    listen="ingress:1", firewalls=("firewall:1",), routers=("router:1",), failovers=("failover:1",),
+            *(
+                Ingress(
+                    self._world(f"ingress-{n}"),
+                    IngressSettings(
+                    listen=at, firewalls=("firewall:1",), routers=("router:1",), failovers=("failover:1",),
                     gateways=gateways, **ingress, **shared,
-                ),
+                    ),
+                )
+                for n, at in enumerate(ingresses, 1)
             ),
         ]  # fmt: skip
         self._trunks = trunks
@@ -160,7 +166,7 @@ class Backbone:
     def _world(self, name: str) -> World:
         return World(
             name=name,
-            incarnation=f"000000000000-{len(name):04x}",
+            incarnation=f"000000000000-{crc32(name.encode()) % 2**16:04x}",
             network=self.network,
             log=MemoryLog(self.broker),
             wall_ms=virtual_wall_ms,
