@@ -156,14 +156,17 @@ class Switchboard:
         told = -1
         while True:
             await asyncio.sleep(BEAT_S)
-            now = loop.time()
-            streams = [each for attachments in self._attachments.values() for each in attachments]
-            for attachment in streams:
+            self.beat(loop.time())
+            attached = [each.attached for attachments in self._attachments.values() for each in attachments]
+            if sum(attached) != told:
+                told = sum(attached)
+                self._tell("attached", streams=told, of=len(attached))
+
+    def beat(self, now: float) -> None:
+        """Each stream says that its PSAP is there, where that is due; to be called each BEAT_S."""
+        for attachments in self._attachments.values():
+            for attachment in attachments:
                 attachment.beat(now)
-            attached = sum(attachment.attached for attachment in streams)
-            if attached != told:
-                told = attached
-                self._tell("attached", streams=attached, of=len(streams))
 
     async def close(self) -> None:
         for task in self._tasks:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadtest.answering_point import Fault
-from loadtest.attachment import Switchboard
+from loadtest.attachment import BEAT_S, Switchboard
 from loadtest.callers import Callers, Lateness, Planned
 from loadtest.carrier import Carrier
 from loadtest.diary import MemoryDiary, silent
@@ -24,8 +24,6 @@ from loadtest.trunk import Trunk, TrunkFault
 from loadtest.trunk_server import TrunkServer
 from services.host.network import Network
 from simulator.wire import NetworkWire
-
-PSAPS = "psaps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ class Surroundings:
 
 
 class Outside:
-    """All of it. `network_of` gives each party its place in the network: a source, a trunk's address, or PSAPS."""
+    """All of it. `network_of` gives each party its own place in the network: a PSAP, a source, a trunk's address."""
 
     def __init__(
         self,
@@ -65,8 +63,10 @@ class Outside:
             psap_id: MischievousPoint(psap_id, positions, humans, self._far_diary, overheard=overheard)
             for psap_id, positions in around.positions.items()
         }
-        by = random.Random(repr((seed, PSAPS)))
-        self._switchboard = Switchboard(self._points.values(), NetworkWire(network_of(PSAPS)), by, silent)
+        self._switchboards = [
+            Switchboard([point], NetworkWire(network_of(psap_id)), random.Random(repr((seed, psap_id))), silent)
+            for psap_id, point in self._points.items()
+        ]
         self._trunks = {
             address: TrunkServer(Trunk(around.lines, humans, self._far_diary), NetworkWire(network_of(address)))
             for address in around.trunks
@@ -84,7 +84,7 @@ class Outside:
             )
             for source in around.sources
         }
-        self._keeping: asyncio.Task[None] | None = None
+        self._beating: asyncio.Task[None] | None = None
 
     @property
     def callers(self) -> list[dict[str, Any]]:
@@ -100,14 +100,16 @@ class Outside:
         """Trunks serve, and PSAPs begin to attach."""
         for address, trunk in self._trunks.items():
             await trunk.serve(address)
-        self._switchboard.attach(self._around.gateways, self._around.credentials)
-        self._keeping = asyncio.ensure_future(self._switchboard.keep_alive())
+        for switchboard in self._switchboards:
+            switchboard.attach(self._around.gateways, self._around.credentials)
+        self._beating = asyncio.ensure_future(self._beat())
 
     async def stop(self) -> None:
         """Everybody is gone; who talks at a PSAP or a line is not waited for."""
-        if self._keeping is not None:
-            self._keeping.cancel()
-        await self._switchboard.close()
+        if self._beating is not None:
+            self._beating.cancel()
+        for switchboard in self._switchboards:
+            await switchboard.close()
         for trunk in self._trunks.values():
             await trunk.stop()
 
@@ -118,6 +120,13 @@ class Outside:
         async with asyncio.TaskGroup() as group:
             for source, callers in self._callers.items():
                 group.create_task(callers.run([planned for planned in plan if planned.source == source]))
+
+    async def _beat(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(BEAT_S)
+            for switchboard in self._switchboards:
+                switchboard.beat(loop.time())
 
     # What is wrong with whom.
 

@@ -72,7 +72,7 @@ def play(plan: Sequence[Planned], trouble: Trouble = nothing, positions: int = 4
             around = Surroundings(
                 {HOME: positions}, {HOME: token_of(HOME)}, LINES, GATEWAYS, INGRESSES, TRUNKS, SOURCES
             )
-            outside = Outside(around, lambda _: backbone.network, seed=7, wall_ms=virtual_wall_ms)
+            outside = Outside(around, backbone.network.host, seed=7, wall_ms=virtual_wall_ms)
             await outside.start()
             await asyncio.sleep(1.0)
             await trouble(outside)
