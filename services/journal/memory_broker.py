@@ -1,76 +1,156 @@
-"""The records of the memory log, which all its clients share."""
+"""The records of the memory log, which all its clients share, and the three brokers that lead them."""
 
 from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final, Protocol
 
 from services.journal import Record, Topic
+from services.journal.memory_partition import Partition
 from services.journal.topics import TOPICS
 
 BROKERS: Final = ("broker-1", "broker-2", "broker-3")
 
 
+class BrokerState(StrEnum):
+    """How one of the brokers is.
+
+    HUNG: it answers nobody: appends wait for it, and what it leads is not read. GONE: and everybody knows, so that
+    appends end with `Unavailable` until somebody else leads.
+    """
+
+    WELL = "well"
+    HUNG = "hung"
+    GONE = "gone"
+
+
+class Watcher(Protocol):
+    """Whoever reads a topic."""
+
+    def landed(self, partition: int) -> None:
+        """A record has landed there."""
+        ...
+
+    def look_again(self) -> None:
+        """Anything may have changed."""
+        ...
+
+
 class MemoryBroker:
     """The records of every topic. `now_ms` gives wall milliseconds and stamps each record as it lands.
 
-    Its partitions are led by three names in turn, so that one leader can fail alone."""
+    Its partitions are led by three names in turn, so that one leader can fail alone. `partitions` gives a small
+    installation fewer of them than production has; what is meant for one that is not there goes to another."""
 
-    def __init__(self, now_ms: Callable[[], int]) -> None:
+    def __init__(self, now_ms: Callable[[], int], partitions: Mapping[Topic, int] | None = None) -> None:
         self._now_ms = now_ms
-        self._moved: dict[str, str] = {}
-        self._partitions: dict[Topic, list[list[Record]]] = {
-            topic: [[] for _ in range(spec.partitions)] for topic, spec in TOPICS.items()
-        }
-        self._waiting: set[asyncio.Future[None]] = set()
+        counts = {topic: spec.partitions for topic, spec in TOPICS.items()} | dict(partitions or {})
+        self._partitions = {topic: [Partition(topic, n) for n in range(count)] for topic, count in counts.items()}
+        self._leads = {name: name for name in BROKERS}  # who led it at the beginning -> who leads it now
+        self._states = dict.fromkeys(BROKERS, BrokerState.WELL)
+        # In the order in which they came: each run wakes them alike.
+        self._watchers: dict[Topic, dict[Watcher, None]] = {topic: {} for topic in counts}
+        self._clients: list[Callable[[], None]] = []
 
     def partition_of(self, topic: Topic, key: str) -> int:
         """Which partition holds the records of a key. The same in every run."""
-        return zlib.crc32(key.encode()) % len(self._partitions[topic])
+        return _hash(key) % len(self._partitions[topic])
 
-    def leader(self, topic: Topic, partition: int) -> str:
-        """Who acknowledges what is appended to a partition."""
-        name = BROKERS[partition % len(BROKERS)]
-        return self._moved.get(name, name)
-
-    def move(self, old: str, new: str) -> None:
-        """From now on `new` leads what `old` led at the beginning."""
-        self._moved[old] = new
-
-    def records(self, topic: Topic) -> list[Record]:
-        """Everything on a topic, partition after partition."""
-        return [record for partition in self._partitions[topic] for record in partition]
-
-    def partition(self, topic: Topic, partition: int) -> list[Record]:
-        """The records of one partition; an offset is an index."""
-        return self._partitions[topic][partition]
+    def partition(self, topic: Topic, number: int) -> Partition:
+        """One partition."""
+        return self._partitions[topic][number % len(self._partitions[topic])]
 
     def partitions(self, topic: Topic) -> range:
         """The partitions of a topic."""
         return range(len(self._partitions[topic]))
 
-    def land(self, topic: Topic, key: str, value: bytes, partition: int | None = None) -> None:
-        """Write a record, now, and wake whoever waits for one. The key says where, unless the partition is given."""
-        number = self.partition_of(topic, key) if partition is None else partition
-        records = self._partitions[topic][number]
-        # A broker's LogAppendTime never runs backwards within a partition in our runs; a clock given to us might.
-        log_ms = max(self._now_ms(), records[-1].log_ms if records else 0)
-        records.append(Record(topic, number, len(records), key, value, log_ms))
+    def records(self, topic: Topic) -> list[Record]:
+        """Everything that is left on a topic, partition after partition."""
+        return [record for partition in self._partitions[topic] for record in partition.records]
+
+    # Who leads.
+
+    def leader(self, topic: Topic, partition: int) -> str:
+        """Who acknowledges what is appended to a partition."""
+        return self._leads[BROKERS[partition % len(self._partitions[topic]) % len(BROKERS)]]
+
+    def state(self, topic: Topic, partition: int) -> BrokerState:
+        """How the leader of a partition is."""
+        return self._states.get(self.leader(topic, partition), BrokerState.WELL)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether no broker is left."""
+        return all(state is BrokerState.GONE for state in self._states.values())
+
+    def without_leader(self) -> Iterator[tuple[Topic, int]]:
+        """Partitions whose leader is gone."""
+        if BrokerState.GONE in self._states.values():
+            for topic, parts in self._partitions.items():
+                for number in range(len(parts)):
+                    if self.state(topic, number) is BrokerState.GONE:
+                        yield topic, number
+
+    def move(self, old: str, new: str) -> None:
+        """From now on `new` leads what `old` led at the beginning."""
+        self._leads[old] = new
         self.wake()
 
-    async def changed(self) -> None:
-        """Wait until something may have changed: a record landed, or a fault was switched."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(waiter)
-        try:
-            await waiter
-        finally:
-            self._waiting.discard(waiter)
+    def turn(self, state: BrokerState, *names: str) -> None:
+        """From now on these brokers are so, for every client; all three where none is named."""
+        self._states |= dict.fromkeys(names or BROKERS, state)
+        self.wake()
+
+    # What is written.
+
+    def land(self, topic: Topic, key: str, value: bytes, partition: int | None = None) -> None:
+        """Write a record, now, and wake whoever reads the topic. The key says where, unless the partition is given."""
+        parts = self._partitions[topic]
+        number = (_hash(key) if partition is None else partition) % len(parts)
+        parts[number].append(key, value, self._now_ms(), asyncio.get_running_loop().time())
+        for watcher in self._watchers[topic]:
+            watcher.landed(number)
+
+    def compact(self, topic: Topic) -> None:
+        """Older records of each key vanish, and offsets keep their numbers, so followers meet holes."""
+        assert TOPICS[topic].compacted, f"{topic} has a retention and is not compacted"
+        for partition in self._partitions[topic]:
+            partition.compact()
+
+    def forget(self, topic: Topic, older_than_ms: int) -> None:
+        """The oldest records are past their retention. A follower that stood before the others meets a gap."""
+        assert not TOPICS[topic].compacted, f"{topic} is compacted and has no retention"
+        for partition in self._partitions[topic]:
+            partition.forget(older_than_ms)
+        self.wake()
+
+    # Who is told.
+
+    def watch(self, topic: Topic, watcher: Watcher) -> None:
+        """Tell it what lands. Twice is once."""
+        self._watchers[topic][watcher] = None
+
+    def unwatch(self, topic: Topic, watcher: Watcher) -> None:
+        """Tell it nothing more."""
+        self._watchers[topic].pop(watcher, None)
+
+    def join(self, changed: Callable[[], None]) -> None:
+        """Call this when leaders may answer that did not before."""
+        self._clients.append(changed)
 
     def wake(self) -> None:
-        """Let whoever waits look again."""
-        for waiter in self._waiting:
-            if not waiter.done():
-                waiter.set_result(None)
+        """Let everybody look again."""
+        for changed in self._clients:
+            changed()
+        for watchers in self._watchers.values():
+            for watcher in watchers:
+                watcher.look_again()
+
+
+@lru_cache(maxsize=8192)
+def _hash(key: str) -> int:
+    return zlib.crc32(key.encode())

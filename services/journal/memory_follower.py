@@ -1,43 +1,42 @@
-"""Reads one topic of the memory log: a `Follower`."""
+"""Reads one topic of the memory log: a `Follower`. It is woken for its own topic, and looks only where records landed."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 
 from services.journal import Gap, Record, Topic
-from services.journal.memory_broker import MemoryBroker
+from services.journal.memory_broker import BrokerState, MemoryBroker
+from services.journal.memory_faults import Faults
+from services.journal.memory_partition import Partition
 
 BATCH_RECORDS_MAX = 500
-
-
-@dataclass(slots=True)
-class _Reading:
-    """Where a follower stands, once it knows."""
-
-    positions: dict[int, int]
-    ends: dict[int, int]
+_FLOAT_S = 1e-6  # sums of instants are not exact
 
 
 class MemoryFollower:
-    """See `Follower`."""
+    """See `Follower`. `faults` gives those of its client at the moment."""
 
     def __init__(
         self,
         broker: MemoryBroker,
-        is_absent: Callable[[], bool],
+        faults: Callable[[], Faults],
         topic: Topic,
         since_ms: int | None,
         offsets: Mapping[int, int] | None,
     ) -> None:
         self._broker = broker
-        self._is_absent = is_absent
+        self._faults = faults
         self._topic = topic
         self._since_ms = since_ms
-        self._offsets = offsets
-        self._reading: _Reading | None = None
+        self._offsets = dict(offsets or {})
+        self._positions: dict[int, int] = {}
+        self._ends: dict[int, int] = {}  # as seen at the start; empty once they are reached
+        self._fresh: set[int] = set()  # partitions in which something may be new
+        self._due: set[int] = set()  # partitions whose records come late, and are on their way
+        self._waiter: asyncio.Future[None] | None = None
         self._stopped = False
+        self._killed = False
         self._caught_up = asyncio.Event()
         self._gaps: list[Gap] = []
 
@@ -49,65 +48,120 @@ class MemoryFollower:
     @property
     def positions(self) -> Mapping[int, int]:
         """See `Follower.positions`."""
-        return self._reading.positions if self._reading else {}
+        return self._positions
 
     @property
     def gaps(self) -> list[Gap]:
-        """See `Follower.gaps`. This log forgets nothing; a gap means offsets from another log."""
+        """See `Follower.gaps`."""
         return self._gaps
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it reads no more."""
+        return self._stopped or self._killed
 
     async def start(self) -> None:
         """See `Follower.start`."""
+        self._broker.watch(self._topic, self)
         self._place()
 
     async def stop(self) -> None:
         """See `Follower.stop`."""
         self._stopped = True
-        self._broker.wake()
+        self._broker.unwatch(self._topic, self)
+        self._wake()
+
+    def kill(self) -> None:
+        """Its process is killed: whoever waits in it waits for ever."""
+        self._killed = True
+        self._broker.unwatch(self._topic, self)
+
+    def landed(self, partition: int) -> None:
+        """See `Watcher.landed`."""
+        self._fresh.add(partition)
+        self._wake()
+
+    def look_again(self) -> None:
+        """See `Watcher.look_again`."""
+        self._fresh.update(self._positions)
+        self._wake()
 
     async def __aiter__(self) -> AsyncIterator[list[Record]]:
         """See `Follower.__aiter__`."""
+        if not self.has_ended:
+            self._broker.watch(self._topic, self)
         while not self._stopped:
             batch = self._take()
             if batch:
                 yield batch
             else:
-                await self._broker.changed()
+                self._waiter = asyncio.get_running_loop().create_future()
+                await self._waiter
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done() and not self._killed:
+            self._waiter.set_result(None)
 
     def _take(self) -> list[Record]:
-        if self._is_absent():
+        faults = self._faults()
+        if self._killed or faults.absent or faults.deaf or not (self._positions or self._place()):
             return []
-        reading = self._reading or self._place()
-        if reading is None:
-            return []
-        self._note_caught_up(reading)
+        if not self._caught_up.is_set():
+            self._note_caught_up()
         batch: list[Record] = []
-        for number, position in reading.positions.items():
-            part = self._broker.partition(self._topic, number)[position : position + BATCH_RECORDS_MAX - len(batch)]
-            reading.positions[number] = position + len(part)
-            batch += part
+        for number in sorted(self._fresh):
+            self._fresh.discard(number)
+            if self._broker.state(self._topic, number) is BrokerState.WELL:
+                batch += self._read(number, BATCH_RECORDS_MAX - len(batch), faults.late_s)
+            if len(batch) == BATCH_RECORDS_MAX:
+                self._fresh.add(number)
+                break
         return batch
 
-    def _note_caught_up(self, reading: _Reading) -> None:
-        if all(reading.positions[number] >= end for number, end in reading.ends.items()):
+    def _read(self, number: int, records_max: int, late_s: float) -> list[Record]:
+        partition = self._broker.partition(self._topic, number)
+        position = self._there(partition, number, self._positions[number])
+        loop = asyncio.get_running_loop()
+        landed_by_s = loop.time() - late_s + _FLOAT_S if late_s else None
+        found = partition.read(position, records_max, landed_by_s)
+        self._positions[number] = position = found[-1].offset + 1 if found else position
+        if late_s and position < partition.end and number not in self._due:
+            self._due.add(number)
+            loop.call_at(partition.landed_s(position) + late_s, self._came_late, number)
+        return found
+
+    def _came_late(self, number: int) -> None:
+        self._due.discard(number)
+        self.landed(number)
+
+    def _note_caught_up(self) -> None:
+        if all(self._positions[number] >= end for number, end in self._ends.items()):
             self._caught_up.set()
 
-    def _place(self) -> _Reading | None:
-        """The ends first, then where to begin (J7): what lands in between is then read, never skipped."""
-        if self._is_absent():
-            return None
-        ends = {
-            number: len(self._broker.partition(self._topic, number)) for number in self._broker.partitions(self._topic)
-        }
-        self._reading = _Reading({number: self._begin(number, end) for number, end in ends.items()}, ends)
-        return self._reading
+    def _place(self) -> bool:
+        """The ends first, then where to begin (J7): what lands in between is then read, never skipped.
 
-    def _begin(self, number: int, end: int) -> int:
+        Ends are told by the leaders, which have acknowledged each record themselves: records that come late are never
+        taken for absent."""
+        numbers = self._broker.partitions(self._topic)
+        states = {self._broker.state(self._topic, number) for number in numbers}
+        faults = self._faults()
+        if faults.absent or faults.deaf or states != {BrokerState.WELL}:
+            return False
+        self._ends = {number: self._broker.partition(self._topic, number).end for number in numbers}
+        self._positions = {number: self._begin(number) for number in numbers}
+        self._fresh = set(numbers)
+        return True
+
+    def _begin(self, number: int) -> int:
+        partition = self._broker.partition(self._topic, number)
         if self._since_ms is not None:
-            records = self._broker.partition(self._topic, number)
-            return next((record.offset for record in records if record.log_ms >= self._since_ms), end)
-        wanted = (self._offsets or {}).get(number, 0)
-        if wanted <= end:
+            return partition.since(self._since_ms)
+        return self._there(partition, number, self._offsets.get(number, partition.begin))
+
+    def _there(self, partition: Partition, number: int, wanted: int) -> int:
+        """Where to read: as wanted, or from the beginning and with a gap told, where the log does not have that."""
+        if partition.begin <= wanted <= partition.end:
             return wanted
-        self._gaps.append(Gap(self._topic, number, wanted, 0))
-        return 0
+        self._gaps.append(Gap(self._topic, number, wanted, partition.begin))
+        return partition.begin

@@ -410,7 +410,7 @@ class EndingLog(MemoryLog):
     ) -> MemoryFollower:
         if topic is not Topic.CALLS:
             return super().follow(topic, since_ms, offsets=offsets)
-        return Ending(self._broker, lambda: self.faults.absent, topic, since_ms, offsets)
+        return Ending(self._broker, lambda: self.faults, topic, since_ms, offsets)
 
 
 @pytest.mark.parametrize("way", [RuntimeError("a mistake"), asyncio.CancelledError(), None])
@@ -826,7 +826,7 @@ class PausingLog(MemoryLog):
     ) -> MemoryFollower:
         if topic is not Topic.CALLS:
             return super().follow(topic, since_ms, offsets=offsets)
-        return PausingFollower(self._broker, lambda: self.faults.absent, topic, since_ms, offsets)
+        return PausingFollower(self._broker, lambda: self.faults, topic, since_ms, offsets)
 
 
 def test_a_replica_that_still_reads_the_journal_rings_nobody_back() -> None:

@@ -20,7 +20,7 @@ from services.host.settings import load
 from services.host.world import World
 from services.journal import Record, Topic
 from services.journal.disk import MemoryDisk
-from services.journal.memory import MemoryBroker, MemoryLog
+from services.journal.memory import Faults, MemoryBroker, MemoryLog
 from services.journal.memory_follower import MemoryFollower
 from services.ledger.service import Ledger
 from services.ledger.settings import LedgerSettings
@@ -61,7 +61,7 @@ class EndingLog(MemoryLog):
         """See `Log.follow`."""
         if self.ends is None or topic is not self.ends[0]:
             return super().follow(topic, since_ms, offsets=offsets)
-        follower = Ending(MemoryBroker(virtual_wall_ms), lambda: False, topic, since_ms, offsets)
+        follower = Ending(MemoryBroker(virtual_wall_ms), Faults, topic, since_ms, offsets)
         follower.how = self.ends[1]
         return follower
 
