@@ -1,4 +1,4 @@
-"""Reads one topic of the memory log: a `Follower`. It is woken for its own topic, and looks only where records landed."""
+"""Reads one topic of the memory log: a `Follower`. Woken for its own topic; looks only where records landed."""
 
 from __future__ import annotations
 

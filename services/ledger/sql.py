@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, func, insert, inspect, select, update
+from sqlalchemy import Connection, insert, inspect, select
 from sqlalchemy import text as sql
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -21,16 +21,16 @@ from sqlalchemy.schema import CreateColumn
 from services.domain.events import Fact, FactKind
 from services.domain.fold import CallStory, Outcome, merge, story
 from services.journal import Topic
+from services.ledger import statements
 from services.ledger.callbacks import ListedCall, Overdue, Reconnection
 from services.ledger.engine import connect
 from services.ledger.projection import Batch, call_row, fact_row, set_aside_row
 from services.ledger.store import AnotherLedger, Projected, StoreTrouble
-from services.ledger.tables import METADATA, calls, facts, positions, set_aside
+from services.ledger.tables import METADATA, calls, set_aside
 from services.wire.facts import decode
 
 STORIES_KEPT_MAX: Final = 20_000
 _IDS_PER_QUERY_MAX: Final = 500
-_NEW: Final = "new_"  # before the names of bound values, which must not be those of columns
 
 
 @dataclass(slots=True)
@@ -75,16 +75,14 @@ class SqlStore:
         self._engine.dispose()
 
     def positions(self) -> dict[int, int]:
-        query = select(positions.c.partition, positions.c.next_offset).where(positions.c.topic == Topic.CALLS.value)
         with self._transaction("read the positions") as connection:
-            return {row.partition: row.next_offset for row in connection.execute(query)}
+            return _positions(connection)
 
     def project(self, batch: Batch, expected: Mapping[int, int]) -> Projected:
         projected = Projected(set_aside=len(batch.set_aside))
         try:
             with self._transaction("project a batch") as connection:
-                for partition, next_offset in batch.next_offsets.items():
-                    _move(connection, partition, expected.get(partition), next_offset)
+                _move(connection, expected, batch.next_offsets)
                 self._write_facts(connection, batch, projected)
                 _write_set_aside(connection, batch)
         except BaseException:
@@ -95,47 +93,23 @@ class SqlStore:
         return projected
 
     def sums(self) -> Counter[tuple[Outcome, bool]]:
-        query = select(calls.c.outcome, calls.c.test, func.count()).group_by(calls.c.outcome, calls.c.test)
         with self._transaction("add up the calls") as connection:
             return Counter(
-                {(Outcome(outcome), bool(test)): count for outcome, test, count in connection.execute(query)}
+                {(Outcome(outcome), bool(test)): count for outcome, test, count in connection.execute(statements.SUMS)}
             )
 
     def overdue(self, now_ms: int, lost_grace_ms: int, silent_grace_ms: int, limit: int) -> list[Overdue]:
-        c = calls.c
-        lost = c.lost & (c.due_at_ms <= now_ms - lost_grace_ms)
-        silent = ~c.lost & (c.due_at_ms <= now_ms - silent_grace_ms)
-        query = (
-            select(c.call_id, c.leg, c.caller_hash, c.test, c.lost, c.due_at_ms)
-            .where(c.outcome == Outcome.IN_PROGRESS.value, lost | silent)
-            .order_by(c.due_at_ms)
-            .limit(limit)
-        )
+        bounds = {"lost_by_ms": now_ms - lost_grace_ms, "silent_by_ms": now_ms - silent_grace_ms, "rows_max": limit}
         with self._transaction("look for overdue calls") as connection:
             return [
                 Overdue(*row, grace_ms=lost_grace_ms if row.lost else silent_grace_ms)
-                for row in connection.execute(query)
+                for row in connection.execute(statements.OVERDUE, bounds)
             ]
 
     def reconnections(self, limit: int) -> list[Reconnection]:
-        owed, later = calls.alias("owed"), calls.alias("later")
-        query = (
-            select(owed.c.call_id, owed.c.leg, owed.c.caller_hash, later.c.call_id, later.c.connected_at_ms)
-            .join(later, later.c.caller_hash == owed.c.caller_hash)
-            .where(
-                owed.c.outcome == Outcome.CALLBACK_OPEN.value,
-                ~owed.c.test,
-                owed.c.caller_hash != "",
-                later.c.connected_at_ms.is_not(None),
-                later.c.first_at_ms > owed.c.first_at_ms,
-                ~later.c.test,
-            )
-            .order_by(later.c.connected_at_ms, later.c.call_id)
-            .limit(limit)
-        )
         first: dict[str, Reconnection] = {}
         with self._transaction("look for callers who reached somebody") as connection:
-            for row in connection.execute(query):
+            for row in connection.execute(statements.RECONNECTIONS, {"rows_max": limit}):
                 first.setdefault(row[0], Reconnection(*row))
         return list(first.values())
 
@@ -165,7 +139,7 @@ class SqlStore:
                 projected.duplicates += 1
         projected.facts = len(rows)
         if rows:
-            connection.execute(insert(facts), rows)
+            connection.execute(statements.ADD_FACTS, rows)
         self._write_calls(connection, before, projected)
 
     def _write_calls(
@@ -182,14 +156,13 @@ class SqlStore:
             if old is None:
                 added.append({"call_id": call_id, **call_row(new)})
             else:
-                changed.append({"of_call": call_id, **{_NEW + name: value for name, value in call_row(new).items()}})
+                changed.append(
+                    {"of_call": call_id, **{statements.NEW + name: value for name, value in call_row(new).items()}}
+                )
         if added:
-            connection.execute(insert(calls), added)
+            connection.execute(statements.ADD_CALLS, added)
         if changed:
-            values: dict[Any, Any] = {
-                column: bindparam(_NEW + column.name) for column in calls.c if column is not calls.c.call_id
-            }
-            connection.execute(update(calls).where(calls.c.call_id == bindparam("of_call")).values(values), changed)
+            connection.execute(statements.CHANGE_CALLS, changed)
 
     def _recall(self, connection: Connection, call_ids: Sequence[str]) -> None:
         """Reads back what the tables have of these calls."""
@@ -197,7 +170,7 @@ class SqlStore:
             self._known[call_id] = _Known()
         for start in range(0, len(call_ids), _IDS_PER_QUERY_MAX):
             some = call_ids[start : start + _IDS_PER_QUERY_MAX]
-            for (raw,) in connection.execute(select(facts.c.raw).where(facts.c.call_id.in_(some))):
+            for (raw,) in connection.execute(statements.FACTS_OF, {"call_ids": some}):
                 fact = decode(raw)
                 self._known[fact.call_id].add(fact)
 
@@ -222,20 +195,32 @@ def _add_columns(connection: Connection) -> None:
                 connection.execute(sql(f"ALTER TABLE {table.name} ADD COLUMN {added}"))
 
 
-def _move(connection: Connection, partition: int, expected: int | None, next_offset: int) -> None:
-    """Compare and set: no row changed means that another ledger was here."""
-    this = {"topic": Topic.CALLS.value, "partition": partition}
-    if expected is None:
+def _move(connection: Connection, expected: Mapping[int, int], next_offsets: Mapping[int, int]) -> None:
+    """Compare and set: a row that did not change means that another ledger was here."""
+    topic = Topic.CALLS.value
+    moved = [
+        {"of_topic": topic, "of_partition": number, "expected": expected[number], "moved_to": to}
+        for number, to in next_offsets.items()
+        if number in expected
+    ]
+    for number in sorted(next_offsets.keys() - expected.keys()):
+        row = {"topic": topic, "partition": number, "next_offset": next_offsets[number]}
         try:
-            connection.execute(insert(positions).values(**this, next_offset=next_offset))
+            connection.execute(statements.FIRST_POSITION, row)
         except IntegrityError:
-            raise AnotherLedger(f"partition {partition}: expected no position yet, found one") from None
-        return
-    here = (positions.c.topic == this["topic"], positions.c.partition == partition)
-    statement = update(positions).where(*here, positions.c.next_offset == expected).values(next_offset=next_offset)
-    if connection.execute(statement).rowcount != 1:
-        found = connection.execute(select(positions.c.next_offset).where(*here)).scalar()
-        raise AnotherLedger(f"partition {partition}: expected position {expected}, found {found}")
+            raise AnotherLedger(f"partition {number}: expected no position yet, found one") from None
+    # Together where the driver can count the rows of all of them.
+    together = connection.dialect.supports_sane_multi_rowcount
+    for some in [moved] if together and moved else [[each] for each in moved]:
+        if connection.execute(statements.MOVE_POSITION, some).rowcount != len(some):
+            found = _positions(connection)
+            numbers = [each["of_partition"] for each in some]
+            here = next((number for number in numbers if found.get(number) != next_offsets[number]), numbers[0])
+            raise AnotherLedger(f"partition {here}: expected position {expected[here]}, found {found.get(here)}")
+
+
+def _positions(connection: Connection) -> dict[int, int]:
+    return {row.partition: row.next_offset for row in connection.execute(statements.POSITIONS)}
 
 
 def _note_changes(old: CallStory | None, new: CallStory, projected: Projected) -> None:
