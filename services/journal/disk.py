@@ -1,8 +1,8 @@
 """The port to a disk that must remember through a crash: files that only grow, each write synced before it is done.
 
 Two backends: `services/host/disk.py`, and `MemoryDisk` here, for tests and the simulator, which fails in the ways of a
-real one: slow, hung, full, broken, torn in the middle of a write when its process is killed. The spool stands on it
-(protocol.md J4, J5).
+real one. What `append` has returned from is synced and is there whatever happens; of a write in whose middle the process
+was killed or the power lost, any part may be. The spool stands on it (protocol.md J4, J5).
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from random import Random
+from typing import Final, Protocol
+
+BLOCK_BYTES: Final = 4096
 
 
 class DiskTrouble(Exception):
@@ -57,8 +60,9 @@ class Disk(Protocol):
 class MemoryDisk:
     """A disk that is a mapping. Change its faults at any moment; `files` can be looked at and damaged.
 
-    slow_s: how long an append takes. hangs_s: how long claiming and reading take. room_bytes: what still fits.
-    broken: why nothing works, if nothing does. unreadable: files that cannot be read.
+    slow_s: how long an append takes. hangs_s: how long claiming, reading and removing take. room_bytes: what still
+    fits; give some back at any moment. broken: why nothing works, if nothing does. unreadable: files that cannot be read.
+    fail_share: of appends, between 0 and 1; these write some part of their bytes and fail. It needs `random`.
     appends: how many were made, so that a test sees a group commit.
     """
 
@@ -68,21 +72,42 @@ class MemoryDisk:
     room_bytes: int = 1 << 40
     broken: str = ""
     unreadable: set[Path] = field(default_factory=set)
+    fail_share: float = 0.0
+    random: Random | None = None
     appends: int = 0
     _held: set[Path] = field(default_factory=set)
     _writing: dict[Path, bytes] = field(default_factory=dict)
+    _removing: dict[Path, bytes] = field(default_factory=dict)
+    _hung: asyncio.Event | None = None
+
+    def hang(self) -> None:
+        """From now on no operation ends, as when a sync does not come back; what is under way waits too."""
+        self._hung = self._hung or asyncio.Event()
+
+    def go_on(self) -> None:
+        """What hung is done now."""
+        if self._hung is not None:
+            self._hung.set()
+            self._hung = None
 
     def crashed(self, torn_bytes: int = 0) -> MemoryDisk:
         """The disk as the next process finds it; this one works no more. Of a write that was under way, the first
         `torn_bytes` are there."""
-        self.broken = "its process was killed"
-        files = dict(self.files)
-        for path, data in self._writing.items():
-            files[path] = files.get(path, b"") + data[:torn_bytes]
-        return MemoryDisk(files)
+        return self._ended("its process was killed", {path: data[:torn_bytes] for path, data in self._writing.items()})
+
+    def killed(self, random: Random) -> MemoryDisk:
+        """As `crashed`; how much is there of a write that was under way is drawn, and whether what was about to be
+        removed still is."""
+        there = {path: _some(random, data) for path, data in self._writing.items()}
+        return self._ended("its process was killed", there | self._not_removed(random))
+
+    def lost_power(self, random: Random) -> MemoryDisk:
+        """As `killed`, and worse: behind such a write there may be zeros, or what lay on the disk before."""
+        there = {path: _some(random, data) + _rubbish(random) for path, data in self._writing.items()}
+        return self._ended("it has no power", there | self._not_removed(random))
 
     async def claim(self, folder: Path) -> list[str]:
-        await asyncio.sleep(self.hangs_s)
+        await self._take(self.hangs_s)
         self._must_work(folder)
         if folder in self._held:
             raise FolderTaken(f"{folder} is held by another process; give each replica a name of its own")
@@ -93,7 +118,7 @@ class MemoryDisk:
         self._held.discard(folder)
 
     async def read(self, path: Path) -> bytes:
-        await asyncio.sleep(self.hangs_s)
+        await self._take(self.hangs_s)
         self._must_work(path)
         if path in self.unreadable or path not in self.files:
             raise DiskTrouble(f"cannot read {path}")
@@ -104,20 +129,56 @@ class MemoryDisk:
         self.appends += 1
         self._writing[path] = data
         try:
-            await asyncio.sleep(self.slow_s)
+            await self._take(self.slow_s)
         finally:
             del self._writing[path]
         self._must_work(path)
         fits = data[: max(self.room_bytes, 0)]
+        fails = self.random is not None and self.random.random() < self.fail_share
+        if fails and self.random is not None:
+            fits = _some(self.random, fits)
         self.room_bytes -= len(fits)
         self.files[path] = self.files.get(path, b"") + fits
+        if fails:
+            raise DiskTrouble(f"cannot write {path}: it failed")
         if len(fits) < len(data):
             raise NoRoom(f"cannot write {path}: no space is left")
 
     async def remove(self, path: Path) -> None:
         self._must_work(path)
-        self.room_bytes += len(self.files.pop(path, b""))
+        self._removing[path] = self.files.pop(path, b"")
+        try:
+            await self._take(self.hangs_s)
+        finally:
+            self.room_bytes += len(self._removing.pop(path))
+        self._must_work(path)
+
+    async def _take(self, duration_s: float) -> None:
+        await asyncio.sleep(duration_s)
+        while self._hung is not None:
+            await self._hung.wait()
+
+    def _not_removed(self, random: Random) -> dict[Path, bytes]:
+        return {path: data for path, data in self._removing.items() if random.random() < 0.5}
+
+    def _ended(self, why: str, there: dict[Path, bytes]) -> MemoryDisk:
+        self.broken = why
+        files = dict(self.files)
+        for path, data in there.items():
+            files[path] = files.get(path, b"") + data
+        return MemoryDisk(files, room_bytes=self.room_bytes, random=self.random)
 
     def _must_work(self, path: Path) -> None:
         if self.broken:
             raise DiskTrouble(f"cannot use {path}: {self.broken}")
+
+
+def _some(random: Random, data: bytes) -> bytes:
+    """Nothing, everything, or any part from the beginning."""
+    return data[: random.choice((0, len(data), random.randint(0, len(data))))]
+
+
+def _rubbish(random: Random) -> bytes:
+    """Nothing, zeros, or anything, up to a block."""
+    size = random.randint(1, BLOCK_BYTES)
+    return random.choice((b"", bytes(size), random.randbytes(size)))

@@ -127,8 +127,8 @@ class SqlStore:
             return [ListedCall(*row) for row in connection.execute(query)]
 
     def _write_facts(self, connection: Connection, batch: Batch, projected: Projected) -> None:
-        touched = {fact.call_id for _, fact in batch.facts}
-        self._recall(connection, sorted(touched - self._known.keys()))
+        touched = list(dict.fromkeys(fact.call_id for _, fact in batch.facts))  # each run writes alike
+        self._recall(connection, [call_id for call_id in touched if call_id not in self._known])
         before = {call_id: self._known[call_id].story for call_id in touched}
         rows: list[dict[str, Any]] = []
         for record, fact in batch.facts:

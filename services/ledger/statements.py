@@ -38,7 +38,7 @@ _silent: Final = ~calls.c.lost & (calls.c.due_at_ms <= bindparam("silent_by_ms")
 OVERDUE: Final = (
     select(calls.c.call_id, calls.c.leg, calls.c.caller_hash, calls.c.test, calls.c.lost, calls.c.due_at_ms)
     .where(calls.c.outcome == Outcome.IN_PROGRESS.value, _lost | _silent)
-    .order_by(calls.c.due_at_ms)
+    .order_by(calls.c.due_at_ms, calls.c.call_id)
     .limit(bindparam("rows_max"))
 )
 
