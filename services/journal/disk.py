@@ -1,8 +1,8 @@
 """The port to a disk that must remember through a crash: files that only grow, each write synced before it is done.
 
 Two backends: `services/host/disk.py`, and `MemoryDisk` here, for tests and the simulator, which fails in the ways of a
-real one. What `append` has returned from is synced and is there whatever happens; of a write in whose middle the process
-was killed or the power lost, any part may be. The spool stands on it (protocol.md J4, J5).
+real one. What `append` has returned from is synced and is there whatever happens; of a write in whose middle the
+process was killed or the power lost, any part may be. The spool stands on it (protocol.md J4, J5).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class MemoryDisk:
     """A disk that is a mapping. Change its faults at any moment; `files` can be looked at and damaged.
 
     slow_s: how long an append takes. hangs_s: how long claiming, reading and removing take. room_bytes: what still
-    fits; give some back at any moment. broken: why nothing works, if nothing does. unreadable: files that cannot be read.
+    fits; give some back at any moment. broken: why nothing works, if nothing does. unreadable: files that nobody reads.
     fail_share: of appends, between 0 and 1; these write some part of their bytes and fail. It needs `random`.
     appends: how many were made, so that a test sees a group commit.
     """
