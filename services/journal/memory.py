@@ -70,6 +70,7 @@ class MemoryLog:
         self._queues: dict[tuple[Topic, int], _Queue] = {}
         self._due: list[_Queue] = []  # something of theirs lands at this very instant
         self._unanswered: dict[asyncio.Future[None], tuple[float, asyncio.TimerHandle]] = {}  # with when it was sent
+        self._unheard: list[_Sent] = []  # landed while this client was cut off
         self._followers: list[MemoryFollower] = []
         self._closed = False
         self._killed = False
@@ -91,6 +92,10 @@ class MemoryLog:
             return
         self._faults = faults
         self._deaf_since = (self._deaf_since or asyncio.get_running_loop().time()) if faults.deaf else None
+        if not faults.absent:
+            unheard, self._unheard = self._unheard, []
+            for sent in unheard:
+                self._acknowledge(sent)
         self._broker.wake()
 
     def kill(self) -> None:
@@ -236,7 +241,10 @@ class MemoryLog:
             loop.call_later(again_s, self._land_again, queue, sent)
         if self._killed:
             return
-        if sent.fate is Fate.UNACKED or self._faults.absent:
+        if sent.fate is Fate.UNACKED:
+            self._expect(sent.acked, sent.sent_at)
+        elif self._faults.absent:
+            self._unheard.append(sent)
             self._expect(sent.acked, sent.sent_at)
         elif self._faults.acked_after_s:
             loop.call_later(self._faults.acked_after_s, self._acknowledge, sent)

@@ -22,7 +22,7 @@ class Faults:
     """What is wrong at the moment. Shares are of appends, between 0 and 1; together they are at most 1.
 
     absent: no broker answers: appends end with `Unavailable` at once and followers stand still. What was on its way
-    lands, and its acknowledgement does not come.
+    lands, and is acknowledged when one answers again, as a producer's retry is, or never.
     delay_s, delay_max_s: how long an append takes to land, drawn between the two where the second is the larger one.
     Beyond the log's deadline its future ends with `Unknown`, and it lands all the same.
     acked_after_s: from landing to acknowledgement; others have long read the record.

@@ -174,14 +174,20 @@ def test_others_read_a_record_before_its_writer_hears_of_it() -> None:
     play(story)
 
 
-def test_what_is_on_its_way_when_a_client_is_cut_off_lands_and_is_unknown() -> None:
-    """J5: the broker has it, and cannot say so."""
+@pytest.mark.parametrize(("back_after_s", "ends"), [(4.0, "acknowledged"), (6.0, "Unknown")])
+def test_what_is_on_its_way_when_a_client_is_cut_off_lands_and_is_told_when_it_is_back(
+    back_after_s: float, ends: str
+) -> None:
+    """J5: the broker has it and cannot say so; a producer asks again, up to the deadline."""
 
     async def story(broker: MemoryBroker, log: MemoryLog, _: MemoryLog) -> None:
         log.suffer(Faults(delay_s=0.1))
         acked = log.append(Topic.CALLS, "a", b"1")
         log.suffer(Faults(absent=True))
-        assert await outcome(acked) == "Unknown"
+        asyncio.get_running_loop().call_later(back_after_s, log.suffer, Faults())
+        assert await outcome(acked) == ends
+        assert asyncio.get_running_loop().time() == min(back_after_s, 5.0)
+        await asyncio.sleep(5)
         assert values(broker) == [b"1"]
 
     play(story)
