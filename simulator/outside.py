@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from loadtest.answering_point import Fault
 from loadtest.attachment import BEAT_S, Switchboard
@@ -25,6 +25,8 @@ from loadtest.trunk_server import TrunkServer
 from services.host.network import Network
 from simulator.wire import NetworkWire
 
+SOURCES: Final = ("wireless", "wireline")
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -38,7 +40,7 @@ class Surroundings:
     ingresses: Sequence[str]
     trunks: Sequence[str]
     """Addresses at which trunks are served; each has every line, with channels of its own."""
-    sources: Sequence[str] = ("wireless", "wireline")
+    sources: Sequence[str] = SOURCES
     """Originating networks, as their offers name them."""
 
 

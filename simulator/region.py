@@ -45,16 +45,25 @@ def token_of(psap_id: str) -> str:
 def texts() -> Mapping[Path, str]:
     """Every file by its path, the installation's credentials too."""
     order = [(psap_id, k) for psap_id in PSAPS for k in (1, 2)]
+    towns, lines = PSAP_OF_TOWN.items(), LINES
     named = {
-        "region.csv": ["key,value", "name,Simulated", "default_psap,P1", "default_psap,P4"]
-        + ["nearest_town_within_m,5000", "sea_within_m,100000"],
-        "psaps.csv": ["psap_id,name,town,county,kind"]
-        + [f"{psap_id},{town} Police,{town},Simulated,municipal" for town, psap_id in PSAP_OF_TOWN.items()],
-        "service_areas.csv": ["town,psap_id,how"] + [f"{town},{psap_id},own" for town, psap_id in PSAP_OF_TOWN.items()],
-        "alternates.csv": ["psap_id,order,alternate_id"]
-        + [f"{each},{k},{PSAPS[(PSAPS.index(each) + k) % len(PSAPS)]}" for each, k in order],
-        "lines.csv": ["owner,order,number,channels"]
-        + [f"{each.owner},{_order(each)},{each.number},{each.channels}" for each in LINES],
+        "region.csv": [
+            *("key,value", "name,Simulated", "default_psap,P1", "default_psap,P4"),
+            *("nearest_town_within_m,5000", "sea_within_m,100000"),
+        ],
+        "psaps.csv": [
+            "psap_id,name,town,county,kind",
+            *(f"{psap_id},{town} Police,{town},Simulated,municipal" for town, psap_id in towns),
+        ],
+        "service_areas.csv": ["town,psap_id,how", *(f"{town},{psap_id},own" for town, psap_id in towns)],
+        "alternates.csv": [
+            "psap_id,order,alternate_id",
+            *(f"{each},{k},{PSAPS[(PSAPS.index(each) + k) % len(PSAPS)]}" for each, k in order),
+        ],
+        "lines.csv": [
+            "owner,order,number,channels",
+            *(f"{each.owner},{_order(each)},{each.number},{each.channels}" for each in lines),
+        ],
     }
     files = {FOLDER / name: "\n".join(rows) + "\n" for name, rows in named.items()}
     files[FOLDER / "towns.geojson"] = _geojson([_town(n, town) for n, town in enumerate(TOWNS)])

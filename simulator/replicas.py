@@ -19,7 +19,7 @@ from services.host.network.memory import MemoryHost
 from services.host.run import Service
 from services.host.world import World
 from services.journal.disk import MemoryDisk
-from services.journal.memory import MemoryBroker, MemoryLog
+from services.journal.memory import Faults, MemoryBroker, MemoryLog
 from simulator.cables import Cables
 from simulator.virtual_loop import Process, State, running_loop
 
@@ -70,6 +70,7 @@ class Replica:
         self.failures: list[BaseException] = []
         """By which its processes ended though nobody hurt them."""
         self.clock_ahead_ms = 0
+        self._faults = Faults()
         self.service: Service | None = None
         self.log: MemoryLog | None = None
         self._ground = ground
@@ -97,6 +98,7 @@ class Replica:
         self.incarnations.append(mint_incarnation(process.wall_ms(), chance))
         self.registries.append(CollectorRegistry())
         self.log = MemoryLog(ground.broker, random=chance)
+        self.log.suffer(self._faults)
         world = World(
             name=self.name,
             incarnation=self.incarnations[-1],
@@ -144,16 +146,16 @@ class Replica:
         if self._asked_to_stop is not None and not self._asked_to_stop.done():
             self._asked_to_stop.set_result(grace_s)
 
-    def kill(self, *, torn_bytes: int = 0, keeps_disk: bool = True) -> None:
-        """As by SIGKILL. Of a write to disk that was under way, the first `torn_bytes` are there."""
+    def kill(self, by: random.Random, *, power: bool = False, keeps_disk: bool = True) -> None:
+        """As by SIGKILL, or with the machine's power. How much is there of a write that was under way is drawn."""
         self.wanted = False
         if self._process is None or self.stands is Stands.DOWN:
             return
-        self._process.kill()
         self._living = None
         if self.stands is Stands.PAUSED:
             self._ground.cables.thaw(self.name)
-        self._gone(self.disk.crashed(torn_bytes) if keeps_disk else MemoryDisk())
+        disk = self.disk.lost_power(by) if power else self.disk.killed(by)
+        self._gone(disk if keeps_disk else MemoryDisk())
 
     def _gone(self, disk: MemoryDisk) -> None:
         network = self._ground.cables.network
@@ -164,6 +166,12 @@ class Replica:
         self.log.kill()
         network.died(self._host)
         self.disk = disk
+
+    def suffer(self, faults: Faults) -> None:
+        """What is wrong with Kafka for this replica, and for the next process of its name too."""
+        self._faults = faults
+        if self.log is not None:
+            self.log.suffer(faults)
 
     def pause(self) -> None:
         """As by SIGSTOP."""
@@ -196,7 +204,23 @@ class Replica:
         """Whether it serves, and has nothing against being given work."""
         return self.stands is Stands.UP and self.service is not None and not self.service.troubles()
 
-    def count(self, name: str, labels: Mapping[str, str] | None = None) -> float:
-        """The sum of a metric over all its processes."""
-        values = [each.get_sample_value(name, dict(labels or {})) for each in self.registries]
-        return sum(value for value in values if value is not None)
+    def troubles(self) -> list[str]:
+        """Why it should get no work."""
+        if self.stands is not Stands.UP or self.service is None:
+            return [str(self.stands) if self.stands is not Stands.UP else "starting"]
+        return list(self.service.troubles())
+
+    def remarks(self) -> list[str]:
+        """What an operator should know of it."""
+        return list(self.service.remarks()) if self.ready and self.service is not None else []
+
+    def counts(self) -> dict[str, float]:
+        """Every metric, summed over all its processes, by name and labels."""
+        totals: dict[str, float] = {}
+        for registry in self.registries:
+            for metric in registry.collect():
+                for sample in metric.samples:
+                    labels = ",".join(f"{key}={value}" for key, value in sorted(sample.labels.items()))
+                    name = f"{sample.name}{{{labels}}}" if labels else sample.name
+                    totals[name] = totals.get(name, 0.0) + sample.value
+        return totals

@@ -205,12 +205,14 @@ class MemoryLog:
             return
         self._due.append(queue)
         if len(self._due) == 1:
-            asyncio.get_running_loop().call_soon(self._land_due)
+            asyncio.get_running_loop().call_soon(self._land_due, context=self._broker.context)
 
     def _arm(self, queue: _Queue) -> None:
         if queue.timer is not None:
             queue.timer.cancel()
-        queue.timer = asyncio.get_running_loop().call_at(queue.sent[0].lands_at, self._land, queue)
+        queue.timer = asyncio.get_running_loop().call_at(
+            queue.sent[0].lands_at, self._land, queue, context=self._broker.context
+        )
 
     def _land_due(self) -> None:
         due, self._due = self._due, []
@@ -238,7 +240,7 @@ class MemoryLog:
         loop = asyncio.get_running_loop()
         if sent.fate is Fate.TWICE:
             again_s = self._random.uniform(0.0, self._deadline_s) if self._random is not None else 0.0
-            loop.call_later(again_s, self._land_again, queue, sent)
+            loop.call_later(again_s, self._land_again, queue, sent, context=self._broker.context)
         if self._killed:
             return
         if sent.fate is Fate.UNACKED:
@@ -247,7 +249,7 @@ class MemoryLog:
             self._unheard.append(sent)
             self._expect(sent.acked, sent.sent_at)
         elif self._faults.acked_after_s:
-            loop.call_later(self._faults.acked_after_s, self._acknowledge, sent)
+            loop.call_later(self._faults.acked_after_s, self._acknowledge, sent, context=self._broker.context)
         else:
             self._acknowledge(sent)
 

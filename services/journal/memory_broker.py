@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import copy_context
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final, Protocol
@@ -48,6 +49,8 @@ class MemoryBroker:
 
     def __init__(self, now_ms: Callable[[], int], partitions: Mapping[Topic, int] | None = None) -> None:
         self._now_ms = now_ms
+        self.context = copy_context()
+        """Where brokers work: a client that is paused or killed does not keep what it has sent from landing."""
         counts = {topic: spec.partitions for topic, spec in TOPICS.items()} | dict(partitions or {})
         self._partitions = {topic: [Partition(topic, n) for n in range(count)] for topic, count in counts.items()}
         self._leads = {name: name for name in BROKERS}  # who led it at the beginning -> who leads it now

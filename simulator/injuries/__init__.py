@@ -1,0 +1,24 @@
+"""What a schedule can do to an installation and to the world outside, by name.
+
+Each kind draws whom it hits, how hard and for how long, strikes, and heals. A schedule is a list of such injuries; what
+they are made of is one file a family: processes, cables, Kafka, disks, clocks, the far end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from simulator.injuries import cables, clocks, disks, far_end, kafka, processes
+from simulator.injuries.kind import Injury, Kind, Scene
+
+FAMILIES: Mapping[str, tuple[Kind, ...]] = {
+    "process": processes.KINDS,
+    "network": cables.KINDS,
+    "kafka": kafka.KINDS,
+    "disk": disks.KINDS,
+    "clock": clocks.KINDS,
+    "far_end": far_end.KINDS,
+}
+KINDS: Mapping[str, Kind] = {kind.name: kind for kinds in FAMILIES.values() for kind in kinds}
+
+__all__ = ["FAMILIES", "KINDS", "Injury", "Kind", "Scene"]

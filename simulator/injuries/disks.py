@@ -1,0 +1,52 @@
+"""The disks under the spools: slow, full, hung, failing."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from services.journal.disk import MemoryDisk
+from simulator.injuries.kind import LONG_S, Drawn, Injury, Kind, Scene, seconds
+from simulator.installation import names_of
+
+SPOOLING = (*names_of("ingress"), *names_of("failover"))
+ROOM_BYTES = 1 << 40
+
+
+def _one(least: float = 0.0, most: float = 0.0) -> Callable[[random.Random], Drawn]:
+    return lambda by: ((by.choice(SPOOLING),), seconds(by, *LONG_S), round(by.uniform(least, most), 3))
+
+
+def _disk(scene: Scene, injury: Injury) -> MemoryDisk:
+    return scene.installation.replicas[injury.targets[0]].disk
+
+
+def _slow(scene: Scene, injury: Injury) -> None:
+    _disk(scene, injury).slow_s = injury.amount
+
+
+def _fill(scene: Scene, injury: Injury) -> None:
+    _disk(scene, injury).room_bytes = int(injury.amount)
+
+
+def _hang(scene: Scene, injury: Injury) -> None:
+    _disk(scene, injury).hang()
+
+
+def _fail(scene: Scene, injury: Injury) -> None:
+    disk = _disk(scene, injury)
+    disk.random, disk.fail_share = scene.by, injury.amount
+
+
+def _well(scene: Scene, injury: Injury) -> None:
+    disk = _disk(scene, injury)
+    disk.slow_s, disk.fail_share, disk.room_bytes = 0.0, 0.0, ROOM_BYTES
+    disk.go_on()
+
+
+KINDS = (
+    Kind("disk_slow", "a write takes so many seconds", _one(0.01, 1.0), _slow, _well),
+    Kind("disk_full", "so many bytes fit, and no more", _one(0.0, 4000.0), _fill, _well),
+    Kind("disk_hung", "no write comes back", _one(), _hang, _well),
+    Kind("disk_fails", "this share of the writes fails half-way", _one(0.1, 1.0), _fail, _well),
+)

@@ -1,0 +1,75 @@
+"""What an injury is."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.host.network.memory import MemoryNetwork
+from services.journal.memory import MemoryBroker
+from simulator.cables import Cables
+from simulator.installation import Installation
+from simulator.outside import Outside
+
+
+@dataclass(frozen=True, slots=True)
+class Injury:
+    """One thing that goes wrong: what, when, for how long (virtual seconds), to whom, how hard."""
+
+    kind: str
+    at_s: float
+    lasts_s: float
+    targets: tuple[str, ...] = ()
+    amount: float = 0.0
+
+    def __str__(self) -> str:
+        whom = " ".join(self.targets)
+        hard = f" {self.amount:g}" if self.amount else ""
+        return f"{self.at_s:6.2f} s  {self.kind} {whom}{hard} for {self.lasts_s:.2f} s"
+
+
+@dataclass(slots=True)
+class Scene:
+    """Everything that can be hurt."""
+
+    installation: Installation
+    outside: Outside
+    cables: Cables
+    network: MemoryNetwork
+    broker: MemoryBroker
+    by: random.Random
+    """For what is drawn while it runs, such as how much of a write was done."""
+    errands: set[asyncio.Future[None]] = field(default_factory=set)
+    """What takes a moment to be done to somebody."""
+
+
+Drawn = tuple[tuple[str, ...], float, float]
+"""Targets, seconds, amount."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A way in which things go wrong. `weight` is how often it is drawn, beside the others."""
+
+    name: str
+    says: str
+    draw: Callable[[random.Random], Drawn]
+    strike: Callable[[Scene, Injury], None]
+    heal: Callable[[Scene, Injury], None]
+    weight: float = 1.0
+
+
+def nothing(_: Scene, __: Injury) -> None:
+    """For what heals by itself."""
+
+
+def seconds(by: random.Random, least_s: float, most_s: float) -> float:
+    """Between the two, short ones as likely as long ones: the logarithm is drawn evenly."""
+    return round(float(least_s * (most_s / least_s) ** by.random()), 3)
+
+
+SHORT_S: Final = (0.05, 3.0)
+LONG_S: Final = (1.0, 12.0)

@@ -1,0 +1,93 @@
+"""Processes: killed, with and without their disk; paused and continued; held up; stopped in order; all in turn."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from simulator.injuries.kind import LONG_S, Drawn, Injury, Kind, Scene, seconds
+from simulator.installation import ALL_NAMES, COUNTS, names_of
+from simulator.replicas import Replica
+from simulator.virtual_loop import running_loop
+
+DRAIN_S = 2.0
+HELD_UP_S = (0.03, 0.6)
+BETWEEN_S = 1.5
+"""From one replica's stop to the next one's, in a rolling restart; each is up again by then."""
+
+
+def _anybody(least_s: float, most_s: float) -> Callable[[random.Random], Drawn]:
+    def draw(by: random.Random) -> Drawn:
+        service = by.choice(tuple(COUNTS))  # each service as often as any other, however many replicas it has
+        return (by.choice(names_of(service)),), seconds(by, least_s, most_s), 0.0
+
+    return draw
+
+
+def _replica(scene: Scene, injury: Injury) -> Replica:
+    return scene.installation.replicas[injury.targets[0]]
+
+
+def _kill(scene: Scene, injury: Injury) -> None:
+    _replica(scene, injury).kill(scene.by)
+
+
+def _lose_power(scene: Scene, injury: Injury) -> None:
+    _replica(scene, injury).kill(scene.by, power=True)
+
+
+def _lose_disk(scene: Scene, injury: Injury) -> None:
+    _replica(scene, injury).kill(scene.by, keeps_disk=False)
+
+
+def _start(scene: Scene, injury: Injury) -> None:
+    _replica(scene, injury).start()
+
+
+def _pause(scene: Scene, injury: Injury) -> None:
+    _replica(scene, injury).pause()
+
+
+def _go_on(scene: Scene, injury: Injury) -> None:
+    _replica(scene, injury).go_on()
+
+
+def _stop(scene: Scene, injury: Injury) -> None:
+    _replica(scene, injury).stop(DRAIN_S)
+
+
+def _draw_roll(by: random.Random) -> Drawn:
+    service = by.choice(tuple(COUNTS))
+    return names_of(service), len(names_of(service)) * (DRAIN_S + BETWEEN_S), 0.0
+
+
+def _roll(scene: Scene, injury: Injury) -> None:
+    """One after the other, as a deployment does: stopped, started when it has ended, then the next."""
+    loop = running_loop()
+    for n, name in enumerate(injury.targets):
+        replica = scene.installation.replicas[name]
+        loop.call_later(n * (DRAIN_S + BETWEEN_S), replica.stop, DRAIN_S, context=scene.network.context)
+        loop.call_later(n * (DRAIN_S + BETWEEN_S) + DRAIN_S, replica.start, context=scene.network.context)
+
+
+def _all_up(scene: Scene, injury: Injury) -> None:
+    for name in injury.targets:
+        scene.installation.replicas[name].start()
+
+
+def _draw_scale(by: random.Random) -> Drawn:
+    name = by.choice([each for each in ALL_NAMES if not each.endswith("-1")])
+    return (name,), seconds(by, 4.0, 15.0), 0.0
+
+
+KINDS = (
+    Kind("kill", "a process is killed and started again", _anybody(*LONG_S), _kill, _start, 3.0),
+    Kind("power", "its machine loses power; its disk may be torn", _anybody(*LONG_S), _lose_power, _start),
+    Kind("disk_lost", "it is killed, and comes back on another machine, without its disk", _anybody(*LONG_S),
+         _lose_disk, _start, 0.5),
+    Kind("pause", "it is stopped as by SIGSTOP, and goes on", _anybody(*LONG_S), _pause, _go_on, 2.0),
+    Kind("held_up", "it does nothing for a moment, as in a collection", _anybody(*HELD_UP_S), _pause, _go_on, 2.0),
+    Kind("restart", "it is stopped in order, and started again", _anybody(DRAIN_S, 8.0), _stop, _start),
+    Kind("roll", "all replicas of a service, one after the other", _draw_roll, _roll, _all_up),
+    Kind("scale", "one replica less for a while", _draw_scale, _stop, _start, 0.5),
+)  # fmt: skip

@@ -1,0 +1,219 @@
+"""Runs one schedule: the installation comes up, people call, things go wrong, all heals, and what was seen is kept.
+
+The digest is over everything that witnesses and journal say: two runs of one seed have the same, on any machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+import json
+import random
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+
+from loadtest.books import Reading
+from services.domain.books import Books
+from services.domain.fold import Outcome
+from services.host.network.memory import MemoryNetwork
+from services.journal import Record, Topic
+from services.journal.memory import MemoryBroker
+from simulator.cables import Cables
+from simulator.injuries import KINDS, Injury, Scene
+from simulator.installation import SERVICE_OF, TRUNKS, Installation, addresses_of
+from simulator.outside import Outside, Surroundings
+from simulator.region import LINES, POSITIONS, PSAPS, texts, token_of
+from simulator.replicas import Ground
+from simulator.schedule import Schedule
+from simulator.virtual_loop import EPOCH_MS, Stuck, VirtualLoop, running_loop, virtual_wall_ms
+
+HUMANS: Final = 5.0
+"""People are so many times as quick as in life."""
+COMES_UP_S: Final = 1.5
+"""From the first start to the first caller."""
+LOOKS_EACH_S: Final = 1.0
+SETTLES_WITHIN_S: Final = 60.0
+"""From the last caller's end, and from the last injury's."""
+LIMIT_S: Final = 400.0
+PARTITIONS: Final = {Topic.CALLS: 3}
+_SILENT: Final = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(50))
+
+
+@dataclass(slots=True)
+class Observed:
+    """What one run left."""
+
+    schedule: Schedule
+    began_ms: int = 0
+    """The virtual wall time of the schedule's second 0."""
+    callers: Sequence[Mapping[str, Any]] = ()
+    far_end: Sequence[Mapping[str, Any]] = ()
+    journal: Sequence[Mapping[str, Any]] = ()
+    """Facts and outcomes, as the comparer takes them."""
+    records: Sequence[Record] = ()
+    """All that is on `calls`."""
+    books: Books | None = None
+    settled: bool = False
+    """Whether all came to rest within its time."""
+    unsettled: Sequence[str] = ()
+    """What had not."""
+    ends_s: float = 0.0
+    mistakes: list[str] = field(default_factory=list)
+    """What failed where nobody waited for it, and processes that ended though nobody hurt them."""
+    counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By replica: every metric of all its processes, by name and labels."""
+    digest: str = ""
+
+
+def run(schedule: Schedule) -> Observed:
+    """The whole of it. Never raises for what the services do: a mistake, a deadlock are things observed."""
+    loop = VirtualLoop(LIMIT_S, schedule.seed)  # type: ignore[abstract]
+    seen = Observed(schedule)
+    collecting = gc.isenabled()
+    gc.disable()  # nothing is collected in the middle, where it would run what a dead process left undone
+    quiet, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        loop.run_until_complete(_play(schedule, seen))
+    except Stuck as stuck:
+        seen.mistakes.append(str(stuck))
+    finally:
+        seen.mistakes += [_told(context) for context in loop.unhandled]
+        loop.close()
+        del loop
+        gc.collect()  # what is left of every process, while nobody hears what its last words fail with
+        sys.unraisablehook = quiet
+        if collecting:
+            gc.enable()
+    return seen
+
+
+async def _play(schedule: Schedule, seen: Observed) -> None:
+    loop = running_loop()
+    by = random.Random(repr((schedule.seed, "run")))
+    cables = Cables(random.Random(by.random()), SERVICE_OF.__contains__)
+    network = cables.network = MemoryNetwork(links=cables)
+    broker = MemoryBroker(virtual_wall_ms, PARTITIONS)
+    installation = Installation(Ground(cables, broker, texts(), by, _SILENT))
+    outside = Outside(
+        _surroundings(),
+        lambda who: network.host(who.rpartition(":")[0] or who),
+        seed=schedule.seed,
+        wall_ms=virtual_wall_ms,
+        human_speed=HUMANS,
+    )
+    scene = Scene(installation, outside, cables, network, broker, by)
+    installation.start()
+    await outside.start()
+    await asyncio.sleep(COMES_UP_S)
+    seen.began_ms = loop.wall_ms()
+    hurting = asyncio.ensure_future(_hurt(schedule, scene))
+    try:
+        await outside.run(schedule.calls)
+        await hurting
+        await _settle(scene, seen)
+    finally:
+        hurting.cancel()
+        seen.ends_s = loop.time()
+        _look(scene, seen)
+
+
+def _surroundings() -> Surroundings:
+    return Surroundings(
+        positions=POSITIONS,
+        credentials={psap_id: token_of(psap_id) for psap_id in PSAPS},
+        lines=LINES,
+        gateways=addresses_of("psap_gateway"),
+        ingresses=addresses_of("ingress"),
+        trunks=TRUNKS,
+    )
+
+
+async def _hurt(schedule: Schedule, scene: Scene) -> None:
+    """Strikes and heals at the schedule's instants."""
+    loop = running_loop()
+    began_s = loop.time()
+    todo = [(each.at_s, 1, n, each) for n, each in enumerate(schedule.injuries)]
+    todo += [(each.at_s + each.lasts_s, 0, n, each) for n, each in enumerate(schedule.injuries)]
+    standing: list[Injury] = []
+    for at_s, strikes, _, injury in sorted(todo, key=lambda each: each[:3]):
+        await asyncio.sleep(max(0.0, began_s + at_s - loop.time()))
+        kind = KINDS[injury.kind]
+        if strikes:
+            standing.append(injury)
+            kind.strike(scene, injury)
+        else:
+            standing.remove(injury)
+            kind.heal(scene, injury)
+            for other in standing:  # what hits the same part goes on
+                if other.kind == injury.kind and set(other.targets) & set(injury.targets):
+                    kind.strike(scene, other)
+
+
+async def _settle(scene: Scene, seen: Observed) -> None:
+    """Waits until all has come to rest, or its time is over."""
+    loop = running_loop()
+    ends_s = loop.time() + SETTLES_WITHIN_S
+    while True:
+        await asyncio.sleep(LOOKS_EACH_S)
+        reading = Reading()
+        reading.take(scene.broker.records(Topic.CALLS))
+        books = reading.kept().books
+        seen.unsettled = [
+            *(
+                f"{name} is not ready: {', '.join(replica.troubles())}"
+                for name, replica in scene.installation.replicas.items()
+                if not replica.ready
+            ),
+            *(
+                f"{name}: {remark}"
+                for name, replica in scene.installation.replicas.items()
+                for remark in replica.remarks()
+            ),
+            *(["calls are in progress"] if books.real.outcomes[Outcome.IN_PROGRESS] else []),
+        ]
+        if not seen.unsettled:
+            seen.settled = True
+            return
+        if loop.time() >= ends_s:
+            return
+
+
+def _look(scene: Scene, seen: Observed) -> None:
+    reading = Reading()
+    seen.records = scene.broker.records(Topic.CALLS)
+    reading.take(seen.records)
+    kept = reading.kept()
+    seen.callers, seen.far_end, seen.journal = scene.outside.callers, scene.outside.far_end, kept.entries
+    seen.books = kept.books
+    for name, replica in scene.installation.replicas.items():
+        seen.mistakes += [f"{name} ended: {type(each).__name__}: {each}" for each in replica.failures]
+    seen.counts = {name: replica.counts() for name, replica in scene.installation.replicas.items()}
+    seen.digest = _digest(seen)
+
+
+def _digest(seen: Observed) -> str:
+    whole = hashlib.sha256()
+    for entry in (*seen.callers, *seen.far_end):
+        whole.update(json.dumps(entry, sort_keys=True).encode())
+    for record in seen.records:
+        whole.update(record.value)
+    whole.update(f"{seen.ends_s:.6f} {seen.settled}".encode())
+    return whole.hexdigest()[:16]
+
+
+def _told(context: Mapping[str, Any]) -> str:
+    mistake = context.get("exception")
+    return f"{context['message']}: {type(mistake).__name__}: {mistake}" if mistake else str(context["message"])
+
+
+def seconds_of(seen: Observed, at_ms: int) -> float:
+    """The schedule's second of a virtual wall time."""
+    return (at_ms - seen.began_ms) / 1000
+
+
+__all__ = ["EPOCH_MS", "Observed", "run", "seconds_of"]

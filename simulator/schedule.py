@@ -1,0 +1,103 @@
+"""What happens in one run, drawn from a seed: who calls when, and what goes wrong meanwhile.
+
+A schedule is data. The same seed gives the same one on any machine; any part of it can be left out, which is how a
+failure is shrunk.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from throughline.v1 import place_pb2
+
+from loadtest.callers import Planned
+from loadtest.leg import NetworkMischief
+from services.domain.offer import SOS_URN
+from simulator.injuries import FAMILIES, KINDS, Injury, Kind
+from simulator.outside import SOURCES
+from simulator.region import LINES, TOWNS, centre_of
+
+CALLS_S: Final = 20.0
+"""Within which everybody dials."""
+INJURIES: Final = (1, 6)
+MISCHIEF_SHARE: Final = 0.08
+CALLERS_SHARE: Final = 0.9
+"""Callers whose number nobody else has; the others share one, as a household does."""
+_RESERVED: Final = frozenset(line.number for line in LINES)
+_NUMBERS: Final = tuple(
+    number
+    for area in ("508", "617", "774", "781", "857", "978")
+    for number in (f"+1{area}55501{n:02d}" for n in range(100))
+    if number not in _RESERVED
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One run."""
+
+    seed: int
+    calls: tuple[Planned, ...]
+    injuries: tuple[Injury, ...]
+
+    def only(self, injuries: Collection[int] | None = None, calls: Collection[int] | None = None) -> Schedule:
+        """What is left when the others are left out; by their numbers, from 0."""
+        return replace(
+            self,
+            injuries=tuple(each for n, each in enumerate(self.injuries) if injuries is None or n in injuries),
+            calls=tuple(each for n, each in enumerate(self.calls) if calls is None or n in calls),
+        )
+
+    @property
+    def ends_s(self) -> float:
+        """When the last injury is over."""
+        return max((each.at_s + each.lasts_s for each in self.injuries), default=0.0)
+
+
+def draw(seed: int, calls: int = 100, only: Sequence[str] = ()) -> Schedule:
+    """The schedule of a seed. `only`: kinds or families of injuries, no others; raises ValueError for unknown ones."""
+    by = random.Random(repr((seed, "schedule")))
+    kinds = kinds_named(only)
+    weights = [kind.weight for kind in kinds]
+    injuries = []
+    for _ in range(by.randint(*INJURIES)):
+        kind = by.choices(kinds, weights)[0]
+        targets, lasts_s, amount = kind.draw(by)
+        injuries.append(Injury(kind.name, round(by.uniform(0.0, CALLS_S), 3), lasts_s, targets, amount))
+    injuries.sort(key=lambda each: each.at_s)
+    return Schedule(seed, tuple(_calls(by, calls)), tuple(injuries))
+
+
+def kinds_named(only: Sequence[str]) -> tuple[Kind, ...]:
+    """All kinds of these names, a family's name standing for all of its own; every kind where none is named."""
+    unknown = [name for name in only if name not in KINDS and name not in FAMILIES]
+    if unknown:
+        raise ValueError(f"no such fault: {', '.join(unknown)}; there are {', '.join((*FAMILIES, *KINDS))}")
+    if not only:
+        return tuple(KINDS.values())
+    return tuple(kind for family, kinds in FAMILIES.items() for kind in kinds if family in only or kind.name in only)
+
+
+def _calls(by: random.Random, count: int) -> list[Planned]:
+    bunched = by.random() < 0.3  # a storm comes in bursts
+    bursts_s = [by.uniform(0.0, CALLS_S) for _ in range(3)]
+    numbers = by.sample(_NUMBERS, min(count, len(_NUMBERS)))
+    mischiefs = [each for each in NetworkMischief if each is not NetworkMischief.NONE]
+    planned = []
+    for n in range(count):
+        at_s = by.choice(bursts_s) + by.expovariate(2.0) if bunched else by.uniform(0.0, CALLS_S)
+        caller = numbers[n % len(numbers)] if by.random() < CALLERS_SHARE else numbers[0]
+        mischief = by.choice(mischiefs) if by.random() < MISCHIEF_SHARE else NetworkMischief.NONE
+        town = by.choice(TOWNS)
+        latitude, longitude = centre_of(town)
+        circle = place_pb2.Circle(centre=place_pb2.Point(latitude=latitude, longitude=longitude), radius_m=50.0)
+        planned.append(
+            Planned(
+                round(at_s, 3), f"c{n}", caller, SOS_URN, by.choice(SOURCES), place_pb2.Place(circle=circle), town,
+                mischief,
+            )
+        )  # fmt: skip
+    return sorted(planned, key=lambda each: each.at_s)
