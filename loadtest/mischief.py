@@ -5,6 +5,8 @@ The honest answering point's words stand; the sin is added in its moment, and st
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
@@ -14,20 +16,53 @@ from loadtest.answering_point import AnsweringPoint, Ask
 from loadtest.ring import Line, Ring, call_of
 
 FLOOD_MESSAGES: Final = 1_000
-GARBAGE: Final = b"\xff\xff\xff\xff"
-HEARTBEAT: Final = Ask(heartbeat=delivery_pb2.PsapHeartbeat())
+SHOUT_CHARS: Final = 100_000
+CONNECTED_AFTER_S: Final = 3.0
 
 
 class Mischief(StrEnum):
-    """What it does with each call that it is offered."""
+    """What it does with each call that rings there."""
 
     NONE = "none"
     ANSWERS_TWICE = "answers_twice"
-    ANSWERS_FOR_ANOTHER = "answers_for_another"
-    """It says that it answers the attempt that rang last at some other PSAP."""
     ANSWERS_AFTER_CANCEL = "answers_after_cancel"
+    CONNECTS_LATE = "connects_late"
+    """It says `connected` when nobody waits for that any more."""
+    ANSWERS_FOR_ANOTHER = "answers_for_another"
+    """It says that it answers the attempt that rang last at some other PSAP; so do the next two."""
+    REJECTS_FOR_ANOTHER = "rejects_for_another"
+    ENDS_FOR_ANOTHER = "ends_for_another"
+    CLAIMS_TO_HAVE = "claims_to_have"
+    CONNECTS_UNASKED = "connects_unasked"
+    SAYS_HELLO_AGAIN = "says_hello_again"
     FLOODS = "floods"
+    SHOUTS = "shouts"
     GARBAGE = "garbage"
+
+
+def _say(**said: Any) -> list[bytes]:
+    return [Ask(**said).SerializeToString()]
+
+
+Sin = Callable[[str, str, str], Iterable[bytes]]
+"""(PSAP, the attempt that rings there, the attempt that rang last elsewhere) -> what it says."""
+_WHEN_IT_RINGS: Final[Mapping[Mischief, Sin]] = {
+    Mischief.ANSWERS_FOR_ANOTHER: lambda psap_id, here, there: _say(answer=delivery_pb2.Answer(attempt=there)),
+    Mischief.REJECTS_FOR_ANOTHER: lambda psap_id, here, there: _say(
+        reject=delivery_pb2.Rejected(attempt=there, rejection=delivery_pb2.REJECTION_FULL)
+    ),
+    Mischief.ENDS_FOR_ANOTHER: lambda psap_id, here, there: _say(ended=delivery_pb2.Ended(attempt=there)),
+    Mischief.CLAIMS_TO_HAVE: lambda psap_id, here, there: _say(
+        have=delivery_pb2.Have(call_id=call_of(here), attempt=here)
+    ),
+    Mischief.CONNECTS_UNASKED: lambda psap_id, here, there: _say(connected=delivery_pb2.ConnectDone(attempt=here)),
+    Mischief.SAYS_HELLO_AGAIN: lambda psap_id, here, there: _say(hello=delivery_pb2.Hello(psap_id=psap_id)),
+    Mischief.FLOODS: lambda psap_id, here, there: _say(heartbeat=delivery_pb2.PsapHeartbeat()) * FLOOD_MESSAGES,
+    Mischief.SHOUTS: lambda psap_id, here, there: _say(
+        state=delivery_pb2.PsapState(service_state="x" * SHOUT_CHARS)
+    ),
+    Mischief.GARBAGE: lambda psap_id, here, there: [b"\xff\xff\xff\xff"],
+}  # fmt: skip
 
 
 class MischievousPoint(AnsweringPoint):
@@ -41,32 +76,33 @@ class MischievousPoint(AnsweringPoint):
     def _ring(self, ring: Ring, ring_ms: int) -> None:
         super()._ring(ring, ring_ms)
         self._overheard[self.psap_id] = ring.attempt
-        if ring.line is None or self.mischief is Mischief.NONE:
+        sin = _WHEN_IT_RINGS.get(self.mischief)
+        if sin is None or ring.line is None:
             return
-        match self.mischief:
-            case Mischief.ANSWERS_FOR_ANOTHER:
-                others = (attempt for psap_id, attempt in self._overheard.items() if psap_id != self.psap_id)
-                self._answer_falsely(ring.line, ring.attempt, next(others, "nobody/1/1"))
-            case Mischief.FLOODS:
-                self._own_up(ring.attempt)
-                for _ in range(FLOOD_MESSAGES):
-                    self._say(ring.line, HEARTBEAT)
-            case Mischief.GARBAGE:
-                self._own_up(ring.attempt)
-                ring.line.say_bytes(GARBAGE)
+        elsewhere = (attempt for psap_id, attempt in self._overheard.items() if psap_id != self.psap_id)
+        self._own_up(ring.attempt)
+        for message in sin(self.psap_id, ring.attempt, next(elsewhere, "nobody/1/1")):
+            ring.line.say_bytes(message)
 
     def _answer(self, ring: Ring) -> None:
         super()._answer(ring)
         if self.mischief is Mischief.ANSWERS_TWICE:
-            self._answer_falsely(ring.line, ring.attempt, ring.attempt)
+            self._answer_again(ring.line, ring.attempt)
 
     def _stopped(self, line: Line, attempt: str, reason: str) -> None:
         super()._stopped(line, attempt, reason)
         if self.mischief is Mischief.ANSWERS_AFTER_CANCEL:
-            self._answer_falsely(line, attempt, attempt)
+            self._answer_again(line, attempt)
 
-    def _answer_falsely(self, line: Line | None, at: str, attempt: str) -> None:
-        self._own_up(at)
+    def _say(self, line: Line | None, message: delivery_pb2.AttachRequest) -> None:
+        if self.mischief is Mischief.CONNECTS_LATE and message.HasField("connected"):
+            self._own_up(message.connected.attempt)
+            asyncio.get_running_loop().call_later(CONNECTED_AFTER_S, super()._say, line, message)
+        else:
+            super()._say(line, message)
+
+    def _answer_again(self, line: Line | None, attempt: str) -> None:
+        self._own_up(attempt)
         self._say(line, Ask(answer=delivery_pb2.Answer(attempt=attempt)))
 
     def _own_up(self, attempt: str) -> None:

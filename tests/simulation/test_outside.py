@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
+from throughline.v1 import place_pb2
 
 from loadtest.answering_point import Fault
 from loadtest.books import Kept, Reading
@@ -17,20 +18,23 @@ from loadtest.region_tables import RegionTables
 from loadtest.trunk import TrunkFault
 from loadtest.witness import compare
 from services.domain.fold import Outcome
+from services.domain.place import Circle
 from services.journal import Topic
 from simulator.outside import Outside, Surroundings
 from simulator.virtual_loop import run_virtual, virtual_wall_ms
 from tests.services.ingress_stage import WORCESTER
-from tests.simulation.backbone import Backbone, token_of
+from tests.simulation.backbone import REGION, Backbone, token_of
 from tests.simulation.test_one_call import worcester
 
 HOME = worcester()[0]
+BOSTON = place_pb2.Place(circle=place_pb2.Circle(centre=place_pb2.Point(latitude=42.36, longitude=-71.06), radius_m=10))
+ELSEWHERE = REGION.locate(Circle(42.36, -71.06, 0.0)).candidates[0]
 GATEWAYS = ("gateway:1", "gateway:2")
 INGRESSES = ("ingress:1", "ingress:2")
 TRUNKS = ("trunk:1", "trunk:2")
 SOURCES = ("wireless", "wireline")
 LINES = RegionTables().lines
-SETTLES_S = 90.0
+SETTLES_S = 40.0
 """Everybody has talked, and who is owed a callback has been rung."""
 CALLS = 6
 
@@ -41,12 +45,18 @@ async def nothing(outside: Outside) -> None:
     """All is well."""
 
 
-def planned(calls: int = CALLS, mischief: NetworkMischief = NetworkMischief.NONE) -> list[Planned]:
+def planned(
+    calls: int = CALLS,
+    mischief: NetworkMischief = NetworkMischief.NONE,
+    name: str = "call",
+    place: place_pb2.Place = WORCESTER,
+    from_s: float = 0.0,
+) -> list[Planned]:
     """Callers of one town, two a second, by both networks in turn."""
     return [
         Planned(
-            n / 2, f"call-{n}", f"+1508555010{n % 10}", "urn:service:sos", SOURCES[n % 2], WORCESTER, "Worcester",
-            mischief,
+            from_s + n / 2, f"{name}-{n}", f"+1508555010{n % 10}", "urn:service:sos", SOURCES[n % 2], place,
+            mischief=mischief,
         )
         for n in range(calls)
     ]  # fmt: skip
@@ -65,12 +75,18 @@ class Told:
 
 
 def play(plan: Sequence[Planned], trouble: Trouble = nothing, positions: int = 4) -> Told:
-    """The plan's calls, with one PSAP of the region attached, all of its lines, two trunks and two ingresses."""
+    """The plan's calls, with two PSAPs of the region attached, all of its lines, two trunks and two ingresses."""
 
     async def scene() -> Told:
         async with Backbone([], TRUNKS, INGRESSES) as backbone:
             around = Surroundings(
-                {HOME: positions}, {HOME: token_of(HOME)}, LINES, GATEWAYS, INGRESSES, TRUNKS, SOURCES
+                {HOME: positions, ELSEWHERE: CALLS},
+                {each: token_of(each) for each in (HOME, ELSEWHERE)},
+                LINES,
+                GATEWAYS,
+                INGRESSES,
+                TRUNKS,
+                SOURCES,
             )
             outside = Outside(around, backbone.network.host, seed=7, wall_ms=virtual_wall_ms)
             await outside.start()
@@ -121,17 +137,31 @@ def test_whatever_an_originating_network_does_wrong_its_calls_are_accounted_for(
     assert told.kept.books.sound
 
 
+def others_attempts(told: Told) -> list[tuple[str, str]]:
+    """All that became of the calls elsewhere, at which PSAP or line, in order."""
+    return [(entry["event"], entry["attempt"]) for entry in told.far_end if entry["call_id"].startswith("other")]
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> list[tuple[str, str]]:
+    """What becomes of them where nobody does wrong."""
+    return others_attempts(play([*planned(), *planned(name="other", place=BOSTON)]))
+
+
 @pytest.mark.parametrize("mischief", [each for each in Mischief if each is not Mischief.NONE])
-def test_whatever_a_psap_does_wrong_its_callers_are_connected_once(mischief: Mischief) -> None:
-    """R2: it loses the stream, and not its calls."""
+def test_whatever_a_psap_does_wrong_callers_are_connected_once_and_elsewhere_nobody_notices(
+    mischief: Mischief, undisturbed: list[tuple[str, str]]
+) -> None:
+    """R2: it loses the stream, and not its calls; those at another PSAP ring and are answered as if nothing were."""
 
     async def misbehave(outside: Outside) -> None:
         outside.mischief(HOME, mischief)
 
-    told = play(planned(), misbehave)
+    told = play([*planned(), *planned(name="other", place=BOSTON)], misbehave)
     assert told.seen["misbehaved"] > 0
     assert told.verdict.disagreements == ()
-    assert told.verdict.connected == CALLS
+    assert told.verdict.connected == 2 * CALLS
+    assert others_attempts(told) == undisturbed
 
 
 @pytest.mark.parametrize("fault", [each for each in Fault if each is not Fault.NONE])
@@ -142,7 +172,7 @@ def test_whatever_is_wrong_with_a_psap_its_callers_are_connected(fault: Fault) -
         outside.fault(HOME, fault)
         asyncio.get_running_loop().call_later(60.0, outside.heal, HOME)
 
-    told = play([*planned(), *[_later(each, 70.0) for each in planned()]], strike)
+    told = play([*planned(), *planned(name="later", from_s=70.0)], strike)
     assert told.verdict.disagreements == ()
     assert told.verdict.connected == 2 * CALLS
     by_line = [entry for entry in told.callers if entry["event"] == "connected" and "line" in entry]
@@ -161,10 +191,3 @@ def test_whatever_is_wrong_with_one_trunk_the_other_serves(fault: TrunkFault) ->
     told = play(planned(), strike)
     assert told.verdict.disagreements == ()
     assert told.verdict.connected == CALLS
-
-
-def _later(planned: Planned, by_s: float) -> Planned:
-    return Planned(
-        planned.at_s + by_s, f"{planned.call_id}-later", planned.caller, planned.service_urn, planned.source,
-        planned.place,
-    )  # fmt: skip

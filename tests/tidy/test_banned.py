@@ -77,6 +77,16 @@ def test_shells_reach_the_world_through_ports_alone(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "path",
+    [path for room in ("loadtest", "simulator") for path in sorted((ROOT / room).rglob("*.py"))],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_the_world_outside_draws_from_sources_that_have_a_seed(path: Path) -> None:
+    """It runs under virtual time too, where one seed is one story."""
+    assert [each for each in trespasses(path.read_text()) if "random." in each] == []
+
+
+@pytest.mark.parametrize(
     "source",
     ["import time\ntime.time()", "import random\nrandom.choice([1])", "import grpc.aio", "open('x')", "import uuid"],
 )
