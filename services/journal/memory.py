@@ -99,7 +99,7 @@ class MemoryLog:
         self._broker.wake()
 
     def kill(self) -> None:
-        """The process is killed: nothing is answered any more and its followers stand still for ever. Of what was on
+        """Its process is killed: nothing is answered any more and its followers stand still for ever. Of what was on
         its way, to each partition a part arrives: all that was sent before some instant."""
         self._killed = self._closed = True
         for queue in self._queues.values():
@@ -131,7 +131,7 @@ class MemoryLog:
         fate = faults.fate(self._random)
         lands_at = now + faults.lands_after_s(self._random)
         if fate is Fate.REFUSED:
-            loop.call_at(lands_at, self._refuse, acked)
+            loop.call_at(lands_at, self._refuse, acked, context=self._broker.context)
         elif fate is Fate.LOST:
             self._expect(acked, now)
         else:

@@ -48,6 +48,8 @@ class MemoryBroker:
     installation fewer of them than production has; what is meant for one that is not there goes to another."""
 
     def __init__(self, now_ms: Callable[[], int], partitions: Mapping[Topic, int] | None = None) -> None:
+        self.context: Final = copy_context()
+        """In which everything happens that is not its clients' own doing: what they sent lands without them."""
         self._now_ms = now_ms
         self.context = copy_context()
         """Where brokers work: a client that is paused or killed does not keep what it has sent from landing."""
@@ -55,6 +57,7 @@ class MemoryBroker:
         self._partitions = {topic: [Partition(topic, n) for n in range(count)] for topic, count in counts.items()}
         self._leads = {name: name for name in BROKERS}  # who led it at the beginning -> who leads it now
         self._states = dict.fromkeys(BROKERS, BrokerState.WELL)
+        self._all_well = True
         # In the order in which they came: each run wakes them alike.
         self._watchers: dict[Topic, dict[Watcher, None]] = {topic: {} for topic in counts}
         self._clients: list[Callable[[], None]] = []
@@ -83,16 +86,18 @@ class MemoryBroker:
 
     def state(self, topic: Topic, partition: int) -> BrokerState:
         """How the leader of a partition is."""
+        if self._all_well:
+            return BrokerState.WELL
         return self._states.get(self.leader(topic, partition), BrokerState.WELL)
 
     @property
     def is_gone(self) -> bool:
         """Whether no broker is left."""
-        return all(state is BrokerState.GONE for state in self._states.values())
+        return not self._all_well and set(self._states.values()) == {BrokerState.GONE}
 
     def without_leader(self) -> Iterator[tuple[Topic, int]]:
         """Partitions whose leader is gone."""
-        if BrokerState.GONE in self._states.values():
+        if not self._all_well:
             for topic, parts in self._partitions.items():
                 for number in range(len(parts)):
                     if self.state(topic, number) is BrokerState.GONE:
@@ -106,7 +111,23 @@ class MemoryBroker:
     def turn(self, state: BrokerState, *names: str) -> None:
         """From now on these brokers are so, for every client; all three where none is named."""
         self._states |= dict.fromkeys(names or BROKERS, state)
+        self._all_well = set(self._states.values()) == {BrokerState.WELL}
         self.wake()
+
+    async def fall(self, name: str, *, silent_s: float, leaderless_s: float, away_s: float) -> None:
+        """One broker dies and comes back: it is silent until that is noticed, then nobody leads what it led, then the
+        next one that is well does, and in the end it does so itself again."""
+        self.turn(BrokerState.HUNG, name)
+        await asyncio.sleep(silent_s)
+        self.turn(BrokerState.GONE, name)
+        await asyncio.sleep(leaderless_s)
+        for led, leader in self._leads.items():
+            heir = next((each for each in BROKERS if self._states[each] is BrokerState.WELL), None)
+            if leader == name and heir is not None:
+                self.move(led, heir)
+        await asyncio.sleep(away_s)
+        self.turn(BrokerState.WELL, name)
+        self.move(name, name)
 
     # What is written.
 

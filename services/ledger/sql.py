@@ -198,24 +198,23 @@ def _add_columns(connection: Connection) -> None:
 def _move(connection: Connection, expected: Mapping[int, int], next_offsets: Mapping[int, int]) -> None:
     """Compare and set: a row that did not change means that another ledger was here."""
     topic = Topic.CALLS.value
-    moved = [
-        {"of_topic": topic, "of_partition": number, "expected": expected[number], "moved_to": to}
-        for number, to in next_offsets.items()
-        if number in expected
-    ]
     for number in sorted(next_offsets.keys() - expected.keys()):
         row = {"topic": topic, "partition": number, "next_offset": next_offsets[number]}
         try:
             connection.execute(statements.FIRST_POSITION, row)
         except IntegrityError:
             raise AnotherLedger(f"partition {number}: expected no position yet, found one") from None
+    known = [number for number in next_offsets if number in expected]
     # Together where the driver can count the rows of all of them.
     together = connection.dialect.supports_sane_multi_rowcount
-    for some in [moved] if together and moved else [[each] for each in moved]:
-        if connection.execute(statements.MOVE_POSITION, some).rowcount != len(some):
+    for some in [known] if together and known else [[number] for number in known]:
+        rows = [
+            {"of_topic": topic, "of_partition": each, "expected": expected[each], "moved_to": next_offsets[each]}
+            for each in some
+        ]
+        if connection.execute(statements.MOVE_POSITION, rows).rowcount != len(rows):
             found = _positions(connection)
-            numbers = [each["of_partition"] for each in some]
-            here = next((number for number in numbers if found.get(number) != next_offsets[number]), numbers[0])
+            here = next((each for each in some if found.get(each) != next_offsets[each]), some[0])
             raise AnotherLedger(f"partition {here}: expected position {expected[here]}, found {found.get(here)}")
 
 

@@ -12,7 +12,7 @@ import pytest
 from services.journal import Gap, Record, Topic, Unavailable, Unknown
 from services.journal.memory import BrokerState, Faults, MemoryBroker, MemoryLog
 from services.journal.memory_follower import MemoryFollower
-from simulator.virtual_loop import EPOCH_MS, run_virtual, virtual_wall_ms
+from simulator.virtual_loop import EPOCH_MS, Process, State, run_virtual, running_loop, virtual_wall_ms
 
 Weather = Callable[[MemoryBroker, MemoryLog, MemoryLog], Coroutine[None, None, None]]
 
@@ -274,6 +274,34 @@ def test_a_partition_whose_leader_is_gone_refuses_until_another_leads_it() -> No
     play(story)
 
 
+def test_a_broker_that_falls_is_silent_then_missed_then_replaced_and_leads_again_when_it_is_back() -> None:
+    """What is said to it meanwhile waits, is refused, or goes to its successor; nothing of it is lost or doubled."""
+
+    async def story(broker: MemoryBroker, log: MemoryLog, well: MemoryLog) -> None:
+        key = key_led_by(broker, "broker-1")
+        _, read = await started(well)
+        falling = asyncio.ensure_future(broker.fall("broker-1", silent_s=2, leaderless_s=2, away_s=6))
+        found: list[tuple[str, str]] = []
+
+        async def say(n: int) -> None:
+            leader = log.leader_of(Topic.CALLS, key)
+            found.append((leader, await outcome(log.append(Topic.CALLS, key, b"%d" % n))))
+
+        async with asyncio.TaskGroup() as group:
+            for n in range(12):
+                await asyncio.sleep(1 if n else 0.5)
+                group.create_task(say(n))
+        await falling
+        assert found[:2] == [("", "Unavailable")] * 2
+        assert Counter(found[2:]) == {
+            ("broker-1", "acknowledged"): 4,
+            ("broker-2", "acknowledged"): 6,
+        }
+        assert [record.value for record in read] == [b"%d" % n for n in range(12) if n not in (2, 3)]
+
+    play(story)
+
+
 def test_with_every_broker_gone_nothing_is_written_or_read_and_all_goes_on_when_they_are_back() -> None:
     """Kafka gone altogether, for every client at once."""
 
@@ -363,6 +391,29 @@ def test_a_killed_process_hears_nothing_more_and_a_part_of_what_it_had_sent_arri
     for seed in range(30):
         play(story, seed)
     assert arrived == {0, 1, 2, 3, 4, 5}
+
+
+@pytest.mark.parametrize("ends", [Process.pause, Process.kill])
+def test_what_was_sent_lands_whatever_becomes_of_its_sender_meanwhile(ends: Callable[[Process], None]) -> None:
+    """J5: a broker does not ask how its client is; one that was paused finds the acknowledgement waiting."""
+
+    async def story(broker: MemoryBroker, log: MemoryLog, well: MemoryLog) -> None:
+        _, read = await started(well)
+        process = running_loop().process("ingress-1")
+        log.suffer(Faults(delay_s=1.0))
+        heard: list[asyncio.Future[None]] = []
+        acked = process.context.run(log.append, Topic.CALLS, "a", b"1")
+        process.context.run(acked.add_done_callback, heard.append)
+        await asyncio.sleep(0.5)
+        ends(process)
+        await asyncio.sleep(60)
+        assert [record.value for record in read] == [b"1"]
+        assert heard == []
+        process.go_on()
+        await asyncio.sleep(0.001)
+        assert heard == ([acked] if process.state is State.RUNS else [])
+
+    play(story)
 
 
 def test_a_small_installation_has_fewer_partitions_and_loses_nothing_that_is_meant_for_others() -> None:
