@@ -95,16 +95,16 @@ class MemoryDisk:
         `torn_bytes` are there."""
         return self._ended("its process was killed", {path: data[:torn_bytes] for path, data in self._writing.items()})
 
-    def killed(self, random: Random) -> MemoryDisk:
+    def killed(self, chance: Random) -> MemoryDisk:
         """As `crashed`; how much is there of a write that was under way is drawn, and whether what was about to be
         removed still is."""
-        there = {path: _some(random, data) for path, data in self._writing.items()}
-        return self._ended("its process was killed", there | self._not_removed(random))
+        there = {path: _some(chance, data) for path, data in self._writing.items()}
+        return self._ended("its process was killed", there | self._not_removed(chance))
 
-    def lost_power(self, random: Random) -> MemoryDisk:
+    def lost_power(self, chance: Random) -> MemoryDisk:
         """As `killed`, and worse: behind such a write there may be zeros, or what lay on the disk before."""
-        there = {path: _some(random, data) + _rubbish(random) for path, data in self._writing.items()}
-        return self._ended("it has no power", there | self._not_removed(random))
+        there = {path: _some(chance, data) + _rubbish(chance) for path, data in self._writing.items()}
+        return self._ended("it has no power", there | self._not_removed(chance))
 
     async def claim(self, folder: Path) -> list[str]:
         await self._take(self.hangs_s)
@@ -158,8 +158,8 @@ class MemoryDisk:
         while self._hung is not None:
             await self._hung.wait()
 
-    def _not_removed(self, random: Random) -> dict[Path, bytes]:
-        return {path: data for path, data in self._removing.items() if random.random() < 0.5}
+    def _not_removed(self, chance: Random) -> dict[Path, bytes]:
+        return {path: data for path, data in self._removing.items() if chance.random() < 0.5}
 
     def _ended(self, why: str, there: dict[Path, bytes]) -> MemoryDisk:
         self.broken = why
@@ -173,12 +173,12 @@ class MemoryDisk:
             raise DiskTrouble(f"cannot use {path}: {self.broken}")
 
 
-def _some(random: Random, data: bytes) -> bytes:
+def _some(chance: Random, data: bytes) -> bytes:
     """Nothing, everything, or any part from the beginning."""
-    return data[: random.choice((0, len(data), random.randint(0, len(data))))]
+    return data[: chance.choice((0, len(data), chance.randint(0, len(data))))]
 
 
-def _rubbish(random: Random) -> bytes:
+def _rubbish(chance: Random) -> bytes:
     """Nothing, zeros, or anything, up to a block."""
-    size = random.randint(1, BLOCK_BYTES)
-    return random.choice((b"", bytes(size), random.randbytes(size)))
+    size = chance.randint(1, BLOCK_BYTES)
+    return chance.choice((b"", bytes(size), chance.randbytes(size)))

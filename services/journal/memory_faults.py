@@ -56,22 +56,22 @@ class Faults:
         """Whether anything has to be drawn."""
         return self.delay_max_s > self.delay_s or any(0 < share < 1 for share, _ in self._shares)
 
-    def fate(self, random: Random | None) -> Fate:
+    def fate(self, chance: Random | None) -> Fate:
         """What becomes of the next append."""
         if not (self.refuse_share or self.lose_share or self.unacked_share or self.twice_share):
             return Fate.LANDS
-        point = random.random() if random is not None else 0.0
+        point = chance.random() if chance is not None else 0.0
         for share, fate in self._shares:
             if point < share:
                 return fate
             point -= share
         return Fate.LANDS
 
-    def lands_after_s(self, random: Random | None) -> float:
+    def lands_after_s(self, chance: Random | None) -> float:
         """How long the next append takes."""
-        if random is None or self.delay_max_s <= self.delay_s:
+        if chance is None or self.delay_max_s <= self.delay_s:
             return self.delay_s
-        return random.uniform(self.delay_s, self.delay_max_s)
+        return chance.uniform(self.delay_s, self.delay_max_s)
 
     @property
     def _shares(self) -> tuple[tuple[float, Fate], ...]:
