@@ -68,7 +68,7 @@ def texts() -> Mapping[Path, str]:
     files = {FOLDER / name: "\n".join(rows) + "\n" for name, rows in named.items()}
     files[FOLDER / "towns.geojson"] = _geojson([_town(n, town) for n, town in enumerate(TOWNS)])
     south = _square(WEST, SOUTH - 1.0, SIDE * len(TOWNS), 0.9)
-    neighbour = {"type": "Feature", "properties": {"name": "South"}, "geometry": south}
+    neighbour: dict[str, object] = {"type": "Feature", "properties": {"name": "South"}, "geometry": south}
     files[FOLDER / "neighbours.geojson"] = _geojson([neighbour])
     secrets = [f"{each},{hashlib.sha256(token_of(each).encode()).hexdigest()}" for each in PSAPS]
     files[CREDENTIALS_FILE] = "\n".join(["psap_id,sha256", *secrets]) + "\n"

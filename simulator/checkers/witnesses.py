@@ -1,0 +1,15 @@
+"""Callers, far end and journal tell the same story of each call (loadtest/witness.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from loadtest.witness import compare
+from simulator.checkers.finding import Finding
+from simulator.run import Observed
+
+
+def agree(seen: Observed) -> Iterator[Finding]:
+    """No call is lost, none is connected twice, nobody rings whom the others do not know."""
+    for disagreement in compare(seen.callers, seen.far_end, seen.journal).disagreements:
+        yield Finding("three_witnesses", disagreement.call_id, disagreement.words)
