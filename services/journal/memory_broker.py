@@ -51,8 +51,6 @@ class MemoryBroker:
         self.context: Final = copy_context()
         """In which everything happens that is not its clients' own doing: what they sent lands without them."""
         self._now_ms = now_ms
-        self.context = copy_context()
-        """Where brokers work: a client that is paused or killed does not keep what it has sent from landing."""
         counts = {topic: spec.partitions for topic, spec in TOPICS.items()} | dict(partitions or {})
         self._partitions = {topic: [Partition(topic, n) for n in range(count)] for topic, count in counts.items()}
         self._leads = {name: name for name in BROKERS}  # who led it at the beginning -> who leads it now

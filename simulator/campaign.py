@@ -1,0 +1,130 @@
+"""Many schedules, on every core: each seed is run and checked by itself, and results come in the order of the seeds.
+
+A worker is a process of its own that runs one schedule after the other; nothing is shared, so that a result depends on
+its seed alone.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from simulator.checkers import Finding, check
+from simulator.run import Observed, run
+from simulator.schedule import Schedule, draw
+
+CHUNK: Final = 4
+"""Schedules that a worker is given at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What every schedule of a campaign has in common."""
+
+    calls: int = 100
+    only: tuple[str, ...] = ()
+
+    def schedule(self, seed: int) -> Schedule:
+        return draw(seed, self.calls, self.only)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one schedule."""
+
+    seed: int
+    digest: str
+    findings: tuple[Finding, ...]
+    calls: int
+    """Calls placed, redials among them."""
+    accepted: int
+    connected: int
+    injuries: tuple[str, ...]
+    cpu_s: float
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of many."""
+
+    schedules: int = 0
+    calls: int = 0
+    accepted: int = 0
+    connected: int = 0
+    cpu_s: float = 0.0
+    injuries: Counter[str] = field(default_factory=Counter)
+    found: list[int] = field(default_factory=list)
+    """Seeds of schedules after which something did not hold."""
+
+    def add(self, result: Result) -> None:
+        self.schedules += 1
+        self.calls += result.calls
+        self.accepted += result.accepted
+        self.connected += result.connected
+        self.cpu_s += result.cpu_s
+        self.injuries.update(result.injuries)
+        if result.findings:
+            self.found.append(result.seed)
+
+
+def judged(schedule: Schedule) -> tuple[Observed, Result]:
+    """One schedule, run and checked here and now."""
+    began_s = time.process_time()
+    seen = run(schedule)
+    findings = tuple(check(seen))
+    offered = {entry["call_id"] for entry in seen.callers if entry["event"] == "offered"}
+    result = Result(
+        seed=schedule.seed,
+        digest=seen.digest,
+        findings=findings,
+        calls=len(offered),
+        accepted=len({entry["call_id"] for entry in seen.callers if entry["event"] == "accepted"}),
+        connected=len({entry["call_id"] for entry in seen.callers if entry["event"] == "connected"}),
+        injuries=tuple(injury.kind for injury in schedule.injuries),
+        cpu_s=time.process_time() - began_s,
+    )
+    return seen, result
+
+
+def campaign(seeds: Iterable[int], wanted: Wanted, jobs: int) -> Iterator[Result]:
+    """The results of these seeds, in their order. Leaving the loop ends the workers."""
+    if jobs == 1:
+        for seed in seeds:
+            yield judged(wanted.schedule(seed))[1]
+        return
+    with _workers(jobs) as pool:
+        yield from pool.imap(_one, ((seed, wanted) for seed in seeds), chunksize=CHUNK)
+
+
+def _one(asked: tuple[int, Wanted]) -> Result:
+    seed, wanted = asked
+    return judged(wanted.schedule(seed))[1]
+
+
+def _settle_in() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it ends its workers
+    gc.collect()
+    gc.freeze()  # what was imported lives as long as the process
+
+
+@contextmanager
+def _workers(jobs: int) -> Iterator[Any]:
+    pool = multiprocessing.get_context("spawn").Pool(jobs, _settle_in)
+    try:
+        yield pool
+    finally:
+        pool.terminate()
+        pool.join()
+
+
+def seeds_from(first: int, count: int, done: Sequence[int] = ()) -> list[int]:
+    """`count` seeds from the first one on, without those that are done."""
+    without = frozenset(done)
+    return [seed for seed in range(first, first + count) if seed not in without]

@@ -1,0 +1,121 @@
+"""What simulations have shown: kept in a file so that a long run can be gone on with, and told in docs/reliability.md.
+
+A line of the file is one schedule's result; the first line says what all of them have in common, and a file that says
+something else is refused: results of two versions of the code do not add up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from simulator.campaign import Result, Tally, Wanted
+from simulator.checkers import Finding
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+PAPER: Final = ROOT / "docs" / "reliability.md"
+BEGIN: Final = "<!-- simulations: each long run adds its line -->"
+
+
+class OtherRun(Exception):
+    """The file holds results of something else."""
+
+
+def commit() -> str:
+    """The commit that is run, with `+` where files differ from it; "unknown" outside a repository."""
+    try:
+        told = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=10"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return told.stdout.strip()
+
+
+def machine() -> str:
+    """Its size, and what it runs."""
+    bytes_ = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return f"{os.cpu_count()} cores, {bytes_ / 2**30:.0f} GiB, Python {platform.python_version()}"
+
+
+def bound_95(calls: int) -> float:
+    """What share of calls may fail at most, at 95 %, where none of so many did (Clopper and Pearson)."""
+    return 1.0 if calls == 0 else float(1.0 - 0.05 ** (1.0 / calls))
+
+
+class Kept:
+    """The results in one file. Raises OtherRun where they are another version's, or of other schedules."""
+
+    def __init__(self, path: Path, wanted: Wanted) -> None:
+        self._path = path
+        head = {"commit": commit(), "calls": wanted.calls, "only": list(wanted.only)}
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(head) + "\n", encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            found = json.loads(file.readline() or "{}")
+        if found != head:
+            raise OtherRun(f"{path} holds results of {found}, not of {head}; give another file, or remove it")
+
+    def add(self, result: Result) -> None:
+        """One line more."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(_to_json(result), separators=(",", ":")) + "\n")
+
+    def results(self) -> Iterator[Result]:
+        """Those that are there; a last line that was cut short is left out."""
+        lines = self._path.read_text(encoding="utf-8").split("\n")
+        for line in lines[1:-1]:
+            yield _from_json(json.loads(line))
+
+
+def _to_json(result: Result) -> dict[str, Any]:
+    return {
+        "seed": result.seed,
+        "digest": result.digest,
+        "findings": [[each.checker, each.call_id, each.words] for each in result.findings],
+        "calls": result.calls,
+        "accepted": result.accepted,
+        "connected": result.connected,
+        "injuries": list(result.injuries),
+        "cpu_s": round(result.cpu_s, 3),
+    }
+
+
+def _from_json(read: dict[str, Any]) -> Result:
+    findings = tuple(Finding(*each) for each in read["findings"])
+    return Result(**{**read, "findings": findings, "injuries": tuple(read["injuries"])})
+
+
+def row(tally: Tally, first: int, count: int, wanted: Wanted) -> str:
+    """One run, as a line of the paper's table."""
+    day = datetime.now(UTC).date().isoformat()
+    only = f", only {' '.join(wanted.only)}" if wanted.only else ""
+    found = f"{len(tally.found)}: seeds {', '.join(map(str, tally.found[:8]))}" if tally.found else "nothing"
+    bound = "" if tally.found else f"{bound_95(tally.accepted):.1e}"
+    return (
+        f"| {day} | {commit()} | {first} to {first + count - 1}{only} | {tally.calls:,} | {tally.accepted:,} | "
+        f"{sum(tally.injuries.values()):,} | {machine()} | {found} | {bound} |"
+    )
+
+
+def append(tally: Tally, first: int, count: int, wanted: Wanted, paper: Path = PAPER) -> None:
+    """Adds the line of a run to the paper, below those that are there."""
+    text = paper.read_text(encoding="utf-8")
+    at = text.index(BEGIN)
+    end = text.find("\n\n", text.index("|", at))
+    end = len(text.rstrip()) if end < 0 else end
+    paper.write_text(text[:end] + "\n" + row(tally, first, count, wanted) + text[end:], encoding="utf-8")
+
+
+def kinds(tally: Tally) -> Counter[str]:
+    """How often each fault struck."""
+    return tally.injuries
