@@ -20,6 +20,7 @@ from services.ingress.service import Ingress
 from services.ingress.settings import IngressSettings
 from services.ledger.service import Ledger
 from services.ledger.settings import LedgerSettings
+from services.ledger.sql import SqlStore
 from services.psap_gateway.service import PsapGateway
 from services.psap_gateway.settings import PsapGatewaySettings
 from services.router.service import Router
@@ -58,8 +59,9 @@ SERVICE_OF: Final = {name: service for service in COUNTS for name in names_of(se
 class Installation:
     """Every replica, by its name."""
 
-    def __init__(self, ground: Ground, database: str = "sqlite://") -> None:
-        self._database = database
+    def __init__(self, ground: Ground) -> None:
+        self.store: SqlStore | None = None
+        """The ledger's, of its newest process."""
         self.replicas = {name: Replica(self._plan(name), ground) for name in ALL_NAMES}
 
     def start(self) -> None:
@@ -86,7 +88,8 @@ class Installation:
             case "failover":
                 return Failover(world, settings)
             case "ledger":
-                return Ledger(world, settings, run_blocking=at_once)
+                self.store = SqlStore(settings.database)
+                return Ledger(world, settings, run_blocking=at_once, store=self.store)
             case _:
                 return Ingress(world, settings)
 

@@ -44,6 +44,15 @@ PARTITIONS: Final = {Topic.CALLS: 3}
 _SILENT: Final = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(50))
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerKept:
+    """The ledger's own books: calls by (outcome, whether they are tests), and the callback list."""
+
+    sums: Mapping[tuple[Outcome, bool], int]
+    listed: Sequence[str]
+    """The calls that are owed a callback; each should be there once."""
+
+
 @dataclass(slots=True)
 class Observed:
     """What one run left."""
@@ -58,6 +67,10 @@ class Observed:
     records: Sequence[Record] = ()
     """All that is on `calls`."""
     books: Books | None = None
+    ledger: LedgerKept | None = None
+    """What the ledger's tables say at the end."""
+    spools: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
+    """By replica: every file that lies on its disk at the end."""
     settled: bool = False
     """Whether all came to rest within its time."""
     unsettled: Sequence[str] = ()
@@ -192,6 +205,14 @@ def _look(scene: Scene, seen: Observed) -> None:
     seen.books = kept.books
     for name, replica in scene.installation.replicas.items():
         seen.mistakes += [f"{name} ended: {type(each).__name__}: {each}" for each in replica.failures]
+    store = scene.installation.store
+    if store is not None:
+        seen.ledger = LedgerKept(store.sums(), [call.call_id for call in store.callbacks()])
+    seen.spools = {
+        name: {str(path): data for path, data in replica.disk.files.items()}
+        for name, replica in scene.installation.replicas.items()
+        if replica.disk.files
+    }
     seen.counts = {name: replica.counts() for name, replica in scene.installation.replicas.items()}
     seen.digest = _digest(seen)
 

@@ -1,7 +1,8 @@
 """What must hold after every schedule, whatever was hurt in it.
 
-Each checker looks once at what a run left (`Observed`) and yields what does not hold. All take time linear in what was
-seen. A checker that cannot fail would be worse than none: tests/simulation/test_checkers.py makes each of them fail.
+The evidence is put together by call once (evidence.py); each checker then looks at it and yields what does not hold.
+All take time linear in what was seen. A checker that cannot fail would be worse than none:
+tests/simulation/test_checkers.py makes each of them fail.
 """
 
 from __future__ import annotations
@@ -9,20 +10,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from simulator.checkers import rest, witnesses
+from simulator.checkers import books, rest, spools, steps, talks, witnesses
+from simulator.checkers.evidence import Evidence, gather
 from simulator.checkers.finding import Finding
 from simulator.run import Observed
 
-CHECKERS: Final[tuple[Callable[[Observed], Iterator[Finding]], ...]] = (
+CHECKERS: Final[tuple[Callable[[Evidence], Iterator[Finding]], ...]] = (
     witnesses.agree,
     rest.came_to_rest,
     rest.made_no_mistake,
+    books.end_once,
+    books.balance,
+    books.ledger_agrees,
+    talks.one_at_a_time,
+    talks.only_by_the_stream,
+    talks.rung_back_once,
+    steps.legal,
+    spools.empty,
 )
 
 
 def check(seen: Observed) -> list[Finding]:
     """All that does not hold."""
-    return [finding for checker in CHECKERS for finding in checker(seen)]
+    evidence = gather(seen)
+    return [finding for checker in CHECKERS for finding in checker(evidence)]
 
 
 __all__ = ["CHECKERS", "Finding", "check"]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from loadtest.witness import compare
+from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
-from simulator.run import Observed
 
 
-def agree(seen: Observed) -> Iterator[Finding]:
+def agree(evidence: Evidence) -> Iterator[Finding]:
     """No call is lost, none is connected twice, nobody rings whom the others do not know."""
+    seen = evidence.seen
     for disagreement in compare(seen.callers, seen.far_end, seen.journal).disagreements:
         yield Finding("three_witnesses", disagreement.call_id, disagreement.words)

@@ -1,0 +1,65 @@
+"""Every accepted call is a debt that is paid once, in the journal and in the ledger's own tables (J2, J3)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from services.domain.fold import Outcome
+from simulator.checkers.evidence import Evidence
+from simulator.checkers.finding import Finding
+
+PAID: Final = frozenset({Outcome.ANSWERED, Outcome.DIVERTED})
+LISTED: Final = frozenset({Outcome.CALLBACK_OPEN, Outcome.CALLBACK_CLOSED})
+
+
+def end_once(evidence: Evidence) -> Iterator[Finding]:
+    """An accepted call has one outcome: a person who has it, or the callback list."""
+    for call in evidence.calls.values():
+        events = {entry["event"] for entry in call.caller}
+        if "accepted" not in events:
+            continue
+        if len(call.outcomes) != 1:
+            yield Finding("one_outcome", call.call_id, f"accepted, and its outcomes are {call.outcomes}")
+        elif Outcome(call.outcomes[0]) not in PAID | LISTED:
+            yield Finding("one_outcome", call.call_id, f"accepted, and it is {call.outcomes[0]} at the end")
+        elif "connected" in events and Outcome(call.outcomes[0]) not in PAID:
+            yield Finding("one_outcome", call.call_id, f"the caller is connected, and it is {call.outcomes[0]}")
+
+
+def balance(evidence: Evidence) -> Iterator[Finding]:
+    """Offered = answered + diverted + callback open + callback closed + in progress; nobody is connected twice."""
+    books = evidence.seen.books
+    if books is None:
+        return  # the run did not reach its end, and that is found
+    for columns in (books.real, books.tests):
+        if not columns.balanced:
+            told = ", ".join(f"{outcome} {count}" for outcome, count in columns.outcomes.items() if count)
+            yield Finding("books", "", f"{columns.offered} offered do not balance with {told}")
+        for call_id in columns.never_offered.call_ids:
+            yield Finding("books", call_id, "it ended somehow, and was never offered")
+        for call_id in columns.connected_twice.call_ids:
+            yield Finding("books", call_id, "two attempts of it are connected in the journal")
+
+
+def ledger_agrees(evidence: Evidence) -> Iterator[Finding]:
+    """The ledger's tables say what the fold of the journal says, call by call on the list, and by sums elsewhere."""
+    ledger = evidence.seen.ledger
+    if ledger is None or evidence.seen.books is None:
+        return
+    folded = Counter({name: count for name, count in evidence.seen.books.real.outcomes.items() if count})
+    kept = Counter({name: count for (name, test), count in ledger.sums.items() if count and not test})
+    for outcome in Outcome:
+        if folded[outcome] != kept[outcome]:
+            words = f"the journal has {folded[outcome]} calls {outcome}, the tables {kept[outcome]}"
+            yield Finding("ledger", "", words)
+    opened = {call.call_id for call in evidence.calls.values() if call.outcomes == [Outcome.CALLBACK_OPEN]}
+    times = Counter(ledger.listed)
+    for call_id in opened - times.keys():
+        yield Finding("ledger", call_id, "a callback is owed, and the ledger's list does not have it")
+    for call_id, count in times.items():
+        if call_id not in opened:
+            yield Finding("ledger", call_id, "it is on the ledger's list, and no callback is owed")
+        if count > 1:
+            yield Finding("ledger", call_id, f"it is on the ledger's list {count} times")

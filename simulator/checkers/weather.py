@@ -1,0 +1,47 @@
+"""What was hurt when, for checkers whose bounds hold where nobody is hurt.
+
+A bound is lifted for the hosts that were hurt alone, while they were hurt and a moment longer; never for a whole run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+
+from simulator.injuries import FAMILIES, Injury
+
+CABLES: Final = frozenset(kind.name for kind in FAMILIES["network"])
+PROCESSES: Final = frozenset(kind.name for kind in FAMILIES["process"])
+AFTERWARDS_MS: Final = 1_000
+"""A process that was started again, or a way that was mended, is well after this."""
+
+
+class Weather:
+    """The injuries of a run. There are a few: each question looks at all of them."""
+
+    def __init__(self, injuries: Sequence[Injury], began_ms: int) -> None:
+        self._injuries = injuries
+        self._began_ms = began_ms
+
+    def window_ms(self, injury: Injury) -> tuple[int, int]:
+        """From its strike to its healing, in wall milliseconds."""
+        from_ms = self._began_ms + round(injury.at_s * 1000)
+        return from_ms, from_ms + round(injury.lasts_s * 1000)
+
+    def during(self, from_ms: int, to_ms: int, after_ms: int = AFTERWARDS_MS) -> Iterator[Injury]:
+        """Those that hurt at any moment between the two."""
+        for injury in self._injuries:
+            strikes_ms, heals_ms = self.window_ms(injury)
+            if strikes_ms <= to_ms and from_ms <= heals_ms + after_ms:
+                yield injury
+
+    def held_up(self, hosts: Collection[str], from_ms: int, to_ms: int) -> bool:
+        """Whether one of these processes, or a way to or from one of these hosts, was hurt meanwhile."""
+        return any(
+            injury.kind in CABLES | PROCESSES and any(target in hosts for target in injury.targets)
+            for injury in self.during(from_ms, to_ms)
+        )
+
+    def quiet(self, from_ms: int, to_ms: int, after_ms: int) -> bool:
+        """Whether nothing at all was hurt meanwhile, nor shortly before."""
+        return next(self.during(from_ms, to_ms, after_ms), None) is None

@@ -1,0 +1,306 @@
+"""Every checker can fail: a good run is damaged in one small way, and that checker says so (docs/protocol.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from services.domain.fold import Outcome
+from services.domain.take_over_facts import Leg, attempt_name
+from services.journal import Topic
+from services.journal.segments import Entry as Spooled
+from services.journal.segments import header, payload_of, record
+from services.wire import facts
+from simulator.checkers import CHECKERS, check
+from simulator.checkers.evidence import gather
+from simulator.run import LedgerKept, Observed, run
+from simulator.schedule import draw
+
+SEED = 7
+Entry = Mapping[str, Any]
+
+
+@pytest.fixture(scope="module")
+def good() -> Observed:
+    """Forty calls while an ingress and others are killed and come back."""
+    return run(draw(SEED, 40, ("kill",)))
+
+
+def said_by(seen: Observed) -> set[str]:
+    return {finding.checker for finding in check(seen)}
+
+
+def of(name: str, seen: Observed) -> list[str]:
+    """What one checker says, and of which call."""
+    return [f"{each.call_id} {each.words}" for each in check(seen) if each.checker == name]
+
+
+def first(entries: Any, **like: Any) -> dict[str, Any]:
+    """The first entry that has all this."""
+    return dict(next(e for e in entries if all(e.get(key) == value for key, value in like.items())))
+
+
+def behind(entries: Any, entry: Entry, *new: Entry) -> list[Entry]:
+    """The same entries, with new ones behind one of them."""
+    there = list(entries)
+    at = next(n for n, each in enumerate(there) if dict(each) == dict(entry))
+    return [*there[: at + 1], *new, *there[at + 1 :]]
+
+
+def without(entries: Any, **like: Any) -> list[Entry]:
+    return [e for e in entries if not all(e.get(key) == value for key, value in like.items())]
+
+
+def a_connection(seen: Observed) -> dict[str, Any]:
+    """One that the conductor made itself, at a PSAP."""
+    made = {f["attempt"] for f in seen.journal if f.get("kind") == "answered" and not f["reason"]}
+    return dict(next(e for e in seen.far_end if e["event"] == "connected" and e["attempt"] in made))
+
+
+def test_a_good_run_has_no_findings(good: Observed) -> None:
+    """What the damage is done to is whole (J3)."""
+    assert check(good) == []
+    assert good.ledger is not None and good.ledger.sums[Outcome.ANSWERED, False] > 20
+
+
+def test_an_accepted_call_without_an_outcome_is_found(good: Observed) -> None:
+    """An accepted call ends in one outcome or on the callback list (J2)."""
+    call_id = a_connection(good)["call_id"]
+    lost = replace(good, journal=without(good.journal, event="outcome", call_id=call_id))
+    assert of("one_outcome", lost) == [f"{call_id} accepted, and its outcomes are []"]
+
+
+def test_an_accepted_call_in_progress_at_the_end_is_found(good: Observed) -> None:
+    """What is in progress when all is over is not an end (J3)."""
+    outcome = first(good.journal, event="outcome", outcome="answered")
+    open_still = behind(good.journal, outcome, {**outcome, "outcome": "in_progress"})
+    open_still.remove(outcome)
+    assert [outcome["call_id"] in each for each in of("one_outcome", replace(good, journal=open_still))] == [True]
+
+
+def test_a_second_person_beside_the_first_is_found(good: Observed) -> None:
+    """At most one person is connected to a caller at any time, also where one of them is taken back at once (P4)."""
+    talk = a_connection(good)
+    other = {**talk, "psap_id": "P0", "attempt": talk["attempt"] + "9"}
+    taken_back = {**other, "event": "cancelled", "stage": "connected"}
+    twice = replace(good, far_end=behind(good.far_end, talk, other, taken_back))
+    assert len(of("one_person", twice)) == 1
+    one_after_the_other = replace(good, far_end=behind(good.far_end, talk, {**talk, "event": "ended"}, other))
+    assert of("one_person", one_after_the_other) == []
+
+
+def test_a_connection_that_the_caller_did_not_confirm_is_found(good: Observed) -> None:
+    """Only the caller's confirmation connects (P4)."""
+    talk = a_connection(good)
+    unasked = replace(good, callers=without(good.callers, event="confirmed", attempt=talk["attempt"]))
+    assert ["never confirmed" in each for each in of("callers_stream", unasked)] == [True]
+
+
+def test_a_connection_before_the_confirmation_is_found(good: Observed) -> None:
+    """A confirmation that comes afterwards connects nobody (P4)."""
+    talk = a_connection(good)
+    confirm = first(good.callers, event="confirmed", attempt=talk["attempt"])
+    late = [*without(good.callers, event="confirmed", attempt=talk["attempt"])]
+    late.append({**confirm, "at_ms": talk["at_ms"] + 1})
+    assert ["before the caller" in each for each in of("callers_stream", replace(good, callers=late))] == [True]
+
+
+def test_a_connection_by_another_conductor_is_found(good: Observed) -> None:
+    """Only who holds the caller's stream may connect the caller (P3)."""
+    talk = a_connection(good)
+    fact = first(good.journal, event="fact", kind="answered", attempt=talk["attempt"])
+    writer, _, incarnation = fact["writer"].partition("/")
+    other = {"ingress-1": "ingress-2", "ingress-2": "ingress-1"}[writer]
+    entries = [{**e, "writer": f"{other}/{incarnation}"} if dict(e) == fact else e for e in good.journal]
+    assert ["which was offered to" in each for each in of("callers_stream", replace(good, journal=entries))] == [True]
+
+
+def test_a_connection_long_after_the_answer_is_found(good: Observed) -> None:
+    """An answer that is not followed by Connect within a second is released (P4)."""
+    calm = replace(good, schedule=good.schedule.only(injuries=()))
+    talk = a_connection(good)
+    late = [{**e, "at_ms": e["at_ms"] + 1_500} if dict(e) == talk else e for e in good.far_end]
+    assert ["after the answer" in each for each in of("callers_stream", replace(calm, far_end=late))] == [True]
+
+
+def rung_back(talk: Entry, number: int, event: str, line: str) -> dict[str, Any]:
+    call_id = talk["call_id"]
+    attempt = attempt_name(Leg(call_id, 1, "", False), number)
+    return {**talk, "event": event, "attempt": attempt, "line": line}
+
+
+def test_two_lines_that_ring_one_caller_back_are_found(good: Observed) -> None:
+    """Callbacks are one a caller (T3, T4)."""
+    talk = a_connection(good)
+    one, other = rung_back(talk, 1, "rings_caller", "A"), rung_back(talk, 2, "rings_caller", "B")
+    both = replace(good, far_end=behind(without(good.far_end, **talk), first(good.far_end), one, other))
+    assert ["rings the caller too" in each for each in of("callbacks", both)] == [True]
+    given_up = rung_back(talk, 1, "rejected", "A")
+    in_turn = replace(good, far_end=behind(without(good.far_end, **talk), first(good.far_end), one, given_up, other))
+    assert of("callbacks", in_turn) == []
+
+
+def test_a_caller_who_talked_and_is_rung_back_again_is_found(good: Observed) -> None:
+    """A caller who was rung back is off the list (T3)."""
+    talk = a_connection(good)
+    events = [rung_back(talk, 1, event, "A") for event in ("rings_caller", "rung_back", "ended")]
+    again = rung_back(talk, 2, "rings_caller", "A")
+    seen = replace(good, far_end=behind(without(good.far_end, **talk), first(good.far_end), *events, again))
+    assert ["talked to them" in each for each in of("callbacks", seen)] == [True]
+
+
+def test_a_ring_back_under_a_conductors_attempt_is_found(good: Observed) -> None:
+    """Nobody but failover has a caller rung (T3)."""
+    talk = a_connection(good)
+    rings = behind(good.far_end, talk, {**talk, "event": "rings_caller"})
+    assert ["failover's tries" in each for each in of("callbacks", replace(good, far_end=rings))] == [True]
+
+
+@pytest.mark.parametrize(
+    "kind", ["screened", "routed", "attempting", "ringing", "waiting", "answered", "caller_lost", "abandoned"]
+)
+def test_a_fact_behind_the_end_of_a_leg_is_found(good: Observed, kind: str) -> None:
+    """A final state has no transition (the table of a call)."""
+    talk = a_connection(good)
+    last = first(good.journal, event="fact", kind="answered", attempt=talk["attempt"])
+    more = {**last, "kind": kind, "seq": last["seq"] + 1}
+    found = of("transitions", replace(good, journal=behind(good.journal, last, more)))
+    assert [talk["call_id"] in each for each in found] == [True]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "allowed"),
+    [
+        ("offered", "answered", False),
+        ("screened", "answered", False),
+        ("routed", "answered", False),
+        ("offered", "ringing", False),
+        ("screened", "ringing", False),
+        ("routed", "ended", True),
+        ("routed", "caller_lost", True),
+    ],
+)
+def test_a_step_that_is_left_out_is_found(good: Observed, earlier: str, later: str, allowed: bool) -> None:
+    """Nobody rings or is connected before the call was routed and somebody tried; the caller's going and a higher leg
+    may come at any moment (the table of a call)."""
+    fact = first(good.journal, event="fact", kind=earlier, leg=1)
+    same = {"event": "fact", "call_id": fact["call_id"], "leg": 1, "writer": fact["writer"]}
+    rest = [e for e in good.journal if not (all(e.get(k) == v for k, v in same.items()) and e["seq"] > fact["seq"])]
+    jump = {**fact, "kind": later, "seq": fact["seq"] + 1, "reason": "x"}
+    found = of("transitions", replace(good, journal=behind(rest, fact, jump)))
+    assert [fact["call_id"] in each for each in found] == ([] if allowed else [True])
+
+
+def test_a_leg_that_does_not_begin_with_its_offer_is_found(good: Observed) -> None:
+    """The first fact opens the debt (J4)."""
+    offer = first(good.journal, event="fact", kind="offered", seq=0)
+    entries = [{**e, "kind": "screened"} if dict(e) == offer else e for e in good.journal]
+    assert ["begins with screened" in each for each in of("transitions", replace(good, journal=entries))] == [True]
+
+
+def test_books_that_do_not_balance_are_found(good: Observed) -> None:
+    """Offered is what became of it (J3)."""
+    assert good.books is not None
+    real = replace(good.books.real, offered=good.books.real.offered + 1)
+    assert len(of("books", replace(good, books=replace(good.books, real=real)))) == 1
+
+
+def test_a_ledger_that_says_otherwise_than_the_journal_is_found(good: Observed) -> None:
+    """The tables are the fold of the journal, and the list is the open calls, each once (J2)."""
+    assert good.ledger is not None
+    sums = dict(good.ledger.sums)
+    sums[Outcome.ANSWERED, False] -= 1
+    fewer = LedgerKept(sums, good.ledger.listed)
+    assert len(of("ledger", replace(good, ledger=fewer))) == 1
+    call_id = a_connection(good)["call_id"]
+    listed = LedgerKept(good.ledger.sums, [call_id])
+    assert of("ledger", replace(good, ledger=listed)) == [
+        f"{call_id} it is on the ledger's list, and no callback is owed"
+    ]
+
+
+def test_a_fact_that_lies_on_a_disk_and_not_on_the_log_is_found(good: Observed) -> None:
+    """A spool is empty once the log is back (J5, J6)."""
+    salt = bytes(range(16))
+    raw = next(r.value for r in good.records if b"ingress" in r.value and _is_offer(r.value))
+    fact = facts.decode(raw)
+    spool = header(salt) + record(payload_of(Spooled(Topic.CALLS, fact.call_id, raw, 0)), salt)
+    path = "spool/ingress-1/00000001.spool"
+    lost = replace(
+        good,
+        spools={"ingress-1": {path: spool}},
+        journal=[
+            e for e in good.journal if not (e.get("call_id") == fact.call_id and e.get("seq") == 0)
+        ],
+    )  # fmt: skip
+    assert [f"offered of leg {fact.leg}" in each for each in of("spools", lost)] == [True]
+
+
+def _is_offer(raw: bytes) -> bool:
+    try:
+        return facts.decode(raw).seq == 0
+    except Exception:
+        return False
+
+
+def test_what_did_not_come_to_rest_and_every_mistake_are_found(good: Observed) -> None:
+    """When all is healed, all comes to rest by itself; nothing fails unheard."""
+    assert of("at_rest", replace(good, settled=False, unsettled=["router-1 is not ready: down"]))
+    assert of("no_mistake", replace(good, mistakes=["Task exception was never retrieved"]))
+
+
+def test_a_person_who_talks_to_nobody_is_found_by_the_witnesses(good: Observed) -> None:
+    """Callers, far end and journal agree on every call (loadtest/witness.py)."""
+    talk = a_connection(good)
+    seen = replace(good, callers=without(good.callers, event="connected", call_id=talk["call_id"]))
+    assert said_by(seen) >= {"three_witnesses"}
+
+
+# Cost.
+
+
+class Counting(dict[str, Any]):
+    """An entry that counts how often something of it is looked at."""
+
+    looks = 0
+
+    def __getitem__(self, key: str) -> Any:
+        Counting.looks += 1
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        Counting.looks += 1
+        return super().get(key, default)
+
+
+def many(seen: Observed, times: int) -> Observed:
+    """So many runs in one: every call so often, under other names."""
+
+    def copies(entries: Any) -> Iterator[Counting]:
+        for n in range(times):
+            for entry in entries:
+                named = {
+                    key: value.replace(entry["call_id"], f"{entry['call_id']}x{n}", 1)
+                    for key, value in entry.items()
+                    if key in ("call_id", "attempt", "held") and "call_id" in entry
+                }
+                yield Counting({**entry, **named})
+
+    return replace(
+        seen, callers=list(copies(seen.callers)), far_end=list(copies(seen.far_end)), journal=list(copies(seen.journal))
+    )
+
+
+@pytest.mark.parametrize("checker", CHECKERS, ids=lambda each: str(each.__name__))
+def test_the_cost_of_a_checker_is_linear(good: Observed, checker: Any) -> None:
+    """Four times as many calls are looked at four times as often, by each checker."""
+    looked = []
+    for times in (2, 8):
+        evidence = gather(many(good, times))
+        Counting.looks = 0
+        list(checker(evidence))
+        looked.append(Counting.looks)
+    assert looked[1] <= 4 * looked[0] + 100
