@@ -5,7 +5,8 @@ few syncs, not one a fact. A segment's file is removed when everything in it is 
 the segments hold: everything that was acknowledged, and facts that were done but lay in a segment that was still
 needed; readers drop those by identity. What cannot be read is counted and kept aside as a file.
 
-While the log is well no file is touched.
+While the log is well no file is touched, but for a disk that failed: an empty segment is written there each
+TRIED_AGAIN_S until one succeeds, so that a trouble is told for as long as it lasts and no longer (J6).
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from services.journal.segments import (
 SEGMENT_BYTES_MAX: Final = 1024 * 1024
 """To read one again takes some 15 ms of the event loop."""
 COMMIT_BYTES_MAX: Final = 8 * 1024 * 1024
+TRIED_AGAIN_S: Final = 5.0
 _SEGMENT: Final = ".spool"
 _ASIDE: Final = ".aside"
 _NUMBER: Final = re.compile("[0-9]{8}")
@@ -106,7 +108,10 @@ class Spool:
         self._bytes = 0
         self._waiting: deque[_Put] = deque()
         self._empty: deque[_Segment] = deque()
+        self._left: list[_Segment] = []  # empty ones that could not be removed
         self._writing: asyncio.Task[None] | None = None
+        self._next_try: asyncio.TimerHandle | None = None
+        self._tries = False
         self._is_open = False
         self._over_limit = False
         self.torn = 0
@@ -114,7 +119,7 @@ class Spool:
         self.unreadable = 0
         """Damaged stretches, and whole files that could not be read, at the last `open`."""
         self.trouble: str | None = "the spool is not open yet"
-        """Why the latest write failed; None when it did not."""
+        """Why the latest write or removal failed; None when it did not."""
 
     @property
     def used_bytes(self) -> int:
@@ -177,6 +182,8 @@ class Spool:
 
     async def close(self) -> None:
         """Writes what waits, and lets go of the folder; what is in it stays for the next process."""
+        if self._next_try is not None:
+            self._next_try.cancel()
         while self._writing is not None and not self._writing.done():
             await asyncio.wait({self._writing})
         if self._is_open:
@@ -218,15 +225,50 @@ class Spool:
     # The one writer. There is no task while there is nothing to do.
 
     def _go_on(self) -> None:
-        if (self._waiting or self._empty) and (self._writing is None or self._writing.done()):
+        if self._has_work and (self._writing is None or self._writing.done()):
             self._writing = asyncio.get_running_loop().create_task(self._write(), name="spool")
 
+    @property
+    def _has_work(self) -> bool:
+        return bool(self._waiting or self._empty or self._tries)
+
     async def _write(self) -> None:
-        while self._waiting or self._empty:
+        while self._has_work:
             if self._waiting:
                 await self._commit()
-            else:
+            elif self._empty:
                 await self._remove(self._empty.popleft())
+            else:
+                await self._try_again()
+
+    def _failed(self, trouble: DiskTrouble) -> None:
+        """Says so, and looks again later whether it is over."""
+        self.trouble = str(trouble)
+        if self._is_open and self._next_try is None:
+            self._next_try = asyncio.get_running_loop().call_later(TRIED_AGAIN_S, self._is_time_to_try)
+
+    def _is_time_to_try(self) -> None:
+        self._next_try = None
+        if self._is_open and self.trouble is not None:
+            self._tries = True
+            self._go_on()
+
+    async def _try_again(self) -> None:
+        """An empty segment is written and removed: whether the disk is well is known before a fact needs it."""
+        self._tries = False
+        left, self._left = self._left, []
+        self._empty.extend(left)
+        segment = self._new_segment()
+        try:
+            await self._disk.append(segment.path, header(segment.salt))
+        except DiskTrouble as trouble:
+            self._failed(trouble)
+        else:
+            segment.size = HEADER_BYTES
+            self._bytes += segment.size
+            if not self._over_limit:
+                self.trouble = None
+        self._note(segment)
 
     async def _commit(self) -> None:
         """One write and one sync for all that wait, up to a bound."""
@@ -250,7 +292,7 @@ class Spool:
             # Nobody knows how much of it stands in the file, so nothing is ever written behind it.
             self._active = None
             self._bytes -= size
-            self.trouble = str(trouble)
+            self._failed(trouble)
             for put in batch:
                 if not put.ticket.done():
                     put.ticket.set_exception(type(trouble)(str(trouble)))
@@ -288,7 +330,8 @@ class Spool:
         try:
             await self._disk.remove(segment.path)
         except DiskTrouble as trouble:
-            self.trouble = str(trouble)  # its facts come back with the next start, and are dropped by their readers
+            self._left.append(segment)  # a start before its facts are gone brings them back; their readers drop them
+            self._failed(trouble)
         else:
             self._bytes -= segment.size
             if self._over_limit:

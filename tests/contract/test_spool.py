@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from services.journal import Topic
 from services.journal.disk import DiskTrouble, FolderTaken, MemoryDisk, NoRoom
 from services.journal.segments import HEADER_BYTES, SALT_BYTES, Entry, header, payload_of, read, record
-from services.journal.spool import Spool, Spooled, Ticket
+from services.journal.spool import TRIED_AGAIN_S, Spool, Spooled, Ticket
 from simulator.virtual_loop import run_virtual
 
 FOLDER = Path("spool/ingress-1")
@@ -328,6 +328,47 @@ def test_a_full_disk_refuses_and_what_was_acknowledged_before_is_there() -> None
         again = spool_on(disk.crashed())
         assert values(await again.open()) == [b"kept", b"after"]
         assert again.torn == 1
+
+    play(story)
+
+
+def test_a_trouble_is_told_for_as_long_as_it_lasts_though_nothing_more_is_written() -> None:
+    """J6: a disk that has room again is well again, whether or not a fact comes by that would find it out."""
+
+    async def story(disk: MemoryDisk) -> None:
+        spool = spool_on(disk)
+        await spool.open()
+        await put(spool, "a")
+        disk.room_bytes = 20
+        with pytest.raises(NoRoom):
+            await put(spool, "b")
+        await asyncio.sleep(2 * TRIED_AGAIN_S)
+        assert "no space" in (spool.trouble or ""), "it lasts"
+        disk.room_bytes = 1_000
+        await asyncio.sleep(2 * TRIED_AGAIN_S)
+        assert spool.trouble is None
+        assert len(disk.files) == 1, "what it tries with is removed"
+        assert values(await spool_on(disk.crashed()).open()) == [b"fact"]
+
+    play(story)
+
+
+def test_a_file_that_could_not_be_removed_is_removed_later() -> None:
+    """J6: its room comes back, and its facts do not come back with every start."""
+
+    async def story(disk: MemoryDisk) -> None:
+        spool = spool_on(disk)
+        await spool.open()
+        ticket = await put(spool, "a")
+        disk.broken = "it failed"
+        spool.done(ticket)
+        await asyncio.sleep(1)
+        assert "it failed" in (spool.trouble or "")
+        disk.broken = ""
+        await asyncio.sleep(2 * TRIED_AGAIN_S)
+        assert disk.files == {}
+        assert spool.used_bytes == 0
+        assert spool.trouble is None
 
     play(story)
 
