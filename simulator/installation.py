@@ -13,7 +13,6 @@ from services.failover.service import Failover
 from services.failover.settings import FailoverSettings
 from services.firewall.service import Firewall
 from services.firewall.settings import FirewallSettings
-from services.host.blocking import at_once
 from services.host.run import Service
 from services.host.world import World
 from services.ingress.service import Ingress
@@ -27,6 +26,7 @@ from services.router.service import Router
 from services.router.settings import RouterSettings
 from simulator.region import CREDENTIALS_FILE, FOLDER
 from simulator.replicas import Ground, Plan, Replica
+from simulator.tables import Tables
 
 COUNTS: Final[Mapping[str, int]] = {
     "psap_gateway": 2,
@@ -69,14 +69,19 @@ class Installation:
         for replica in self.replicas.values():
             replica.start()
 
+    def close(self) -> None:
+        """Lets go of what would outlive the run."""
+        for replica in self.replicas.values():
+            replica.tables.close()
+
     def of(self, service: str) -> list[Replica]:
         return [self.replicas[name] for name in names_of(service)]
 
     def _plan(self, name: str) -> Plan:
         service = SERVICE_OF[name]
-        return Plan(name, service, f"{name}:1", lambda world: self._build(service, name, world))
+        return Plan(name, service, f"{name}:1", lambda world, tables: self._build(service, name, world, tables))
 
-    def _build(self, service: str, name: str, world: World) -> Service:
+    def _build(self, service: str, name: str, world: World, tables: Tables) -> Service:
         settings = _SETTINGS[name]
         match service:
             case "psap_gateway":
@@ -88,8 +93,9 @@ class Installation:
             case "failover":
                 return Failover(world, settings)
             case "ledger":
-                self.store = SqlStore(settings.database)
-                return Ledger(world, settings, run_blocking=at_once, store=self.store)
+                self.store = SqlStore(tables.url)
+                on_tables = settings.model_copy(update={"database": tables.url})
+                return Ledger(world, on_tables, run_blocking=tables.run_blocking, store=self.store)
             case _:
                 return Ingress(world, settings)
 

@@ -42,6 +42,16 @@ def token_of(psap_id: str) -> str:
     return f"token-of-{psap_id}"
 
 
+def contents(town: str = "", psap_id: str = "") -> Mapping[str, bytes]:
+    """The region as it is published; the calls of `town`, where one is given, go to this PSAP or to the next town's."""
+    files = {path.name: text for path, text in texts().items() if path.parent == FOLDER}
+    if town:
+        moved = psap_id or PSAPS[(TOWNS.index(town) + 1) % len(PSAPS)]
+        was, now = f"{town},{PSAP_OF_TOWN[town]},own", f"{town},{moved},own"
+        files["service_areas.csv"] = files["service_areas.csv"].replace(was, now)
+    return {name: text.encode() for name, text in files.items()}
+
+
 def texts() -> Mapping[Path, str]:
     """Every file by its path, the installation's credentials too."""
     order = [(psap_id, k) for psap_id in PSAPS for k in (1, 2)]

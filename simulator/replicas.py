@@ -21,6 +21,7 @@ from services.host.world import World
 from services.journal.disk import MemoryDisk
 from services.journal.memory import Faults, MemoryBroker, MemoryLog
 from simulator.cables import Cables
+from simulator.tables import Tables
 from simulator.virtual_loop import Process, State, running_loop
 
 RESTARTS_AFTER_S: Final = 1.0
@@ -42,7 +43,7 @@ class Plan:
     name: str
     service: str
     address: str
-    build: Callable[[World], Service]
+    build: Callable[[World, Tables], Service]
 
 
 @dataclass(slots=True)
@@ -64,6 +65,8 @@ class Replica:
         self.name = plan.name
         self.stands = Stands.DOWN
         self.disk = MemoryDisk()
+        self.tables = Tables(random.Random(ground.by.getrandbits(64)))
+        """The database on that disk, for who has one."""
         self.registries: list[CollectorRegistry] = []
         """Of each of its processes, in the order of their starts: what was counted is not forgotten by a death."""
         self.incarnations: list[str] = []
@@ -118,7 +121,7 @@ class Replica:
         self._living.add_done_callback(self._ended, context=network.context)
 
     async def _live(self, world: World, asked_to_stop: asyncio.Future[float]) -> None:
-        service = self.plan.build(world)
+        service = self.plan.build(world, self.tables)
         await service.start()
         self.service = service
         grace_s = await asked_to_stop
@@ -156,6 +159,9 @@ class Replica:
             self._ground.cables.thaw(self.name)
         disk = self.disk.lost_power(by) if power else self.disk.killed(by)
         self._gone(disk if keeps_disk else MemoryDisk())
+        if not keeps_disk:
+            self.tables.close()
+            self.tables = Tables(random.Random(by.getrandbits(64)))
 
     def _gone(self, disk: MemoryDisk) -> None:
         network = self._ground.cables.network

@@ -133,6 +133,7 @@ async def _play(schedule: Schedule, seen: Observed) -> None:
         hurting.cancel()
         seen.ends_s = loop.time()
         _look(scene, seen)
+        installation.close()
 
 
 def _surroundings() -> Surroundings:

@@ -1,4 +1,4 @@
-"""The disks under the spools: slow, full, hung, failing."""
+"""The disks under the spools, and the ledger's database: slow, full, hung, failing."""
 
 from __future__ import annotations
 
@@ -44,9 +44,34 @@ def _well(scene: Scene, injury: Injury) -> None:
     disk.go_on()
 
 
+def _ledger(least: float, most: float) -> Callable[[random.Random], Drawn]:
+    return lambda by: (
+        (by.choice(names_of("ledger")),),
+        seconds(by, *LONG_S),
+        round(by.uniform(least, most), 3),
+    )
+
+
+def _slow_database(scene: Scene, injury: Injury) -> None:
+    scene.installation.replicas[injury.targets[0]].tables.slow_s = injury.amount
+
+
+def _failing_database(scene: Scene, injury: Injury) -> None:
+    scene.installation.replicas[injury.targets[0]].tables.fail_share = injury.amount
+
+
+def _well_database(scene: Scene, injury: Injury) -> None:
+    tables = scene.installation.replicas[injury.targets[0]].tables
+    tables.slow_s, tables.fail_share = 0.0, 0.0
+
+
 KINDS = (
     Kind("disk_slow", "a write takes so many seconds", _one(0.01, 1.0), _slow, _well),
     Kind("disk_full", "so many bytes fit, and no more", _one(0.0, 4000.0), _fill, _well),
     Kind("disk_hung", "no write comes back", _one(), _hang, _well),
     Kind("disk_fails", "this share of the writes fails half-way", _one(0.1, 1.0), _fail, _well),
-)
+    Kind("database_slow", "the ledger's database takes up to so many seconds", _ledger(0.05, 3.0), _slow_database,
+         _well_database, 0.5),
+    Kind("database_fails", "this share of its work fails, some of it done all the same", _ledger(0.1, 1.0),
+         _failing_database, _well_database),
+)  # fmt: skip

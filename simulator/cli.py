@@ -1,0 +1,191 @@
+"""`throughline simulate`: schedules of failures over the real services, under virtual time."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from simulator.campaign import Result, Tally, Wanted, campaign, judged, seeds_from
+from simulator.checkers import Finding, check
+from simulator.injuries import FAMILIES
+from simulator.record import Kept, bound_95
+from simulator.run import run
+from simulator.schedule import Schedule, kinds_named
+from simulator.shrink import shrink
+from simulator.story import tell
+
+EXIT_FOUND: Final = 1
+EXIT_USAGE: Final = 64
+EXIT_INTERRUPTED: Final = 130
+TOLD_EACH_S: Final = 5.0
+SHRUNK_MAX: Final = 3
+"""Failures that are shrunk and told; the others are named."""
+CORES: Final = os.cpu_count() or 1
+
+Only = Annotated[list[str], typer.Option(help="This kind or family of faults alone; may be repeated.")]
+
+
+def simulate(
+    schedules: Annotated[int, typer.Option(min=1, help="How many, with one seed after the other.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first schedule; the next has the next.")] = 1,
+    calls: Annotated[int, typer.Option(min=1, max=500, help="Callers in each schedule.")] = 100,
+    only: Only = [],  # noqa: B006
+    trace: Annotated[str, typer.Option(metavar="CALL", help="Tell this call's story; of one schedule.")] = "",
+    jobs: Annotated[int, typer.Option(min=1, help="Processes to run them in.")] = CORES,
+    faults: Annotated[bool, typer.Option("--faults", help="Only list the faults that there are.")] = False,
+    keep: Annotated[
+        Path | None, typer.Option(help="Write each result to this file, and go on from what is in it.")
+    ] = None,
+) -> None:
+    """The real services on a simulated network, Kafka, disks and clocks: schedules of failures, each from its seed,
+    and after each the checks that no call was lost and one call had one answer.
+
+    The same seed gives the same run, to the last byte, on any machine. What does not hold is shrunk to what is needed
+    for it and told, with the command that brings it about again. Exit code 1 then.
+
+    \b
+    Examples:
+      throughline simulate --schedules 1000
+      throughline simulate --schedules 50 --seed 7 --only kill --only kafka
+      throughline simulate --schedules 1 --seed 7 --trace c12
+    """
+    if faults:
+        _list_faults()
+        return
+    try:
+        kinds_named(only)
+    except ValueError as unknown:
+        raise _usage(str(unknown)) from None
+    wanted = Wanted(calls, tuple(only))
+    if trace:
+        if schedules != 1:
+            raise _usage("--trace tells a call of one schedule: say --schedules 1, and which --seed")
+        raise typer.Exit(_trace(wanted.schedule(seed), trace))
+    raise typer.Exit(_campaign(wanted, seed, schedules, jobs, keep))
+
+
+def _campaign(wanted: Wanted, first: int, count: int, jobs: int, keep: Path | None) -> int:
+    kept = Kept(keep, wanted) if keep is not None else None
+    tally, told_s, began_s = Tally(), time.monotonic(), time.monotonic()
+    before = [result for result in kept.results() if first <= result.seed < first + count] if kept else []
+    for result in before:
+        tally.add(result)
+    seeds = seeds_from(first, count, [result.seed for result in before])
+    if before:
+        _say(f"{len(before):,} of {count:,} schedules are in {keep}; going on with the rest")
+    broken = [result for result in before if result.findings]
+    try:
+        for result in campaign(seeds, wanted, min(jobs, max(1, len(seeds)))):
+            tally.add(result)
+            if kept:
+                kept.add(result)
+            if result.findings:
+                broken.append(result)
+                _say(f"schedule {result.seed}: {result.findings[0]}")
+            if time.monotonic() - told_s > TOLD_EACH_S:
+                told_s = time.monotonic()
+                rate = (tally.schedules - len(before)) / (told_s - began_s)
+                _say(
+                    f"{tally.schedules:,} of {count:,} schedules, {tally.calls:,} calls, "
+                    f"{len(tally.found)} with findings, {rate:.1f} a second"
+                )
+    except KeyboardInterrupt:
+        _say(f"interrupted after {tally.schedules:,} of {count:,} schedules" + (f"; {keep} holds them" if kept else ""))
+        return EXIT_INTERRUPTED
+    for result in broken[:SHRUNK_MAX]:
+        _tell_failure(wanted, result)
+    _sum_up(tally, time.monotonic() - began_s)
+    return EXIT_FOUND if tally.found else 0
+
+
+def _trace(schedule: Schedule, call_id: str) -> int:
+    seen, result = judged(schedule)
+    for injury in schedule.injuries:
+        print(f"  {injury}")
+    lines = tell(seen, call_id)
+    if not lines:
+        known = ", ".join(planned.call_id for planned in schedule.calls[:10])
+        raise _usage(f"no call {call_id!r} in this schedule; there are {known}, ...")
+    print("\n".join(lines))
+    print(f"digest {seen.digest}")
+    for finding in result.findings:
+        print(finding)
+    return EXIT_FOUND if result.findings else 0
+
+
+def _tell_failure(wanted: Wanted, result: Result) -> None:
+    first = result.findings[0]
+    print(f"\nschedule {result.seed}: {len(result.findings)} findings, the first: {first}")
+    print(f"again: throughline simulate --schedules 1 --seed {result.seed}{_words(wanted)}")
+
+    def still_fails(schedule: Schedule) -> bool:
+        return any(_alike(finding, first) for finding in check(run(schedule)))
+
+    smallest = shrink(wanted.schedule(result.seed), still_fails)
+    seen = run(smallest)
+    print(f"shrunk to {len(smallest.injuries)} injuries and {len(smallest.calls)} calls:")
+    for injury in smallest.injuries:
+        print(f"  {injury}")
+    found = next((finding for finding in check(seen) if _alike(finding, first)), first)
+    print(f"  {found}")
+    for line in tell(seen, found.call_id) if found.call_id else ():
+        print(line)
+    sys.stdout.flush()
+
+
+def _alike(one: Finding, other: Finding) -> bool:
+    """The same check speaks, of a call or of none."""
+    return one.checker == other.checker and bool(one.call_id) is bool(other.call_id)
+
+
+def _words(wanted: Wanted) -> str:
+    calls = f" --calls {wanted.calls}" if wanted.calls != Wanted().calls else ""
+    return calls + "".join(f" --only {name}" for name in wanted.only)
+
+
+def _sum_up(tally: Tally, took_s: float) -> None:
+    print(
+        f"\n{tally.schedules:,} schedules, {tally.calls:,} calls ({tally.accepted:,} accepted, {tally.connected:,} "
+        f"connected), {sum(tally.injuries.values()):,} injuries, in {took_s:.0f} s, {tally.cpu_s:.0f} s of CPU"
+    )
+    for family, kinds in FAMILIES.items():
+        told = ", ".join(f"{kind.name} {tally.injuries[kind.name]}" for kind in kinds if tally.injuries[kind.name])
+        if told:
+            print(f"  {family}: {told}")
+    if tally.found:
+        print(f"findings after {len(tally.found)} schedules: seeds {', '.join(map(str, tally.found[:20]))}")
+    else:
+        print(f"no findings: at 95 %, fewer than {bound_95(tally.accepted):.1e} of accepted calls")
+
+
+def _list_faults() -> None:
+    for family, kinds in FAMILIES.items():
+        print(family)
+        for kind in kinds:
+            print(f"  {kind.name:<24} {kind.says}")
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+def _usage(words: str) -> typer.Exit:
+    _say(f"throughline simulate: {words}")
+    return typer.Exit(EXIT_USAGE)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """`python -m simulator.cli`, for those who have no console script."""
+    single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    single.command("simulate")(simulate)
+    single(args=list(arguments) if arguments is not None else None, prog_name="throughline simulate")
+
+
+if __name__ == "__main__":
+    main()
