@@ -34,6 +34,8 @@ NUMBERED_BY_KIND: Final = frozenset({"failover", "ledger"})
 """Writers whose numbers say which fact it is, not how many came before."""
 ATTESTED: Final = "attested"
 """The reason of a connection that is told by whoever took a dead conductor's call over (T3)."""
+CONNECTS_LATE: Final = "connects_late"
+"""What a PSAP says that it did wrong with an attempt (mischief.py)."""
 OUTCOMES_LEFT: Final = frozenset({"callback_open", "callback_closed"})
 """What the books may say of a call whose caller left unanswered."""
 ORDER: Final = (
@@ -306,8 +308,16 @@ def _standing(call: _Call) -> list[Connection]:
     before anybody was connected took nothing back: under the same name it may ring anew through another gateway (R5).
     """
     ends = [entry for entry in call.seen("cancelled") if entry.get("stage", "connected") == "connected"]
-    taken_back = {Connection.of(entry) for entry in ends}
+    taken_back = {Connection.of(entry) for entry in ends} | _never_told(call)
     return [each for each in map(Connection.of, call.seen("connected")) if each not in taken_back]
+
+
+def _never_told(call: _Call) -> set[Connection]:
+    """Where a PSAP owns up that it kept its `connected` to itself, and the talk ended before anybody heard of it: no
+    caller was ever joined to that (P4). If anybody did hear of it, it counts as any other."""
+    silent = [entry for entry in call.seen("misbehaved") if entry.get("mischief") == CONNECTS_LATE]
+    heard = {Connection.of(entry) for entry in (*call.heard("connected"), *call.kept(*JOURNAL_CONNECTS))}
+    return {Connection.of(entry) for entry in silent} - heard
 
 
 def _told(connections: set[Connection]) -> str:

@@ -349,6 +349,23 @@ def test_a_connection_at_another_place_is_noticed(witness: str) -> None:
     assert "3175" in str(disagreement) and "3178" in str(disagreement)
 
 
+@pytest.mark.parametrize(("owns_up", "agree"), [(True, True), (False, False)])
+def test_a_connection_that_a_psap_kept_to_itself_joined_nobody(owns_up: bool, agree: bool) -> None:
+    """A PSAP that owns up to it said nothing of its connection; the caller went on to the next (P4). Not without."""
+    accounts = Accounts()
+    told = Told(accounts, "a")
+    told.begin_leg()
+    attempt = told.ring(1, PSAP)
+    told.far("answered", attempt, PSAP)
+    told.caller("confirmed", attempt=attempt)
+    told.far("connected", attempt, PSAP)
+    if owns_up:
+        told.far("misbehaved", attempt, PSAP, mischief="connects_late")
+    told.far("ended", attempt, PSAP)
+    told.connect(told.ring(2, LINE), LINE)
+    assert (not compare(accounts.caller, accounts.far_end, accounts.journal).disagreements) is agree
+
+
 @pytest.mark.parametrize(("stage", "agree"), [("ringing", True), ("answered", True), ("connected", False)])
 def test_a_ring_that_was_cancelled_and_rung_again_took_no_connection_back(stage: str, agree: bool) -> None:
     """R5: one attempt may ring twice, through two gateways; what is cancelled once connected is taken back."""
