@@ -33,6 +33,7 @@ LATER: Final = {
     "routing": Later("services.launch.routing_commands", "routing", "Publish a region: its places, PSAPs and lines."),
     "demo": Later("loadtest.cli", "demo", "The whole story on real input, in under four minutes."),
     "replay": Later("loadtest.cli", "replay", "Replay a trace of calls against a running installation."),
+    "simulate": Later("simulator.cli", "simulate", "Schedules of failures over the real services, virtual time."),
     "balance": Later("services.readers.commands", "balance", "Read the journal and balance the books."),
     "tail": Later("services.readers.commands", "tail", "Show events as they come."),
     "callbacks": Later("services.ledger.commands", "callbacks", "The list of people to ring back."),
