@@ -72,11 +72,12 @@ class Reading:
     def kept(self) -> Kept:
         """All that was taken so far."""
         told = list(self._stories.by_call.values())
-        entries = [*map(_of_fact, self._found.values()), *map(_of_story, told)]
+        entries = [*map(entry_of_fact, self._found.values()), *map(entry_of_story, told)]
         return Kept(entries, books(told), self._unreadable)
 
 
-def _of_fact(fact: Fact) -> Mapping[str, Any]:
+def entry_of_fact(fact: Fact) -> Mapping[str, Any]:
+    """A fact in plain words."""
     where = fact.where
     return {
         "event": "fact",
@@ -93,5 +94,6 @@ def _of_fact(fact: Fact) -> Mapping[str, Any]:
     }
 
 
-def _of_story(story: CallStory) -> Mapping[str, Any]:
+def entry_of_story(story: CallStory) -> Mapping[str, Any]:
+    """What the books make of a call."""
     return {"event": "outcome", "call_id": story.call_id, "outcome": str(story.outcome)}

@@ -25,7 +25,7 @@ from typing import Protocol
 
 from deploy.kafka import jars
 from deploy.kafka.jars import CannotStart, Say
-from deploy.kafka.node import Node, free_ports, new_cluster_id, refuse_taken, write_properties
+from deploy.kafka.node import LOOPBACK, Node, free_ports, new_cluster_id, refuse_taken, write_properties
 from services.host.lifeline import Lifeline, wrapped
 from services.journal.kafka_topics import count_brokers
 
@@ -49,7 +49,8 @@ class Cluster:
 
     `folder` is theirs alone; with `scratch` it is removed with them. Ports are free ones unless a first port is
     given: client ports from there on, then as many controller ports. `aside` gives a single broker a second listener
-    (node.py).
+    (node.py). `host` is where they listen, where that is not the loopback: an address of the network namespace that the
+    command `within` puts them in.
     """
 
     def __init__(
@@ -60,6 +61,8 @@ class Cluster:
         lifeline: Lifeline,
         port: int = 0,
         aside: tuple[int, int] | None = None,
+        host: str = LOOPBACK,
+        within: Sequence[str] = (),
         scratch: bool = False,
         say: Say = print,
     ) -> None:
@@ -69,6 +72,8 @@ class Cluster:
         self.port = port
         self._aside = aside
         assert aside is None or brokers == 1, "a second listener is for a single broker"
+        self._host = host
+        self._within = within
         self._scratch = scratch
         self._say = say
         self._class_path = ""
@@ -93,9 +98,8 @@ class Cluster:
             with self._not_closed():
                 self._keeper = self._lifeline.spawn(wrapped([], remove=self._folder))
         for left in reversed(range(TRIES_MAX)):
-            self.nodes = layout(self._folder, self._brokers, self.port)
-            if self._aside is not None:
-                self.nodes = [replace(node, aside=self._aside) for node in self.nodes]
+            nodes = layout(self._folder, self._brokers, self.port)
+            self.nodes = [replace(node, host=self._host, aside=self._aside) for node in nodes]
             try:
                 prepare(self.nodes, self._class_path, self._lifeline)
                 for node in self.nodes:
@@ -157,6 +161,13 @@ class Cluster:
         self._spawn(self.nodes[number - 1])
         await_ready(self.nodes, dict(self._running))
 
+    def start_all_again(self) -> None:
+        """Start every broker that does not run, at once: one of three alone has no controller to serve under."""
+        for node in self.nodes:
+            if node.number not in self._running:
+                self._spawn(node)
+        await_ready(self.nodes, dict(self._running))
+
     def close(self) -> None:
         """End every broker. Can be called twice, and while another thread still starts them."""
         with self._lock:
@@ -185,7 +196,7 @@ class Cluster:
 
     def _spawn(self, node: Node) -> None:
         with self._not_closed(), node.log.open("ab") as log:
-            command = wrapped(node.run_command(self._class_path))
+            command = wrapped([*self._within, *node.run_command(self._class_path)])
             self._running[node.number] = self._lifeline.spawn(command, stdout=log, stderr=log)
 
 

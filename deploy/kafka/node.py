@@ -33,6 +33,7 @@ class Node:
     folder: Path
     port: int
     controller_port: int
+    host: str = LOOPBACK
     aside: tuple[int, int] | None = None
     """A second listener for clients: where it listens, and where it says that it does. What stands between the two can
     cut off those who come that way, and nobody else."""
@@ -40,7 +41,7 @@ class Node:
     @property
     def address(self) -> str:
         """Where clients find it."""
-        return f"{LOOPBACK}:{self.port}"
+        return f"{self.host}:{self.port}"
 
     @property
     def properties(self) -> Path:
@@ -119,8 +120,8 @@ def write_properties(node: Node, nodes: Sequence[Node]) -> None:
     settings = {
         "process.roles": "broker,controller",
         "node.id": node.number,
-        "controller.quorum.voters": ",".join(f"{n.number}@{LOOPBACK}:{n.controller_port}" for n in nodes),
-        "listeners": f"PLAINTEXT://{node.address},CONTROLLER://{LOOPBACK}:{node.controller_port}" + aside[0],
+        "controller.quorum.voters": ",".join(f"{n.number}@{n.host}:{n.controller_port}" for n in nodes),
+        "listeners": f"PLAINTEXT://{node.address},CONTROLLER://{node.host}:{node.controller_port}" + aside[0],
         "advertised.listeners": f"PLAINTEXT://{node.address}" + aside[1],
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,ASIDE:PLAINTEXT",

@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,13 +98,21 @@ class Child:
         return self.process.returncode
 
 
-def start(service: str, name: str, folder: Path, lifeline: Lifeline, environment: Mapping[str, str]) -> Child:
-    """Starts `throughline run SERVICE` under that name; does not wait for it."""
+def start(
+    service: str,
+    name: str,
+    folder: Path,
+    lifeline: Lifeline,
+    environment: Mapping[str, str],
+    within: Sequence[str] = (),
+) -> Child:
+    """Starts `throughline run SERVICE` under that name; does not wait for it. `within` is a command that becomes it,
+    such as `nsenter --net=...`."""
     output = folder / f"{name}.log"
     with output.open("ab") as file:
         begins_at = file.tell()
         process = lifeline.spawn(
-            [sys.executable, "-m", "services.cli", "run", service],
+            [*within, sys.executable, "-m", "services.cli", "run", service],
             environment=environment,
             stdout=file.fileno(),
             stderr=file.fileno(),

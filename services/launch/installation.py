@@ -35,11 +35,17 @@ PORT_TRIES_MAX: Final = 5
 PORT_AGAIN_S: Final = 0.5
 
 
+def names(service: str, counts: Mapping[str, int]) -> list[str]:
+    """What the replicas of a service are called."""
+    return [f"{service.replace('_', '-')}-{number}" for number in range(1, counts[service] + 1)]
+
+
 class Installation:
     """All services on this machine.
 
     `settings` are environment variables for all children, such as `{"THROUGHLINE_INGRESS_RING_TIMEOUT_MS": "1500"}`,
-    `own` for single ones, by their names. `on_death` is told of a child that ended without being asked to or killed
+    `own` for single ones, by their names; `within` gives the command that puts one of that name where it is to run,
+    such as a network namespace of its own. `on_death` is told of a child that ended without being asked to or killed
     here. With `restart_after_s`, whatever ended without being asked to, or was killed, is started again after so many
     seconds.
     """
@@ -55,6 +61,7 @@ class Installation:
         counts: Mapping[str, int] = COUNTS,
         settings: Mapping[str, str] | None = None,
         own: Mapping[str, Mapping[str, str]] | None = None,
+        within: Callable[[str], Sequence[str]] = lambda name: (),
         restart_after_s: float | None = None,
         on_death: Callable[[Child], None] = lambda child: None,
     ) -> None:
@@ -68,6 +75,7 @@ class Installation:
         self._counts = {**COUNTS, **counts}
         self._settings = settings or {}
         self._own = own or {}
+        self._within = within
         self._restart_after_s = restart_after_s
         self._on_death = on_death
         self._watching: asyncio.Task[None] | None = None
@@ -175,16 +183,13 @@ class Installation:
         return killed
 
     async def _wave(self, *services: str) -> None:
-        started = [
-            self._start(service, f"{service.replace('_', '-')}-{number}", {})
-            for service in services
-            for number in range(1, self._counts[service] + 1)
-        ]
+        started = [self._start(service, name, {}) for service in services for name in names(service, self._counts)]
         await asyncio.gather(*(child.listening(LISTENS_WITHIN_S) for child in started))
 
-    def _start(self, service: str, name: str, environment: Mapping[str, str]) -> Child:
-        own = {f"THROUGHLINE_{service.upper()}_NAME": name, **self._own.get(name, {}), **environment}
-        child = start(service, name, self.folder, self._lifeline, {**self._environment, **own})
+    def _start(self, service: str, name: str, more: Mapping[str, str]) -> Child:
+        own = {f"THROUGHLINE_{service.upper()}_NAME": name, **self._own.get(name, {}), **more}
+        environment = {**self._environment, **own}
+        child = start(service, name, self.folder, self._lifeline, environment, self._within(name))
         self.children[name] = child
         return child
 

@@ -25,7 +25,11 @@ def committed() -> list[Path]:
 
 
 def modules() -> list[Path]:
-    return [p for p in committed() if p.suffix == ".py" and p.relative_to(ROOT).parts[0] in ("services", "loadtest", "simulator")]
+    return [
+        p
+        for p in committed()
+        if p.suffix == ".py" and p.relative_to(ROOT).parts[0] in ("services", "loadtest", "simulator", "chaos")
+    ]
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(ROOT).as_posix())

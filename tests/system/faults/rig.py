@@ -1,8 +1,8 @@
-"""The rig: a whole installation, a real Kafka, every PSAP, and callers who go on calling while something is hurt.
+"""The rig: a stage (chaos/stage.py) that serves many tests, and callers who go on calling while something is hurt.
 
 One rig serves many tests, since it takes ten seconds to come up. Each test lets a burst of callers call in an open,
 seeded load, hurts something in the middle, and makes it well again. What callers felt comes from their own diary
-(felt.py); the verdict is that of the three witnesses, and of the books. Figures are printed and go to
+(chaos/felt.py); the verdict is that of the three witnesses, and of the books. Figures are printed and go to
 build/failure-modes.json; `make failures` measures them with longer faults.
 """
 
@@ -10,60 +10,39 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
-import random
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-from prometheus_client.parser import text_string_to_metric_families
-
-from deploy.kafka import CannotStart, Cluster
-from deploy.kafka.node import refuse_taken
+from chaos.bursts import FINISHES_WITHIN_S, OnEntry, Window
+from chaos.bursts import Burst as Callers
+from chaos.felt import CallFelt, Delay, added, calm, offered_between, read_calls, to_ringing
+from chaos.stage import Stage, quiet_ports
 from loadtest.books import Kept, read_journal
-from loadtest.children import Outsider
-from loadtest.diary import read_diary, wall_ms
-from loadtest.region_tables import RegionTables
+from loadtest.diary import read_diary
 from loadtest.witness import Verdict, compare
-from loadtest.workload import PlannedCall, plan
-from services.domain.offer import SOS_URN
-from services.host.lifeline import Lifeline
 from services.host.settings import ROOT
 from services.journal.kafka import KafkaLog
-from services.journal.kafka_topics import apply
-from services.launch.child import Child
-from services.launch.installation import COUNTS, Installation
 from tests.system.faults.cable import Cable
-from tests.system.faults.felt import CallFelt, Delay, added, calm, offered_between, read_calls, to_ringing
 
 LASTS = float(os.environ.get("FAULTS_LAST", "1"))
 """Times as long as usual that each fault lasts: for figures of more calls."""
 NOISE = 3.0
 """A bound is asserted this many times over: two cores carry everything here, the callers included."""
-HUMANS = 5.0
-RING_TIMEOUT_MS = int(15_000 / HUMANS)
-DRAIN_S = 3.0
 CALLS_A_S = 8
 CALM_S = 1.5
 FAULT_S = 3.5 * LASTS
 AFTER_S = 0.5
-TWO_OF_EACH = {**COUNTS, "firewall": 2, "router": 2, "psap_gateway": 2, "failover": 2, "ingress": 2}
-COMES_UP_WITHIN_S = 30.0
-FINISHES_WITHIN_S = 40.0
 INSTANT_MS = 500
-READS_AGAIN_WITHIN_S = 25.0
 SETTLES_WITHIN_S = 20.0
 FIGURES = ROOT / "build" / "failure-modes.json"
 
 
-class Rig:
-    """Everything that runs. With `kafka_later` the installation starts without one; the replica named by `cut_off`
-    reaches Kafka through a cable that can be cut."""
+class Rig(Stage):
+    """A stage for many bursts. The replica named by `cut_off` reaches Kafka through a cable that can be cut."""
 
     def __init__(
         self,
@@ -74,109 +53,28 @@ class Rig:
         settings: Mapping[str, str] | None = None,
         cut_off: str = "",
     ) -> None:
-        self.folder = folder
-        self.region = RegionTables()
-        self.lifeline = Lifeline()
-        self.deaths: list[str] = []
-        self.kafka_runs = False
         self.bursts: set[str] = set()
         self.unsound: list[str] = []
         """Bursts that left the books unsound: what comes later is not blamed for them."""
-        self._kafka_later = kafka_later
-        self._brokers = brokers
-        self._stack = AsyncExitStack()
-        self._settings = settings or {}
-        self._own: dict[str, dict[str, str]] = {}
         first = quiet_ports(2 * brokers + 2)
         behind, cable = first + 2 * brokers, first + 2 * brokers + 1
         self.cable = Cable(cable, behind)
         """On the way of `cut_off` alone to Kafka."""
-        if cut_off:
-            service = cut_off.rpartition("-")[0].replace("-", "_").upper()
-            self._own[cut_off] = {f"THROUGHLINE_{service}_KAFKA": f"127.0.0.1:{cable}"}
-        self.cluster = Cluster(
-            folder / "kafka",
+        service = cut_off.rpartition("-")[0].replace("-", "_").upper()
+        super().__init__(
+            folder,
             brokers=brokers,
-            lifeline=self.lifeline,
-            port=first,
+            kafka_port=first,
             aside=(behind, cable) if cut_off else None,
-            scratch=True,
+            kafka_later=kafka_later,
+            settings=settings,
+            own={cut_off: {f"THROUGHLINE_{service}_KAFKA": f"127.0.0.1:{cable}"}} if cut_off else None,
         )
-        self.installation: Installation
-        self.far_end: Outsider
 
-    async def __aenter__(self) -> Rig:
-        try:
-            await self._come_up()
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
-
-    async def _come_up(self) -> None:
-        stack = self._stack
-        stack.callback(self.lifeline.close)
-        stack.push_async_callback(asyncio.to_thread, self.cluster.close)
+    async def come_up(self) -> None:
         await self.cable.start()
-        stack.push_async_callback(self.cable.close)
-        self.far_end = await Outsider.start(
-            "far_end",
-            *("--tokens", self.folder / "tokens", "--witness", self.folder / "far-end.jsonl"),
-            *("--human-speed", str(HUMANS)),
-            log=self.folder / "far-end.log",
-        )
-        stack.push_async_callback(self.far_end.stop)
-        if not self._kafka_later:
-            await self.kafka_serves()
-        self.installation = Installation(
-            self.folder,
-            self.lifeline,
-            kafka=self.kafka,
-            region_dir=self.region.folder,
-            trunks=[(await self.far_end.told("listening", COMES_UP_WITHIN_S))["trunk"]],
-            counts=TWO_OF_EACH,
-            settings={
-                "THROUGHLINE_INGRESS_RING_TIMEOUT_MS": str(RING_TIMEOUT_MS),
-                "THROUGHLINE_DRAIN_S": str(DRAIN_S),
-                **self._settings,
-            },
-            own=self._own,
-            on_death=self._on_death,
-        )
-        stack.push_async_callback(self.installation.stop, 8.0)
-        await self.installation.start()
-        self.far_end.do(do="attach", gateways=self.installation.addresses("psap_gateway"))
-        await self.all_attached()
-
-    @property
-    def kafka(self) -> str:
-        """Where clients begin, whether or not it runs."""
-        first = self.cluster.port
-        return ",".join(f"127.0.0.1:{first + n}" for n in range(self._brokers))
-
-    async def kafka_serves(self) -> None:
-        """Starts Kafka, with the topics, where it has not been started yet."""
-        if not self.kafka_runs:
-            await asyncio.to_thread(self.cluster.start)
-            await apply(self.kafka)
-            self.kafka_runs = True
-
-    def _on_death(self, child: Child) -> None:
-        self.deaths.append(f"{child.name} ended by itself with {child.process.returncode}; {child.last_lines()}")
-
-    async def all_attached(self) -> None:
-        """Waits until every PSAP holds a stream to every gateway."""
-        streams = len(self.region.psap_names) * len(self.installation.of("psap_gateway"))
-        async with asyncio.timeout(COMES_UP_WITHIN_S):
-            while self._attached() != streams:  # noqa: ASYNC110 - the far end tells it whenever it changes
-                await asyncio.sleep(0.05)
-
-    def _attached(self) -> int:
-        told = [event["streams"] for event in self.far_end.events if event["event"] == "attached"]
-        return int(told[-1]) if told else 0
+        self.stack.push_async_callback(self.cable.close)
+        await super().come_up()
 
     async def all_well(self) -> None:
         """Whatever an earlier test left down is started again."""
@@ -185,43 +83,9 @@ class Rig:
                 await self.installation.restart(child.name)
         await self.all_attached()
 
-    async def nobody_misses_kafka(self) -> None:
-        """Waits until every service says of itself that it reads and writes the journal again."""
-        said: dict[str, str] = {}
-        until = time.monotonic() + READS_AGAIN_WITHIN_S
-        async with aiohttp.ClientSession() as session:
-            while time.monotonic() < until:
-                said = {}
-                for child in self.installation.children.values():
-                    if child.running():
-                        async with session.get(f"http://{child.metrics_address}/readyz") as page:
-                            text = await page.text()
-                        said |= {child.name: text} if "journal" in text else {}
-                if not said:
-                    return
-                await asyncio.sleep(0.5)
-        raise AssertionError(f"Kafka is back, and these are not: {said}")
-
     def strike(self, psap_id: str, fault: str) -> None:
         """One PSAP fails now: `cut`, `silent`, `reject`, `full`; or `heal`."""
         self.far_end.do(do="fault", psap_id=psap_id, fault=fault, when="now")
-
-    async def counted(self, service: str, metric: str, **labels: str) -> float:
-        """The sum of a metric over all running replicas of a service, as their pages say it."""
-        total = 0.0
-        async with aiohttp.ClientSession() as session:
-            for child in self.installation.of(service):
-                if not child.running():
-                    continue
-                async with session.get(f"http://{child.metrics_address}/metrics") as page:
-                    families = text_string_to_metric_families(await page.text())
-                total += sum(
-                    sample.value
-                    for family in families
-                    for sample in family.samples
-                    if sample.name == metric and labels.items() <= sample.labels.items()
-                )
-        return total
 
     async def burst(
         self,
@@ -231,75 +95,28 @@ class Rig:
         calls_a_s: int = CALLS_A_S,
         seed: int = 1,
         legs_max: int | None = None,
-        on_entry: Callable[[Mapping[str, Any]], None] = lambda _: None,
+        on_entry: OnEntry | None = None,
     ) -> Burst:
         """Callers begin to call now; `name` begins each call_id. `on_entry` hears all that they see, as they see it."""
         run = f"{name}-{seed}"
         assert run not in self.bursts, f"a second burst named {run} would share its calls' ids"
         self.bursts.add(run)
-        seconds = [float(second) for second in range(math.ceil(for_s)) for _ in range(calls_a_s)]
-        calls = [
-            call
-            for call in plan(seconds, self.region, seed=seed, run=run, service_urn=SOS_URN, source="faults")
-            if call.at_s < for_s
-        ]
-        burst = Burst(self, run, calls, seed, calls_a_s, legs_max)
-        await burst.begin(on_entry)
+        burst = Burst(self, run, for_s=for_s, calls_a_s=calls_a_s, seed=seed, legs_max=legs_max)
+        await burst.ready(on_entry)
+        burst.begin()
         return burst
 
 
-class Burst:
-    """Callers who call at their planned instants, whatever becomes of them."""
+class Burst(Callers):
+    """Callers, and what became of them."""
 
-    def __init__(
-        self, rig: Rig, run: str, calls: list[PlannedCall], seed: int, calls_a_s: int, legs_max: int | None
-    ) -> None:
-        self.run = run
-        self.planned = calls
-        self.seed = seed
-        self.calls_a_s = calls_a_s
-        self.legs_max = legs_max
-        self.windows: list[Window] = []
+    def __init__(self, rig: Rig, run: str, **how: Any) -> None:
+        super().__init__(rig, run, **how)
         self._rig = rig
-        self._began = 0.0
-        self._diary = rig.folder / f"{run}.caller.jsonl"
-        self._callers: Outsider
-
-    async def begin(self, on_entry: Callable[[Mapping[str, Any]], None]) -> None:
-        written = self._rig.folder / f"{self.run}.plan.jsonl"
-        written.write_text("".join(call.to_json() + "\n" for call in self.planned))
-        self._callers = await Outsider.start(
-            "originating",
-            *("--plan", written, "--witness", self._diary, "--seed", str(self.seed), "--human-speed", str(HUMANS)),
-            *(("--legs-max", str(self.legs_max)) if self.legs_max else ()),
-            "--tell",
-            log=self._rig.folder / f"{self.run}.caller.log",
-            on_entry=on_entry,
-        )
-        await self._callers.told("ready", COMES_UP_WITHIN_S)
-        self._callers.do(do="start", ingresses=self._rig.installation.addresses("ingress"))
-        self._began = time.monotonic()
-
-    async def second(self, at_s: float) -> None:
-        """Waits for this second of the burst."""
-        await asyncio.sleep(max(0.0, self._began + at_s - time.monotonic()))
-
-    @contextmanager
-    def struck(self) -> Iterator[Window]:
-        """The time in which something is wrong, from the first line of the block to its last."""
-        window = Window(wall_ms())
-        self.windows.append(window)
-        try:
-            yield window
-        finally:
-            window.to_ms = wall_ms()
 
     async def told(self, finishes_within_s: float = FINISHES_WITHIN_S) -> Told:
         """Waits for the last caller, and until the witnesses agree or have had the time to."""
-        try:
-            lateness = await self._callers.told("finished", finishes_within_s)
-        finally:
-            await self._callers.stop()
+        lateness = await self.finished(finishes_within_s)
         until = time.monotonic() + SETTLES_WITHIN_S
         while True:
             told = await self._told_now(lateness)
@@ -316,8 +133,8 @@ class Burst:
             kept = await read_journal(log)
         finally:
             await log.close()
-        callers = read_diary(self._diary)
-        far_end = read_diary(self._rig.folder / "far-end.jsonl")
+        callers = read_diary(self.diary)
+        far_end = read_diary(self._rig.far_end_diary)
         ours = f"{self.run}-"
         verdict = compare(
             callers,
@@ -332,14 +149,6 @@ class Burst:
         told = Told(self, read_calls(callers), verdict, kept, list(self._rig.deaths), lateness, connected_there)
         told.unsound_before = bool(self._rig.unsound)
         return told
-
-
-class Window:
-    """From when to when something was wrong; wall milliseconds."""
-
-    def __init__(self, from_ms: int) -> None:
-        self.from_ms = from_ms
-        self.to_ms = from_ms
 
 
 class Told:
@@ -453,15 +262,3 @@ class Told:
         }
         FIGURES.parent.mkdir(exist_ok=True)
         FIGURES.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
-
-
-def quiet_ports(count: int) -> int:
-    """The first of so many free ports in a row, below those that outgoing connections are given."""
-    for _ in range(50):
-        first = random.randrange(20_000, 32_000)
-        try:
-            refuse_taken(range(first, first + count))
-        except CannotStart:
-            continue
-        return first
-    raise AssertionError("expected free ports between 20000 and 32000")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from throughline.v1 import call_pb2, fact_pb2
 
+from chaos.stage import quiet_ports
 from loadtest.diary import wall_ms
 from services.domain.offer import SOS_URN
 from services.domain.taking_over import SUSPECT_RATE, SUSPECT_SHARE, Cause
@@ -16,7 +17,7 @@ from services.failover.asking import WHO_HAS_WITHIN_S
 from services.failover.taking_over import AT_ONCE_MAX, LOOK_EVERY_S
 from services.journal import Topic
 from services.journal.kafka import KafkaLog
-from tests.system.faults.rig import AFTER_S, CALM_S, NOISE, Rig, quiet_ports
+from tests.system.faults.rig import AFTER_S, CALM_S, NOISE, Rig
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(180)]
 

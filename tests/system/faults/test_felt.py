@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.faults.felt import Delay, added, calm, offered_between, read_calls, to_ringing
+from chaos.felt import Delay, added, calm, offered_between, read_calls, to_ringing
 
 
 def entry(event: str, at_ms: int, call_id: str = "a", leg: int = 1, **more: Any) -> dict[str, Any]:

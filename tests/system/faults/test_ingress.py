@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.faults.felt import CallFelt, Delay
+from chaos.felt import CallFelt, Delay
 from tests.system.faults.rig import AFTER_S, CALM_S, FAULT_S, LASTS, NOISE, Rig, Told, Window
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(180)]

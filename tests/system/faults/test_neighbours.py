@@ -9,9 +9,9 @@ from contextlib import suppress
 
 import pytest
 
+from chaos.felt import CallFelt, offered_between
 from loadtest.workload import busiest_psaps
 from services.ingress.settings import IngressSettings
-from tests.system.faults.felt import CallFelt, offered_between
 from tests.system.faults.rig import AFTER_S, CALM_S, FAULT_S, NOISE, Burst, Rig
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(180)]

@@ -1,0 +1,182 @@
+"""The commands of chaos, at the edge of the world: `run`, `soak` and `paper`.
+
+Exit codes: 0 nothing was lost; 1 something was lost, connected twice, or the witnesses disagree (or, for `soak`,
+something grew); 2 it could not be run; 130 interrupted, with everything that was judged on record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from chaos.links import enter, why_not
+from chaos.paper import PAPER, write
+from chaos.record import RUNS, Setting, read
+from chaos.run import Run
+from chaos.schedule import Kind, Lengths, schedule
+from chaos.soak import Watcher, growths
+from chaos.soak_report import show_growth
+from chaos.strikes import Striker
+from chaos.whole import Folder, replicas, whole
+from deploy.kafka import CannotStart
+from loadtest.children import ChildEnded
+from services.host.settings import ROOT
+from services.launch.child import ChildFailed
+
+EXIT_NOT_SOUND: Final = 1
+EXIT_NOT_RUN: Final = 2
+EXIT_INTERRUPTED: Final = 130
+SHORT_MINUTES: Final = 10.0
+SHORT_PAUSE_S: Final = 10.0
+SOAK_ROUND_S: Final = 60.0
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__
+)
+
+
+def say(line: str) -> None:
+    """Progress, at once."""
+    print(line, flush=True)
+
+
+@app.callback()
+def chaos() -> None:
+    """See `--help` of each command."""
+
+
+@app.command()
+def run(
+    minutes: Annotated[float, typer.Option(min=0.05, help="How long; the round that then goes on is finished.")] = 5.0,
+    seed: Annotated[int, typer.Option(help="Of the schedule, the callers and their places.")] = 1,
+    rate: Annotated[int, typer.Option(min=1, help="Calls a second.")] = 20,
+    kafka_gone: Annotated[float, typer.Option(min=1, help="Seconds that Kafka is gone.")] = 60.0,
+    only: Annotated[list[Kind] | None, typer.Option(help="Only this kind; give it again for more.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Keep logs and witnesses' files in this new folder.")] = None,
+    runs: Annotated[Path, typer.Option(help="The file that every judged round is appended to.")] = RUNS,
+) -> None:
+    """Hurt an installation of real processes by a seeded schedule, and let three witnesses say what callers lost.
+
+    A three-broker Kafka, two of each service (one ledger), every PSAP, and callers. A paused process stands still for
+    30 s, in runs shorter than ten minutes for 10 s.
+
+    Examples: python -m chaos run --minutes 5 --seed 7; python -m chaos run --only kill --minutes 30;
+    python -m chaos run --only kafka-gone --kafka-gone 600
+    """
+    no_namespaces = _separate()
+    pause_s = SHORT_PAUSE_S if minutes < SHORT_MINUTES else Lengths().pause_s
+    rounds = list(schedule(seed, minutes * 60, replicas(), only or list(Kind), Lengths(kafka_gone, pause_s)))
+    setting = Setting.here(_command(), seed, minutes, rate)
+
+    async def all_of_it() -> int:
+        with Folder(out) as folder:
+            say(f"seed {seed}: {len(rounds)} rounds, {rounds[-1].ends_s:.0f} s of callers; bringing everything up")
+            async with whole(folder.path, seed, namespaces=not no_namespaces) as everything:
+                striker = Striker(everything.stage, everything.links)
+                run = Run(setting, everything.stage, striker, everything.accounts, say, runs.resolve())
+                await run.run(rounds)
+            folder.keep |= not run.totals.sound
+            say(f"{run.totals}")
+            if folder.keep:
+                say(f"logs and witnesses' files: {folder.path}")
+        return 0 if run.totals.sound else EXIT_NOT_SOUND
+
+    raise typer.Exit(_until_stopped(all_of_it()))
+
+
+@app.command()
+def soak(
+    hours: Annotated[float, typer.Option(min=0.01, help="How long.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the callers and their places.")] = 1,
+    rate: Annotated[int, typer.Option(min=1, help="Calls a second.")] = 20,
+    out: Annotated[Path, typer.Option(help="Where samples.jsonl and soak.svg are written.")] = ROOT / "build" / "soak",
+) -> None:
+    """The same load without faults; ends with a table and a plot of what each process holds.
+
+    Looked at: resident memory, open file descriptors, tasks, facts that wait for Kafka, and the spool.
+
+    Exit code 1 if the memory of a service grew by more than 5 % after the first tenth of the run, or a call was lost.
+    Example: python -m chaos soak --hours 0.05
+    """
+    no_namespaces = _separate()
+    rounds = list(schedule(seed, hours * 3600, replicas(), [Kind.CALM], Lengths(calm_s=SOAK_ROUND_S)))
+    setting = Setting.here(_command(), seed, hours * 60, rate)
+
+    async def all_of_it() -> int:
+        written = out.resolve()
+        written.mkdir(parents=True, exist_ok=True)
+        for old in written.glob("*.jsonl"):
+            old.unlink()
+        with Folder(None) as folder:
+            say(f"soak for {hours:g} hours: bringing everything up")
+            async with whole(folder.path, seed, namespaces=not no_namespaces) as everything:
+                striker = Striker(everything.stage, everything.links)
+                run = Run(setting, everything.stage, striker, everything.accounts, say, written / "rounds.jsonl")
+                watcher = Watcher(everything.stage, written / "samples.jsonl")
+                watching = asyncio.create_task(watcher.watch())
+                try:
+                    await run.run(rounds)
+                finally:
+                    watching.cancel()
+            folder.keep |= not run.totals.sound
+        grown = growths(watcher.samples)
+        show_growth(grown, watcher.samples, written)
+        return 0 if run.totals.sound and not any(each.leaks for each in grown) else EXIT_NOT_SOUND
+
+    raise typer.Exit(_until_stopped(all_of_it()))
+
+
+@app.command()
+def paper(
+    runs: Annotated[Path, typer.Option(help="The rounds to add up.")] = RUNS,
+) -> None:
+    """Add all recorded rounds up, and write them into docs/reliability.md.
+
+    Example: python -m chaos paper
+    """
+    rows = list(read(runs))
+    write(rows)
+    say(f"{len(rows)} rounds of {len({row['run'] for row in rows})} runs are in {PAPER.relative_to(ROOT)}")
+
+
+def _separate() -> str:
+    """Goes on in namespaces of its own; where that cannot be, says why, and goes on without."""
+    why = why_not()
+    if why:
+        say(f"no network namespaces ({why}): networks are not hurt, and no disk is filled")
+    else:
+        enter(["-m", "chaos", *sys.argv[1:]])
+    return why
+
+
+def _command() -> str:
+    return " ".join(["python -m chaos", *sys.argv[1:]])
+
+
+def _until_stopped(coming: Coroutine[Any, Any, int]) -> int:
+    """Runs it; Ctrl-C and SIGTERM end it in good order."""
+
+    logging.disable(logging.CRITICAL)  # what libraries say of a Kafka that we killed ourselves
+
+    async def stoppable() -> int:
+        task = asyncio.current_task()
+        assert task is not None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        return await coming
+
+    try:
+        return asyncio.run(stoppable())
+    except asyncio.CancelledError:
+        say("interrupted; everything that was started has ended, and what was judged is on record")
+        return EXIT_INTERRUPTED
+    except (CannotStart, ChildFailed, ChildEnded) as why:
+        say(f"chaos could not be run: {why}")
+        return EXIT_NOT_RUN

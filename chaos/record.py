@@ -1,0 +1,102 @@
+"""What runs came to: one JSON line a round in build/chaos/runs.jsonl, appended as soon as the round is judged.
+
+So an interrupted run loses the rounds that it had not judged, and nothing else, and many short runs add up to a long
+one (paper.py). A line names all that a reader needs to repeat it: seed, commit, command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from services.host.settings import ROOT
+
+RUNS: Final = ROOT / "build" / "chaos" / "runs.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What holds for all rounds of a run."""
+
+    run: str
+    """When it began, in UTC, and its process: names the run."""
+    command: str
+    seed: int
+    minutes: float
+    rate: int
+    commit: str
+    cores: int
+    memory_gb: int
+
+    @classmethod
+    def here(cls, command: str, seed: int, minutes: float, rate: int) -> Setting:
+        """On this machine, now, at this commit."""
+        memory_gb = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
+        began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        run = f"{began}-{os.getpid()}"
+        return cls(run, command, seed, minutes, rate, commit(), os.cpu_count() or 1, memory_gb)
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRecord:
+    """One judged round. Call ids where something is wrong; milliseconds to the next ringing of whoever was hit."""
+
+    number: int
+    kind: str
+    strikes: list[str]
+    skipped: list[str]
+    """What could not be done here, and why."""
+    kills: Mapping[str, int]
+    """By service; `broker` too."""
+    calls: int
+    accepted: int
+    connected: int
+    never_accepted: int
+    lost: list[str]
+    twice: list[str]
+    woken: list[str]
+    disagreements: list[str]
+    durability: Mapping[str, int]
+    """How the first legs were accepted: calls by word."""
+    hit_ms: list[int]
+    unrung: int
+    """Calls that were hit, never rang again and never left: none, unless something is lost."""
+    copies: int
+    backfilled_s: float | None = None
+    """From Kafka's return until nobody had anything to fill in."""
+    troubles: list[str] = field(default_factory=list)
+    """Processes that ended by themselves, and what else should not be."""
+    load: float = 0.0
+
+    @property
+    def sound(self) -> bool:
+        return not (self.lost or self.twice or self.woken or self.disagreements or self.troubles)
+
+
+def commit() -> str:
+    """The commit of the code that runs, with a mark where files differ from it; empty outside a repository."""
+    told = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--exclude", "*"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return told.stdout.strip()
+
+
+def append(setting: Setting, told: RoundRecord, path: Path = RUNS) -> None:
+    """Adds one round."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    line = json.dumps({**asdict(setting), **asdict(told)}, separators=(",", ":"))
+    with path.open("a") as file:
+        file.write(line + "\n")
+
+
+def read(path: Path = RUNS) -> Iterator[Mapping[str, Any]]:
+    """Every round of every run. A last line that was cut short is left out."""
+    if path.exists():
+        yield from (json.loads(line) for line in path.read_text().split("\n")[:-1])

@@ -1,0 +1,250 @@
+"""One run: rounds of the schedule, each with callers of its own, struck, judged and written down.
+
+The load is open and goes on from round to round. A round is judged when its last caller is done, while later rounds
+go on already; and everything is judged once more at the end, in case something came late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from chaos.bursts import Burst, Window
+from chaos.checker import Judged, judge
+from chaos.felt import offered_between, read_calls
+from chaos.record import RoundRecord, Setting, append
+from chaos.schedule import Round, Strike
+from chaos.stage import KafkaMissed, Stage
+from chaos.strikes import Striker
+from chaos.witnesses import Accounts
+from loadtest.diary import read_diary, wall_ms
+
+FINISHES_WITHIN_S: Final = 300.0
+SETTLES_WITHIN_S: Final = 90.0
+LOOKS_EVERY_S: Final = 1.0
+TELLS_EVERY_S: Final = 5.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Totals:
+    """What was judged so far."""
+
+    rounds: int = 0
+    calls: int = 0
+    accepted: int = 0
+    lost: int = 0
+    twice: int = 0
+    troubles: int = 0
+
+    def add(self, told: RoundRecord) -> None:
+        self.rounds += 1
+        self.calls += told.calls
+        self.accepted += told.accepted
+        self.lost += len(told.lost)
+        self.twice += len(told.twice)
+        self.troubles += len(told.disagreements) + len(told.woken) + len(told.troubles)
+
+    @property
+    def sound(self) -> bool:
+        return not (self.lost or self.twice or self.troubles)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.calls} calls judged, {self.accepted} accepted, {self.lost} lost, {self.twice} twice, "
+            f"{self.troubles} other findings"
+        )
+
+
+class Run:
+    """Rounds on one stage. Every judged round goes to `runs`."""
+
+    def __init__(
+        self, setting: Setting, stage: Stage, striker: Striker, accounts: Accounts, say: Say, runs: Path
+    ) -> None:
+        self.totals = Totals()
+        self._setting = setting
+        self._stage = stage
+        self._striker = striker
+        self._accounts = accounts
+        self._say = say
+        self._runs = runs
+        self._now: dict[Strike, float] = {}
+        self._judged: list[tuple[Burst, RoundRecord]] = []
+        self._judging: set[asyncio.Task[None]] = set()
+        self._bursts: list[Burst] = []
+
+    async def run(self, rounds: Iterable[Round]) -> None:
+        """Through all rounds, and until all are judged. Cancelled, it leaves what is judged on record."""
+        telling = asyncio.create_task(self._tell())
+        try:
+            coming = list(rounds)
+            burst = await self._ready(coming[0])
+            for each, after in zip(coming, [*coming[1:], None], strict=True):
+                preparing = asyncio.create_task(self._ready(after)) if after else None
+                await self._play(each, burst)
+                if preparing:
+                    burst = await preparing
+            self._say("the last callers are waited for")
+            await asyncio.gather(*self._judging)
+            self._judge_again()
+        finally:
+            telling.cancel()
+            for task in self._judging:
+                task.cancel()
+            await asyncio.gather(*(burst.stop() for burst in self._bursts), return_exceptions=True)
+
+    async def _ready(self, each: Round) -> Burst:
+        burst = Burst(
+            self._stage,
+            f"round{each.number}",
+            for_s=each.ends_s - each.begins_s,
+            calls_a_s=self._setting.rate,
+            seed=self._setting.seed * 1000 + each.number,
+        )
+        await burst.ready()
+        self._bursts.append(burst)
+        return burst
+
+    async def _play(self, each: Round, burst: Burst) -> None:
+        """One round, from its first call to its last; the judgement goes on by itself."""
+        troubles: list[str] = []
+        skipped: list[str] = []
+        before = Counter(self._striker.kills)
+        burst.begin()
+        await asyncio.gather(*(self._strike(strike, each, burst, troubles, skipped) for strike in each.strikes))
+        await burst.second(each.ends_s - each.begins_s)
+        try:
+            await self._striker.all_well()
+        except TimeoutError:
+            troubles.append("not everybody is back a minute after the strike")
+        troubles += self._stage.deaths
+        self._stage.deaths.clear()
+        kills = self._striker.kills - before
+        judging = asyncio.create_task(self._settle(each, burst, kills, troubles, skipped))
+        self._judging.add(judging)
+
+    async def _strike(self, strike: Strike, each: Round, burst: Burst, troubles: list[str], skipped: list[str]) -> None:
+        await burst.second(strike.at_s - each.begins_s)
+        if why := self._striker.why_not(strike.kind):
+            skipped.append(f"{strike}: {why}")
+            return
+        window = Window(wall_ms())
+        burst.windows.append(window)
+        self._now[strike] = strike.ends_s
+        try:
+            async with self._striker.struck(strike):
+                await burst.second(strike.ends_s - each.begins_s)
+            if not strike.lasts_s:
+                await self._stage.installation.back(strike.victim)
+        except (KafkaMissed, TimeoutError) as missed:
+            troubles.append(str(missed) or f"{strike}: not back in time")
+        finally:
+            window.to_ms = wall_ms()
+            del self._now[strike]
+
+    # The judgement.
+
+    async def _settle(
+        self, each: Round, burst: Burst, kills: Mapping[str, int], troubles: list[str], skipped: list[str]
+    ) -> None:
+        """Waits for the last caller, then until the witnesses agree or have had the time to."""
+        await burst.finished(FINISHES_WITHIN_S)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + SETTLES_WITHIN_S
+        while not (judged := self._judge(burst)).sound and loop.time() < until:
+            if not self._striker.kafka_up.is_set():
+                until = loop.time() + SETTLES_WITHIN_S
+            await asyncio.sleep(LOOKS_EVERY_S)
+        told = self._recorded(each, burst, judged, kills, troubles, skipped)
+        self._judged.append((burst, told))
+        self._write(told)
+
+    def _judge(self, burst: Burst) -> Judged:
+        return judge(*self._accounts.of(burst.run, burst.diary), self._striker.stood)
+
+    def _recorded(
+        self,
+        each: Round,
+        burst: Burst,
+        judged: Judged,
+        kills: Mapping[str, int],
+        troubles: list[str],
+        skipped: list[str],
+    ) -> RoundRecord:
+        calls = read_calls(read_diary(burst.diary))
+        hit = {
+            call.call_id: call.rings_after_ms(window.from_ms)
+            for window in burst.windows
+            for call in calls
+            if offered_between(window.from_ms, window.to_ms)(call)
+        }
+        backfilled_s, self._striker.backfilled_s = self._striker.backfilled_s, None
+        return RoundRecord(
+            number=each.number,
+            kind=each.kind,
+            strikes=[str(strike) for strike in each.strikes],
+            skipped=skipped,
+            kills=dict(kills),
+            calls=judged.calls,
+            accepted=judged.accepted,
+            connected=judged.connected,
+            never_accepted=judged.never_accepted,
+            lost=list(judged.lost),
+            twice=list(judged.twice),
+            woken=list(judged.woken),
+            disagreements=list(judged.disagreements),
+            durability=dict(Counter(call.durability or "never" for call in calls)),
+            hit_ms=sorted(ms for ms in hit.values() if ms is not None),
+            unrung=sum(ms is None for ms in hit.values()),
+            copies=self._accounts.journal.copies(burst.run),
+            backfilled_s=backfilled_s,
+            troubles=troubles,
+            load=round(os.getloadavg()[0], 1),
+        )
+
+    def _write(self, told: RoundRecord) -> None:
+        append(self._setting, told, self._runs)
+        self.totals.add(told)
+        findings = [*told.disagreements, *told.troubles, *(f"{call_id}: lost" for call_id in told.lost)]
+        findings += [f"{call_id}: connected twice" for call_id in told.twice]
+        findings += [f"{call_id}: connected by a conductor that woke" for call_id in told.woken]
+        verdict = "all well" if told.sound else "NOT SOUND: " + "; ".join(findings)
+        self._say(f"round {told.number} ({', '.join(told.strikes)}): {told.calls} calls, {verdict}")
+        for skipped in told.skipped:
+            self._say(f"round {told.number}: left out: {skipped}")
+
+    def _judge_again(self) -> None:
+        """What came after a round was judged counts as a finding of its own."""
+        for burst, told in self._judged:
+            judged = self._judge(burst)
+            late = replace(
+                told,
+                calls=0, accepted=0, connected=0, never_accepted=0, kills={}, durability={}, hit_ms=[], unrung=0,
+                lost=sorted({*judged.lost} - {*told.lost}),
+                twice=sorted({*judged.twice} - {*told.twice}),
+                woken=sorted({*judged.woken} - {*told.woken}),
+                disagreements=sorted({*judged.disagreements} - {*told.disagreements}),
+                copies=0, backfilled_s=None, troubles=[], skipped=[],
+            )  # fmt: skip
+            if not late.sound:
+                self._write(late)
+
+    # What is told meanwhile.
+
+    async def _tell(self) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        with suppress(asyncio.CancelledError):
+            while True:
+                await asyncio.sleep(TELLS_EVERY_S)
+                now = ", ".join(str(strike) for strike in self._now) or "nothing is hurt"
+                called = sum(burst.called() for burst in self._bursts)
+                self._say(f"{loop.time() - began:5.0f} s  {now}; {called} callers; {self.totals}")

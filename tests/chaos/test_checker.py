@@ -1,0 +1,102 @@
+"""The judge of chaos, on diaries written by hand: what it exists to find is put in, and must be found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chaos.checker import Stood, judge
+
+CALL = "round1-0001"
+PLACE = {"psap_id": "P", "line": ""}
+
+
+def caller(event: str, at_ms: int, leg: int = 1, **more: Any) -> dict[str, Any]:
+    """A line of the callers' diary."""
+    return {"event": event, "call_id": CALL, "leg": leg, "at_ms": at_ms, "after_ms": at_ms, **more}
+
+
+def far(event: str, at_ms: int, attempt: str = f"{CALL}/1/1", **more: Any) -> dict[str, Any]:
+    """A line of the far end's."""
+    return {"event": event, "call_id": CALL, "at_ms": at_ms, "attempt": attempt, **PLACE, **more}
+
+
+def fact(kind: str, seq: int, leg: int = 1, writer: str = "ingress-1/a", **more: Any) -> dict[str, Any]:
+    """A fact of the journal."""
+    entry = {"event": "fact", "call_id": CALL, "leg": leg, "seq": seq, "writer": writer, "kind": kind}
+    return {**entry, "at_ms": seq, "reason": "", "attempt": "", "psap_id": "", "line": "", **more}
+
+
+def outcome(word: str) -> dict[str, Any]:
+    """What the books make of it."""
+    return {"event": "outcome", "call_id": CALL, "outcome": word}
+
+
+ANSWERED_HERE = [
+    caller("offered", 0, ingress="one"),
+    caller("accepted", 5),
+    caller("ringing", 20, attempt=f"{CALL}/1/1", **PLACE),
+    caller("confirmed", 900, attempt=f"{CALL}/1/1"),
+    caller("connected", 950, attempt=f"{CALL}/1/1", **PLACE),
+]
+ANSWERED_THERE = [far("offered", 10), far("ringing", 15), far("answered", 890), far("connected", 930)]
+ANSWERED_KEPT = [
+    fact("offered", 0),
+    fact("ringing", 1, attempt=f"{CALL}/1/1", **PLACE),
+    fact("answered", 2, attempt=f"{CALL}/1/1", **PLACE),
+    outcome("answered"),
+]
+
+
+def test_a_call_that_all_three_saw_answered_is_sound() -> None:
+    """Nothing is found where nothing is wrong."""
+    judged = judge(ANSWERED_HERE, ANSWERED_THERE, ANSWERED_KEPT)
+    assert judged.sound, judged.troubles()
+    assert (judged.calls, judged.accepted, judged.connected) == (1, 1, 1)
+
+
+def test_an_accepted_caller_of_whom_nobody_knows_is_lost() -> None:
+    """The promise: an outcome that a person sees, or the callback list."""
+    here = [caller("offered", 0, ingress="one"), caller("accepted", 5), caller("gave_up", 9_000)]
+    assert judge(here, [], [fact("offered", 0), outcome("in_progress")]).lost == (CALL,)
+    listed = [fact("offered", 0), fact("abandoned", 1), outcome("callback_open")]
+    assert judge(here, [], listed).lost == ()
+    assert judge(here[:1] + here[2:], [], []).lost == (), "never accepted: never ours"
+
+
+def test_a_caller_whom_the_journal_calls_answered_and_nobody_talked_to_is_lost() -> None:
+    """A word in the journal is no person."""
+    here = [caller("offered", 0, ingress="one"), caller("accepted", 5), caller("gave_up", 9_000)]
+    kept = [fact("offered", 0), fact("answered", 1, attempt=f"{CALL}/1/1", **PLACE), outcome("answered")]
+    assert judge(here, [], kept).lost == (CALL,)
+
+
+def test_who_hung_up_in_the_instant_of_being_connected_is_not_lost() -> None:
+    """A call-taker had the call: the far end says so."""
+    here = [*ANSWERED_HERE[:4], caller("hung_up", 940)]
+    assert judge(here, ANSWERED_THERE, ANSWERED_KEPT).lost == ()
+
+
+def test_two_people_with_one_call_are_found_at_either_witness() -> None:
+    """P4: at the far end, or in the journal; one that was taken back at once does not count."""
+    second = f"{CALL}/2/1"
+    two = [*ANSWERED_THERE, *(far(event, 2_000, second) for event in ("ringing", "answered", "connected"))]
+    assert judge(ANSWERED_HERE, two, ANSWERED_KEPT).twice == (CALL,)
+    taken_back = [*two, far("cancelled", 2_100, second, stage="connected")]
+    assert judge(ANSWERED_HERE, taken_back, ANSWERED_KEPT).twice == ()
+    kept = [*ANSWERED_KEPT, fact("answered", 0, leg=2, writer="ingress-2/b", attempt=second, **PLACE)]
+    assert judge(ANSWERED_HERE, ANSWERED_THERE, kept).twice == (CALL,)
+
+
+def test_a_conductor_that_wakes_and_connects_whom_it_had_lost_is_found() -> None:
+    """P3: only the holder of the caller's stream connects; the sleeper's caller had left it by then."""
+    here = [caller("offered", 0, ingress="one"), caller("accepted", 5), caller("offered", 1_500, leg=2, ingress="two")]
+    there = [far("ringing", 15), far("answered", 9_000), far("connected", 10_500)]
+    kept = [fact("offered", 0), fact("offered", 0, leg=2, writer="ingress-2/b")]
+    slept = Stood("ingress-1", 500, 10_000)
+    assert judge(here, there, kept, [slept]).woken == (CALL,)
+    assert judge(here, there, kept, [Stood("ingress-2", 500, 10_000)]).woken == ()
+    assert judge(here, there, kept, [Stood("ingress-1", 500, 11_000)]).woken == (), "it had not woken yet"
+    short = Stood("ingress-1", 9_500, 10_000)
+    assert judge(here, there, kept, [short]).woken == (), "too short for its callers to leave"
+    went_on = [*here, caller("connected", 10_600, leg=2, attempt=f"{CALL}/1/1", **PLACE)]
+    assert judge(went_on, there, kept, [slept]).woken == (), "the next leg went on with what rang (P5)"

@@ -1,0 +1,115 @@
+"""The arithmetic of chaos: bounds, sums over runs, growth. A figure that flatters is worse than none."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaos.bounds import upper_bound
+from chaos.paper import BEGIN, END, rewritten
+from chaos.plot import svg
+from chaos.record import RoundRecord, Setting, append, read
+from chaos.soak import Sample, growths
+
+SETTING = Setting("2026-01-02T03:04:05Z-1", "python -m chaos run", 1, 5.0, 20, "abc", 2, 23)
+TOLD = RoundRecord(
+    number=1,
+    kind="kill",
+    strikes=["kill ingress-1", "kill router-1"],
+    skipped=[],
+    kills={"ingress": 1, "router": 1},
+    calls=400,
+    accepted=390,
+    connected=300,
+    never_accepted=10,
+    lost=[],
+    twice=[],
+    woken=[],
+    disagreements=[],
+    durability={"durable": 390, "never": 10},
+    hit_ms=[10, 20, 30],
+    unrung=0,
+    copies=0,
+)
+
+
+@given(st.integers(1, 10**6))
+def test_the_bound_of_a_zero_is_the_rule_of_three(tries: int) -> None:
+    """Exactly 1 - 0.05^(1/n), and close to 3/n where n is large."""
+    bound = upper_bound(0, tries)
+    assert math.isclose((1 - bound) ** tries, 0.05, rel_tol=1e-6)
+    assert bound <= 3.0 / tries
+
+
+@given(st.integers(2, 400), st.data())
+def test_the_bound_of_a_few_is_where_so_few_would_be_seen_once_in_twenty_times(tries: int, data: st.DataObject) -> None:
+    """Clopper and Pearson, against the sum of the binomial distribution itself."""
+    seen = data.draw(st.integers(0, tries - 1))
+    share = upper_bound(seen, tries)
+    at_most = sum(math.comb(tries, k) * share**k * (1 - share) ** (tries - k) for k in range(seen + 1))
+    assert math.isclose(at_most, 0.05, rel_tol=1e-4)
+    assert upper_bound(seen, tries) < upper_bound(seen + 1, tries) <= 1
+
+
+def test_rounds_of_many_runs_add_up_and_a_line_cut_short_is_left_out(tmp_path: Path) -> None:
+    """An interrupted run keeps what it had judged."""
+    runs = tmp_path / "deep" / "runs.jsonl"
+    append(SETTING, TOLD, runs)
+    append(replace(SETTING, run="2026-02-02T03:04:05Z-2"), TOLD, runs)
+    with runs.open("a") as file:
+        file.write('{"run": "cut sho')
+    rows = list(read(runs))
+    assert len(rows) == 2
+    assert rows[0] == {**asdict(SETTING), **asdict(TOLD)}
+    assert list(read(tmp_path / "none.jsonl")) == []
+
+
+def test_the_paper_says_how_many_calls_stand_behind_each_zero() -> None:
+    """A zero without its number of tries says nothing; what a person wrote around it stays."""
+    rows = [{**asdict(SETTING), **asdict(TOLD)}, {**asdict(SETTING), **asdict(replace(TOLD, kind="calm", kills={}))}]
+    paper = rewritten(f"before\n{BEGIN}old\n{END}after\n", rows)
+    assert paper.startswith(f"before\n{BEGIN}") and paper.endswith(f"{END}after\n") and "old" not in paper
+    assert f"| an accepted call is lost | 0 | 780 accepted calls | {upper_bound(0, 780):.2g} |" in paper
+    assert "| ingress | 1 | 390 | 0 | 0 |" in paper
+    assert "| kill | 1 | 390 | 0 | 0 | 0 | 3 | 20 | 30 | 30 |" in paper
+    assert "| `python -m chaos run` | 1 | abc | 2 | 20 | 2 cores, 23 GB |" in paper
+    assert rewritten(paper, rows) == paper
+
+
+def test_what_is_found_late_counts_as_found_and_not_as_a_round() -> None:
+    """The second judgement of a round has no calls of its own."""
+    late = replace(TOLD, calls=0, accepted=0, connected=0, kills={}, hit_ms=[], lost=["round1-0001"])
+    paper = rewritten(f"{BEGIN}{END}", [{**asdict(SETTING), **asdict(each)} for each in (TOLD, late)])
+    assert "| an accepted call is lost | 1 | 390 accepted calls |" in paper
+    assert "| kill | 1 | 390 | 1 | 0 | 0 |" in paper
+
+
+def test_a_paper_without_marks_is_not_overwritten() -> None:
+    """Nothing of a person's is lost."""
+    with pytest.raises(ValueError, match="expected the lines"):
+        rewritten("nothing to see", [])
+
+
+def test_memory_that_grows_after_the_warm_up_is_a_leak() -> None:
+    """The first tenth does not count; 5 % is the limit; a broker's heap is Java's own business."""
+    steady = [Sample(at_s, "steady", 50 if at_s < 10 else 100, tasks=5) for at_s in range(101)]
+    leaky = [Sample(at_s, "leaky", 100 + at_s / 10) for at_s in range(101)]
+    broker = [Sample(at_s, "broker-1", 100 + at_s) for at_s in range(101)]
+    found = {(each.name, each.measure): each for each in growths([*steady, *leaky, *broker])}
+    assert [name for (name, _), each in found.items() if each.leaks] == ["leaky"]
+    assert found["steady", "memory_mb"].share == 0
+    assert found["steady", "tasks"].end == 5
+    assert growths([]) == []
+
+
+def test_a_plot_holds_every_line_and_needs_nothing_else() -> None:
+    """One file that a browser shows by itself."""
+    drawn = svg("a & b", {"memory": {"ingress-1": [(0, 1), (60, 2)], "router-1": [(0, 1)]}, "tasks": {}})
+    assert drawn.count("<polyline") == 2
+    assert "a &amp; b" in drawn and "ingress-1" in drawn and "1.0 min" in drawn
+    assert "http" not in drawn.replace("http://www.w3.org/2000/svg", "")
