@@ -1,5 +1,8 @@
 """Copies of facts at failover replicas, for while Kafka does not have them (protocol.md J4).
 
+What opens a debt is kept by one replica, which then acts first. Of a fact after which nothing is owed, every replica is
+given a copy: each of them may know the debt from the log, and without Kafka nothing else tells it that it is settled.
+
 One request is under way to each replica, and what comes meanwhile goes into the next, as a spool gathers what came
 while it synced. Kafka is slow when everything is: a request for each fact would then be more work than the facts.
 """
@@ -18,6 +21,8 @@ from services.domain.events import Conductor
 from services.domain.routing import rendezvous
 from services.host.network import Broken, Network
 from services.ingress.replicas import NOBODY_THERE, Diallers
+from services.ingress.scribe import NOTHING_OWED_AFTER
+from services.wire import facts
 from services.wire.methods import KEEP
 
 KEEP_S: Final = 0.100
@@ -57,8 +62,11 @@ class Copies:
         """Whether a failover replica has this fact on its disk: the first of the call's order that says so."""
         loop = asyncio.get_running_loop()
         until = loop.time() + KEEP_S
-        in_order = sorted(self._diallers.addresses, key=partial(rendezvous, call_id))
-        for left, address in zip(range(len(in_order), 0, -1), self._diallers.doubted_last(in_order), strict=True):
+        in_order = self._diallers.doubted_last(sorted(self._diallers.addresses, key=partial(rendezvous, call_id)))
+        if facts.decode(fact).kind in NOTHING_OWED_AFTER:
+            for address in in_order[1:]:
+                self._handed_over(address, fact).add_done_callback(_looked_at)
+        for left, address in zip(range(len(in_order), 0, -1), in_order, strict=True):
             try:
                 async with asyncio.timeout(max(0.001, (until - loop.time()) / left)):
                     await self._handed_over(address, fact)
@@ -118,3 +126,9 @@ def _parcel(queue: deque[_Waiting]) -> list[_Waiting]:
             parcel.append(each)
             size += len(each.fact)
     return parcel
+
+
+def _looked_at(kept: asyncio.Future[None]) -> None:
+    """Nobody waits for this one; a replica that does not answer is found out by those for which somebody does."""
+    if not kept.cancelled():
+        kept.exception()

@@ -10,17 +10,11 @@ from services.domain.exchange import Remember
 from services.domain.offer import Offer
 from services.wire import facts
 
-OPENS_OR_SETTLES: Final = frozenset(
-    {
-        FactKind.OFFERED,
-        FactKind.ANSWERED,
-        FactKind.DIVERTED,
-        FactKind.ABANDONED,
-        FactKind.CALLER_LOST,
-        FactKind.CALLBACK_DUE,
-        FactKind.ENDED,
-    }
+NOTHING_OWED_AFTER: Final = frozenset(
+    {FactKind.ANSWERED, FactKind.DIVERTED, FactKind.ABANDONED, FactKind.CALLBACK_DUE, FactKind.ENDED}
 )
+"""Facts with which a conductor's debt ends: a person has the call, or it stands on the callback list."""
+OPENS_OR_SETTLES: Final = NOTHING_OWED_AFTER | {FactKind.OFFERED, FactKind.CALLER_LOST}
 """Facts of which a failover replica keeps a copy while Kafka does not have them (J4)."""
 
 

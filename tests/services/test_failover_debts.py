@@ -513,6 +513,29 @@ def test_kafka_is_gone_and_the_conductor_dies_and_its_keeper_acts_alone() -> Non
     play(scene)
 
 
+def test_a_call_that_was_settled_after_kafka_went_is_nobodys_debt_when_its_conductor_dies() -> None:
+    """Both replicas know the debt from the log, the settlement from their copies alone; the talk is over by then, so
+    nobody attests it. A replica without the copy would have the caller rung back (J4, T3)."""
+
+    async def scene(stage: Succession) -> None:
+        dying = stage.ingresses[0]
+        await dying.call("call-1")
+        stage.kafka(gone=True)
+        settled = dying.fact("call-1", FactKind.ANSWERED, where=Where("P1"), attempt="call-1/1/1", settled=True)
+        for replica in ("failover:1", "failover:2"):
+            assert await dying.keep(replica, settled)
+        await asyncio.sleep(5)
+        await dying.kill()
+        await asyncio.sleep(20)
+        assert stage.dialled == []
+        stage.kafka(gone=False)
+        await asyncio.sleep(10)
+        assert stage.listed() == []
+        assert stage.books().real.outcomes[Outcome.ANSWERED] == 1
+
+    play(scene)
+
+
 def test_a_keeper_that_is_restarted_still_has_its_copies() -> None:
     """On its disk through its own death, with Kafka away all the while (J4)."""
 
