@@ -10,8 +10,15 @@ PROTOS := $(wildcard $(ROOT)protos/throughline/v1/*.proto)
 # Extra words for a command: make demo ARGS="--seed 3 --report build/report.json"
 ARGS ?=
 
+# Of chaos and soak: make chaos MINUTES=30 SEED=7 RATE=20 ARGS="--only kill"
+MINUTES ?= 5
+SEED ?= 1
+RATE ?= 20
+KAFKA_GONE ?= 60
+HOURS ?= 1
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench failures lock clean papers
+.PHONY: help setup demo test check bench failures chaos soak lock clean papers
 
 help: ## this list
 	@echo "Throughline: an emergency-call routing backbone. Targets:"
@@ -54,7 +61,7 @@ else
 	@cd $(ROOT) && exec $(BIN)/python -m pytest -n 2 --dist load -m schedules tests/simulation
 	@echo "test 3/4: real processes and a real Kafka, hurt in every way (some eight minutes)"
 	@cd $(ROOT) && exec $(BIN)/python -m pytest -n 2 --dist loadfile -m "not quiet" tests/system
-	@echo "test 4/4: killed at any moment, restarted, overrun: nothing beside it (some ten minutes)"
+	@echo "test 4/4: killed at any moment, restarted, overrun, five minutes of chaos: nothing beside it (some sixteen minutes)"
 	@cd $(ROOT) && exec $(BIN)/python -m pytest -m quiet tests/system
 endif
 
@@ -72,6 +79,12 @@ failures: setup ## what failures cost callers, measured, written into docs/failu
 	@cd $(ROOT) && rm -f build/failure-modes.json
 	@cd $(ROOT) && FAULTS_LAST=4 $(BIN)/python -m pytest -s tests/system/faults tests/system/test_three_brokers.py $(ARGS)
 	@cd $(ROOT) && $(BIN)/python -m tests.system.faults.paper
+
+chaos: setup ## hurt everything by a seeded schedule, three witnesses judge (MINUTES=5 SEED=1 RATE=20 KAFKA_GONE=60)
+	@cd $(ROOT) && exec $(BIN)/python -m chaos run --minutes $(MINUTES) --seed $(SEED) --rate $(RATE) --kafka-gone $(KAFKA_GONE) $(ARGS)
+
+soak: setup ## the same load without faults: memory, descriptors, tasks, spool (HOURS=1)
+	@cd $(ROOT) && exec $(BIN)/python -m chaos soak --hours $(HOURS) --rate $(RATE) $(ARGS)
 
 papers: setup ## docs/configuration.md, docs/metrics.md and the diagram, from the code
 	@cd $(ROOT) && $(BIN)/python -m services.launch.papers

@@ -1,4 +1,4 @@
-"""`python -m chaos run|soak|paper`: see --help of each."""
+"""`python -m chaos run|soak|paper`, as `throughline chaos`: see --help of each."""
 
 from chaos.cli import app
 

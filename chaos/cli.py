@@ -67,8 +67,8 @@ def run(
     A three-broker Kafka, two of each service (one ledger), every PSAP, and callers. A paused process stands still for
     30 s, in runs shorter than ten minutes for 10 s.
 
-    Examples: python -m chaos run --minutes 5 --seed 7; python -m chaos run --only kill --minutes 30;
-    python -m chaos run --only kafka-gone --kafka-gone 600
+    Examples: throughline chaos run --minutes 5 --seed 7; throughline chaos run --only kill --minutes 30;
+    throughline chaos run --only kafka-gone --kafka-gone 600
     """
     no_namespaces = _separate()
     pause_s = SHORT_PAUSE_S if minutes < SHORT_MINUTES else Lengths().pause_s
@@ -103,7 +103,7 @@ def soak(
     Looked at: resident memory, open file descriptors, tasks, facts that wait for Kafka, and the spool.
 
     Exit code 1 if the memory of a service grew by more than 5 % after the first tenth of the run, or a call was lost.
-    Example: python -m chaos soak --hours 0.05
+    Example: throughline chaos soak --hours 0.05
     """
     no_namespaces = _separate()
     rounds = list(schedule(seed, hours * 3600, replicas(), [Kind.CALM], Lengths(calm_s=SOAK_ROUND_S)))
@@ -139,7 +139,7 @@ def paper(
 ) -> None:
     """Add all recorded rounds up, and write them into docs/reliability.md.
 
-    Example: python -m chaos paper
+    Example: throughline chaos paper
     """
     rows = list(read(runs))
     write(rows)
@@ -152,12 +152,18 @@ def _separate() -> str:
     if why:
         say(f"no network namespaces ({why}): networks are not hurt, and no disk is filled")
     else:
-        enter(["-m", "chaos", *sys.argv[1:]])
+        enter(["-m", "chaos", *_words()])
     return why
 
 
+def _words() -> list[str]:
+    """What was said after `throughline chaos`, or after `python -m chaos`."""
+    words = sys.argv[1:]
+    return words[1:] if words[:1] == ["chaos"] else words
+
+
 def _command() -> str:
-    return " ".join(["python -m chaos", *sys.argv[1:]])
+    return " ".join(["throughline chaos", *_words()])
 
 
 def _until_stopped(coming: Coroutine[Any, Any, int]) -> int:

@@ -1,0 +1,38 @@
+"""Five minutes of chaos on a fixed seed: whatever is killed, stopped, cut off or filled up, no call is lost."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaos.record import read
+from chaos.schedule import Kind
+
+ROOT = Path(__file__).parents[2]
+MINUTES, SEED, RATE = 5, 2016, 15
+OVER_WITHIN_S = 900
+
+
+@pytest.mark.timeout(OVER_WITHIN_S + 60)
+def test_five_minutes_of_every_kind_of_fault_lose_nothing_and_connect_nobody_twice(tmp_path: Path) -> None:
+    """The promise, by three witnesses (J2, P4). How long callers waited is not asked here: machines differ."""
+    runs = tmp_path / "runs.jsonl"
+    words = ["--minutes", str(MINUTES), "--seed", str(SEED), "--rate", str(RATE), "--runs", str(runs)]
+    done = subprocess.run(
+        [sys.executable, "-m", "chaos", "run", *words, "--out", str(tmp_path / "out")],
+        cwd=ROOT, capture_output=True, text=True, timeout=OVER_WITHIN_S, check=False,
+    )  # fmt: skip
+    rows = list(read(runs))
+    findings = [
+        (row["number"], row["strikes"], key, row[key])
+        for row in rows
+        for key in ("lost", "twice", "woken", "disagreements", "troubles")
+        if row[key]
+    ]
+    assert findings == []
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    assert {row["kind"] for row in rows} == set(Kind)
+    assert sum(row["accepted"] for row in rows) > MINUTES * 60 * RATE / 2
