@@ -36,6 +36,8 @@ EXIT_INTERRUPTED: Final = 130
 SHORT_MINUTES: Final = 10.0
 SHORT_PAUSE_S: Final = 10.0
 SOAK_ROUND_S: Final = 60.0
+KILLS_IN_A_ROW: Final = 24
+"""In a run of nothing but kills, whose rounds need not be short."""
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__
@@ -72,7 +74,9 @@ def run(
     """
     no_namespaces = _separate()
     pause_s = SHORT_PAUSE_S if minutes < SHORT_MINUTES else Lengths().pause_s
-    rounds = list(schedule(seed, minutes * 60, replicas(), only or list(Kind), Lengths(kafka_gone, pause_s)))
+    kinds = only or list(Kind)
+    kills = KILLS_IN_A_ROW if kinds == [Kind.KILL] else Lengths().kills
+    rounds = list(schedule(seed, minutes * 60, replicas(), kinds, Lengths(kafka_gone, pause_s, kills=kills)))
     setting = Setting.here(_command(), seed, minutes, rate)
 
     async def all_of_it() -> int:

@@ -54,8 +54,7 @@ CALM_S: Final = 2.0
 """At the beginning of a round."""
 AFTER_S: Final = 4.0
 """At its end: whoever was hurt is well again, and calls go on."""
-KILL_EVERY_S: Final = 3.0
-KILLS_A_ROUND: Final = 6
+KILL_EVERY_S: Final = 2.0
 BACK_WITHIN_S: Final = 8.0
 """A killed replica serves again after so long on a busy machine; a broker takes longer."""
 NETWORK_S: Final = 7.0
@@ -118,6 +117,8 @@ class Lengths:
     kafka_gone_s: float = 60.0
     pause_s: float = 30.0
     calm_s: float = 8.0
+    kills: int = 6
+    """In a round of kills."""
 
 
 class Deck(Generic[T]):
@@ -184,7 +185,8 @@ class _Drawn:
         match kind:
             case Kind.KILL:
                 yield from (
-                    Strike(kind, at_s + number * KILL_EVERY_S, 0.0, self._in_turn()) for number in range(KILLS_A_ROUND)
+                    Strike(kind, at_s + number * KILL_EVERY_S, 0.0, self._in_turn())
+                    for number in range(self._lengths.kills)
                 )
                 return
             case Kind.CALM:

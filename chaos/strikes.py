@@ -83,7 +83,7 @@ class Striker:
                 async with self._without_kafka():
                     yield
             case Kind.CLOCK_JUMP:
-                async with self._clock_jumps(strike.victim):
+                async with self._clock_jumps(strike.victim, strike.lasts_s / 2):
                     yield
             case Kind.ROLLING_RESTART:
                 await self._roll()
@@ -164,8 +164,9 @@ class Striker:
         await self._stage.installation.restart(name)
 
     @asynccontextmanager
-    async def _clock_jumps(self, name: str) -> AsyncIterator[None]:
-        """Its wall clock alone: timers go by the monotonic clock, which nobody sets."""
+    async def _clock_jumps(self, name: str, back_after_s: float) -> AsyncIterator[None]:
+        """An hour forward, later an hour back; its wall clock alone: timers go by the monotonic clock, which nobody
+        sets."""
         clock = self._stage.folder / f"{name}.clock"
         clock.write_text("+0\n")
         child = self._stage.installation.children[name]
@@ -177,9 +178,9 @@ class Striker:
             FAKETIME_NO_CACHE="1",
             FAKETIME_DONT_FAKE_MONOTONIC="1",
         )
-        await asyncio.to_thread(_replace, clock, f"+{JUMP_S}\n")
+        _replace(clock, f"+{JUMP_S}\n")
+        asyncio.get_running_loop().call_later(back_after_s, _replace, clock, f"-{JUMP_S}\n")
         yield
-        await asyncio.to_thread(_replace, clock, f"-{JUMP_S}\n")
         await self._end(self._stage.installation.children[name])
         await self._stage.installation.restart(name)
 

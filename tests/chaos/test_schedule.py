@@ -15,7 +15,6 @@ from chaos.schedule import (
     BROKERS,
     EVERYBODY,
     KILL_EVERY_S,
-    KILLS_A_ROUND,
     PEERS,
     Deck,
     Kind,
@@ -73,10 +72,10 @@ def test_each_kind_comes_once_before_any_comes_again(seed: int) -> None:
     assert [each.kind for each in rounds[: len(Kind)]] == list(dict.fromkeys(each.kind for each in rounds))
 
 
-@given(seeds, kinds)
-def test_two_replicas_of_a_service_are_never_hurt_at_once(seed: int, only: list[Kind]) -> None:
+@given(seeds, kinds, st.integers(1, 30))
+def test_two_replicas_of_a_service_are_never_hurt_at_once(seed: int, only: list[Kind], a_round: int) -> None:
     """Unless the kind hurts everybody. What is killed counts as hurt until its service's next turn."""
-    for each in drawn(seed, 1_500, only):
+    for each in schedule(seed, 1_500, TWO, only, Lengths(kills=a_round)):
         held = [strike for strike in each.strikes if strike.kind is not Kind.KILL]
         killed = [strike for strike in each.strikes if strike.kind is Kind.KILL]
         for strike in held:
@@ -86,13 +85,16 @@ def test_two_replicas_of_a_service_are_never_hurt_at_once(seed: int, only: list[
         assert len(held) <= 1
         for earlier, later in itertools.pairwise(killed):
             assert later.at_s - earlier.at_s > KILL_EVERY_S - 0.01
-        assert len({service_of(kill) for kill in killed}) == len(killed) <= KILLS_A_ROUND
+        for first in range(len(killed)):
+            at_once = killed[first : first + len(TWO)]
+            assert len({service_of(kill) for kill in at_once}) == len(at_once), "its sibling is not back yet"
 
 
-@given(seeds)
-def test_a_run_of_kills_hits_services_and_replicas_evenly(seed: int) -> None:
+@given(seeds, st.integers(1, 30))
+def test_a_run_of_kills_hits_services_and_replicas_evenly(seed: int, a_round: int) -> None:
     """A hundred kills of each service come together at the same time, half of them of each replica."""
-    kills = [strike for each in drawn(seed, 3_000, [Kind.KILL]) for strike in each.strikes]
+    rounds = schedule(seed, 3_000, TWO, [Kind.KILL], Lengths(kills=a_round))
+    kills = [strike for each in rounds for strike in each.strikes]
     services = Counter(map(service_of, kills))
     victims = Counter(strike.victim for strike in kills)
     assert max(services.values()) - min(services.values()) <= 1
