@@ -20,7 +20,7 @@ from chaos.checker import Judged, judge
 from chaos.felt import offered_between, read_calls
 from chaos.record import RoundRecord, Setting, append
 from chaos.schedule import Round, Strike
-from chaos.stage import KafkaMissed, Stage
+from chaos.stage import Stage
 from chaos.strikes import Striker
 from chaos.witnesses import Accounts
 from deploy.kafka import CannotStart
@@ -127,8 +127,9 @@ class Run:
             await self._striker.all_well()
         except TimeoutError:
             troubles.append("not everybody is back a minute after the strike")
-        troubles += self._stage.deaths
-        self._stage.deaths.clear()
+        for found in (self._striker.troubles, self._stage.deaths):
+            troubles += found
+            found.clear()
         kills = self._striker.kills - before
         judging = asyncio.create_task(self._settle(each, burst, kills, troubles, skipped))
         self._judging.add(judging)
@@ -146,7 +147,7 @@ class Run:
                 await asyncio.sleep(strike.lasts_s)  # from when it is done: on a busy machine that takes its time
             if not strike.lasts_s:
                 await self._stage.installation.back(strike.victim)
-        except (KafkaMissed, ChildFailed, CannotStart, TimeoutError) as missed:
+        except (ChildFailed, CannotStart, TimeoutError) as missed:
             troubles.append(str(missed) or f"{strike}: not back in time")
         finally:
             window.to_ms = wall_ms()

@@ -13,7 +13,7 @@ from typing import Final
 from chaos.checker import Stood
 from chaos.links import CUT, Impairment, Links, mount_tmpfs, unmount
 from chaos.schedule import EVERYBODY, KAFKA, NEEDS_NAMESPACES, Kind, Strike
-from chaos.stage import Stage
+from chaos.stage import KafkaMissed, Stage
 from loadtest.diary import wall_ms
 from services.launch.child import Child
 
@@ -37,6 +37,8 @@ class Striker:
         self._links = links
         self.kills: Counter[str] = Counter()
         self.stood: list[Stood] = []
+        self.troubles: list[str] = []
+        """What should not have been, since somebody last took it from here."""
         self.backfilled_s: float | None = None
         """How long it took after Kafka's last return."""
         self.kafka_up = asyncio.Event()
@@ -77,8 +79,9 @@ class Striker:
                 async with self._impaired(strike):
                     yield
             case Kind.SPOOL_FULL:
-                async with self._without_room(strike.victim), self._without_kafka():
+                async with self._without_room(strike.victim) as filler, self._without_kafka():
                     yield
+                    filler.unlink()  # there is room again before Kafka is back
             case Kind.KAFKA_GONE:
                 async with self._without_kafka():
                     yield
@@ -124,8 +127,11 @@ class Striker:
             await asyncio.to_thread(cluster.kill, node.number)
         yield
         await asyncio.to_thread(cluster.start_all_again)
-        self.backfilled_s = await self._stage.nobody_misses_kafka()
         self.kafka_up.set()
+        try:
+            self.backfilled_s = await self._stage.nobody_misses_kafka()
+        except KafkaMissed as missed:  # said, and everybody is made well all the same
+            self.troubles.append(str(missed))
 
     @asynccontextmanager
     async def _impaired(self, strike: Strike) -> AsyncIterator[None]:
@@ -148,17 +154,18 @@ class Striker:
                 yield child.name
 
     @asynccontextmanager
-    async def _without_room(self, name: str) -> AsyncIterator[None]:
-        """Its spool is on a disk of its own that is all but full."""
+    async def _without_room(self, name: str) -> AsyncIterator[Path]:
+        """Its spool is on a disk of its own that is all but full, of the file that is yielded."""
         spool = self._stage.folder / "spool" / name
         children = self._stage.installation.children
         await self._end(children[name])
         spool.mkdir(parents=True, exist_ok=True)
         await asyncio.to_thread(mount_tmpfs, spool, "-o", f"size={ROOM}")
         free = os.statvfs(spool)
-        (spool / FILLER).write_bytes(bytes(free.f_bavail * free.f_frsize - LEFT_BYTES))
+        filler = spool / FILLER
+        filler.write_bytes(bytes(free.f_bavail * free.f_frsize - LEFT_BYTES))
         await self._stage.installation.restart(name)
-        yield
+        yield filler
         await self._end(children[name])
         await asyncio.to_thread(unmount, spool)
         await self._stage.installation.restart(name)
@@ -187,7 +194,7 @@ class Striker:
     async def _end(self, child: Child) -> None:
         code = await child.end(ENDS_WITHIN_S)
         if code != 0:
-            self._stage.deaths.append(f"{child.name} was told to stop, and ended with {code}; {child.last_lines()}")
+            self.troubles.append(f"{child.name} was told to stop, and ended with {code}; {child.last_lines()}")
 
     async def _roll(self) -> None:
         installation = self._stage.installation

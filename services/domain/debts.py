@@ -22,7 +22,8 @@ WINDOW_MS: Final = 15 * 60 * 1000
 """An open call writes a fact at least each 5 minutes; what is older than this is the ledger's."""
 CALLS_MAX: Final = 200_000
 SETTLED_MAX: Final = 100_000
-"""Calls that are remembered as settled, so that a copy of an old fact does not open them again."""
+"""Calls that are remembered as settled, for the window at most, so that a copy of an old fact does not open them again:
+what is older than that opens no call."""
 TRIED_MAX: Final = 16
 DEFERRED_S: Final = 30.0
 """So long, at most, a ring that somebody attests defers what is due."""
@@ -170,7 +171,8 @@ class Debts:
         self.dropped = 0
         """Open calls that were forgotten for want of room, or since their window was over."""
         self._calls: OrderedDict[str, OpenCall] = OrderedDict()
-        self._settled: OrderedDict[str, None] = OrderedDict()
+        self._settled: OrderedDict[str, int] = OrderedDict()
+        """By call, the log's time when that was known here."""
         self._owing: dict[Conductor | None, set[str]] = {}
         self._listed_under: dict[str, tuple[Conductor | None, ...]] = {}
         self._urgent: dict[str, OpenCall] = {}
@@ -211,7 +213,7 @@ class Debts:
         if call_id in self._settled:
             return
         if fact.settled or fact.kind in CONNECTED or fact.kind in CLOSED:
-            self._settle(call_id)
+            self._settle(call_id, max(self._newest_ms, stamp.log_ms))
             return
         call = self._calls.get(call_id)
         if call is None:
@@ -229,7 +231,7 @@ class Debts:
             self._drop(next(iter(self._calls)))
 
     def forget_before(self, newest_ms: int) -> None:
-        """Drops what has said nothing for the window, by the log's time."""
+        """Drops what has said nothing for the window, by the log's time; and what was settled before it."""
         self._newest_ms = max(self._newest_ms, newest_ms)
         while self._by_age and self._by_age[0][0] < newest_ms - WINDOW_MS:
             _, call_id = heappop(self._by_age)
@@ -240,10 +242,12 @@ class Debts:
                 self._drop(call_id)
             else:
                 heappush(self._by_age, (call.since_ms, call_id))
+        while self._settled and next(iter(self._settled.values())) < newest_ms - WINDOW_MS:
+            self._settled.popitem(last=False)
 
-    def _settle(self, call_id: str) -> None:
+    def _settle(self, call_id: str, log_ms: int) -> None:
         self._remove(call_id)
-        self._settled[call_id] = None
+        self._settled[call_id] = log_ms
         if len(self._settled) > self._settled_max:
             self._settled.popitem(last=False)
 

@@ -82,6 +82,20 @@ def test_a_settled_call_is_forgotten_and_an_old_copy_does_not_open_it_again() ->
     assert (len(debts), debts.get("call-1")) == (0, None)
 
 
+def test_what_was_settled_before_the_window_is_forgotten_and_stays_settled() -> None:
+    """Memory that does not grow with the hours: no fact of that time, back-filled with its age, opens a call (T2)."""
+    debts = Debts()
+    debts.add(fact(), Stamp(0, 10), 0.0)
+    debts.add(fact(FactKind.ANSWERED, seq=1, settled=True), Stamp(0, 20), 0.0)
+    debts.forget_before(20 + WINDOW_MS)
+    assert debts.is_settled("call-1")
+    debts.forget_before(21 + WINDOW_MS)
+    assert not debts.is_settled("call-1")
+    now_ms = 21 + WINDOW_MS
+    debts.add(fact(age_ms=now_ms - 10), Stamp(0, now_ms), 0.0)
+    assert debts.get("call-1") is None
+
+
 def test_a_fact_of_an_unknown_kind_still_settles() -> None:
     """The envelope is believed whatever a newer version says in it (J1)."""
     debts = Debts()
