@@ -167,7 +167,13 @@ def _words() -> list[str]:
 
 
 def _command() -> str:
-    return " ".join(["throughline chaos", *_words()])
+    """As it goes on record: where files were kept is this machine's own business."""
+    words = _words()
+    for option in ("--out", "--runs"):
+        if option in words:
+            at = words.index(option)
+            del words[at : at + 2]
+    return " ".join(["throughline chaos", *words])
 
 
 def _until_stopped(coming: Coroutine[Any, Any, int]) -> int:
