@@ -11,7 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -63,6 +63,16 @@ class Totals:
             f"{self.calls} calls judged, {self.accepted} accepted, {self.lost} lost, {self.twice} twice, "
             f"{self.troubles} other findings"
         )
+
+
+@dataclass(slots=True)
+class Played:
+    """What was done in a round, and what should not have been."""
+
+    kills: Mapping[str, int] = field(default_factory=dict)
+    troubles: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    backfilled_s: float | None = None
 
 
 class Run:
@@ -117,27 +127,27 @@ class Run:
 
     async def _play(self, each: Round, burst: Burst) -> None:
         """One round, from its first call to its last; the judgement goes on by itself."""
-        troubles: list[str] = []
-        skipped: list[str] = []
+        played = Played()
         before = Counter(self._striker.kills)
         burst.begin()
-        await asyncio.gather(*(self._strike(strike, each, burst, troubles, skipped) for strike in each.strikes))
+        await asyncio.gather(*(self._strike(strike, each, burst, played) for strike in each.strikes))
         await burst.second(each.ends_s - each.begins_s)
         try:
             await self._striker.all_well()
         except TimeoutError:
-            troubles.append("not everybody is back a minute after the strike")
+            played.troubles.append("not everybody is back a minute after the strike")
         for found in (self._striker.troubles, self._stage.deaths):
-            troubles += found
+            played.troubles += found
             found.clear()
-        kills = self._striker.kills - before
-        judging = asyncio.create_task(self._settle(each, burst, kills, troubles, skipped))
+        played.kills = dict(self._striker.kills - before)
+        played.backfilled_s, self._striker.backfilled_s = self._striker.backfilled_s, None
+        judging = asyncio.create_task(self._settle(each, burst, played))
         self._judging.add(judging)
 
-    async def _strike(self, strike: Strike, each: Round, burst: Burst, troubles: list[str], skipped: list[str]) -> None:
+    async def _strike(self, strike: Strike, each: Round, burst: Burst, played: Played) -> None:
         await burst.second(strike.at_s - each.begins_s)
         if why := self._striker.why_not(strike.kind):
-            skipped.append(f"{strike}: {why}")
+            played.skipped.append(f"{strike}: {why}")
             return
         window = Window(wall_ms())
         burst.windows.append(window)
@@ -148,16 +158,14 @@ class Run:
             if not strike.lasts_s:
                 await self._stage.installation.back(strike.victim)
         except (ChildFailed, CannotStart, TimeoutError) as missed:
-            troubles.append(str(missed) or f"{strike}: not back in time")
+            played.troubles.append(str(missed) or f"{strike}: not back in time")
         finally:
             window.to_ms = wall_ms()
             del self._now[strike]
 
     # The judgement.
 
-    async def _settle(
-        self, each: Round, burst: Burst, kills: Mapping[str, int], troubles: list[str], skipped: list[str]
-    ) -> None:
+    async def _settle(self, each: Round, burst: Burst, played: Played) -> None:
         """Waits for the last caller, then until the witnesses agree or have had the time to."""
         await burst.finished(FINISHES_WITHIN_S)
         loop = asyncio.get_running_loop()
@@ -166,22 +174,14 @@ class Run:
             if not self._striker.kafka_up.is_set():
                 until = loop.time() + SETTLES_WITHIN_S
             await asyncio.sleep(LOOKS_EVERY_S)
-        told = self._recorded(each, burst, judged, kills, troubles, skipped)
+        told = self._recorded(each, burst, judged, played)
         self._judged.append((burst, told))
         self._write(told)
 
     def _judge(self, burst: Burst) -> Judged:
         return judge(*self._accounts.of(burst.run, burst.diary), self._striker.stood)
 
-    def _recorded(
-        self,
-        each: Round,
-        burst: Burst,
-        judged: Judged,
-        kills: Mapping[str, int],
-        troubles: list[str],
-        skipped: list[str],
-    ) -> RoundRecord:
+    def _recorded(self, each: Round, burst: Burst, judged: Judged, played: Played) -> RoundRecord:
         calls = read_calls(read_diary(burst.diary))
         hit = {
             call.call_id: call.rings_after_ms(window.from_ms)
@@ -189,13 +189,14 @@ class Run:
             for call in calls
             if offered_between(window.from_ms, window.to_ms)(call)
         }
-        backfilled_s, self._striker.backfilled_s = self._striker.backfilled_s, None
+        if unreadable := self._accounts.journal.unreadable(burst.run):
+            played.troubles.append(f"{unreadable} records of the journal cannot be read")
         return RoundRecord(
             number=each.number,
             kind=each.kind,
             strikes=[str(strike) for strike in each.strikes],
-            skipped=skipped,
-            kills=dict(kills),
+            skipped=played.skipped,
+            kills=played.kills,
             calls=judged.calls,
             accepted=judged.accepted,
             connected=judged.connected,
@@ -208,8 +209,8 @@ class Run:
             hit_ms=sorted(ms for ms in hit.values() if ms is not None),
             unrung=sum(ms is None for ms in hit.values()),
             copies=self._accounts.journal.copies(burst.run),
-            backfilled_s=backfilled_s,
-            troubles=troubles,
+            backfilled_s=played.backfilled_s,
+            troubles=played.troubles,
             load=round(os.getloadavg()[0], 1),
         )
 

@@ -12,14 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest.books import entry_of_fact, entry_of_story
+from loadtest.books import Reading
 from loadtest.diary import read_diary
-from services.domain.books import Stories
-from services.domain.events import Fact, Tick
 from services.journal import Record, Topic
 from services.journal.kafka import KafkaLog
-from services.wire import facts
-from services.wire.methods import Unreadable
 
 Entry = Mapping[str, Any]
 STOPS_WITHIN_S: Final = 5.0
@@ -51,25 +47,15 @@ class GrowingDiary:
         return self._by_burst[burst]
 
 
-class _Shelf:
-    """One burst's part of the journal."""
-
-    def __init__(self) -> None:
-        self.stories = Stories()
-        self.facts: dict[tuple[str, int, int, str], Fact] = {}
-        self.copies = 0
-
-
 class JournalAccount:
     """Follows `calls` from its beginning, through whatever becomes of Kafka."""
 
     def __init__(self, bootstrap: str) -> None:
         self._log = KafkaLog(bootstrap, client_id="chaos-witness")
         self._follower = self._log.follow(Topic.CALLS)
-        self._shelves: defaultdict[str, _Shelf] = defaultdict(_Shelf)
+        self._by_burst: defaultdict[str, Reading] = defaultdict(Reading)
         self._seen: dict[int, int] = {}
         self._reading: asyncio.Task[None] | None = None
-        self.unreadable = 0
 
     async def start(self) -> None:
         await self._log.start()
@@ -92,26 +78,19 @@ class JournalAccount:
         if record.offset <= self._seen.get(record.partition, -1):
             return  # a follower that connected anew may begin a little earlier
         self._seen[record.partition] = record.offset
-        try:
-            fact = facts.read(record.value)
-        except Unreadable:
-            self.unreadable += 1
-            return
-        if isinstance(fact, Tick):
-            return
-        shelf = self._shelves[burst_of(fact.call_id)]
-        shelf.copies += fact.identity in shelf.facts
-        shelf.facts.setdefault(fact.identity, fact)
-        shelf.stories.add(fact)
+        self._by_burst[burst_of(record.key)].take([record])  # its key is the call's id; ticks have a burst of their own
 
-    def of(self, burst: str) -> list[Entry]:
+    def of(self, burst: str) -> Sequence[Entry]:
         """What it holds of a burst's calls so far, and what the books make of them."""
-        shelf = self._shelves[burst]
-        return [*map(entry_of_fact, shelf.facts.values()), *map(entry_of_story, shelf.stories.by_call.values())]
+        return self._by_burst[burst].kept().entries
 
     def copies(self, burst: str) -> int:
-        """How many records said again what another had said: an append of which nobody knew (J5)."""
-        return self._shelves[burst].copies
+        """How many records said again what another had said."""
+        return self._by_burst[burst].copies
+
+    def unreadable(self, burst: str) -> int:
+        """How many records nobody can read."""
+        return self._by_burst[burst].unreadable
 
 
 class Accounts:

@@ -55,29 +55,31 @@ class Reading:
     def __init__(self) -> None:
         self._stories = Stories()
         self._found: dict[tuple[str, int, int, str], Fact] = {}
-        self._unreadable = 0
+        self.unreadable = 0
+        self.copies = 0
+        """Records that said again what another had said: an append of which nobody knew whether it was written (J5)."""
 
     def take(self, records: Iterable[Record]) -> None:
         for record in records:
             try:
                 fact = facts.read(record.value)
             except Unreadable:
-                self._unreadable += 1
+                self.unreadable += 1
                 continue
             if isinstance(fact, Tick):
                 continue
             self._stories.add(fact)
+            self.copies += fact.identity in self._found
             self._found.setdefault(fact.identity, fact)
 
     def kept(self) -> Kept:
         """All that was taken so far."""
         told = list(self._stories.by_call.values())
-        entries = [*map(entry_of_fact, self._found.values()), *map(entry_of_story, told)]
-        return Kept(entries, books(told), self._unreadable)
+        entries = [*map(_of_fact, self._found.values()), *map(_of_story, told)]
+        return Kept(entries, books(told), self.unreadable)
 
 
-def entry_of_fact(fact: Fact) -> Mapping[str, Any]:
-    """A fact in plain words."""
+def _of_fact(fact: Fact) -> Mapping[str, Any]:
     where = fact.where
     return {
         "event": "fact",
@@ -94,6 +96,5 @@ def entry_of_fact(fact: Fact) -> Mapping[str, Any]:
     }
 
 
-def entry_of_story(story: CallStory) -> Mapping[str, Any]:
-    """What the books make of a call."""
+def _of_story(story: CallStory) -> Mapping[str, Any]:
     return {"event": "outcome", "call_id": story.call_id, "outcome": str(story.outcome)}

@@ -17,7 +17,7 @@ from services.ingress.replicas import Diallers
 from services.ingress.scribe import NOTHING_OWED_AFTER, OPENS_OR_SETTLES
 from services.wire import facts
 from services.wire.methods import KEEP
-from tests.simulation.virtual_loop import run_virtual
+from simulator.virtual_loop import run_virtual
 
 REPLICAS = ("failover:1", "failover:2", "failover:3")
 CONDUCTOR = Conductor("ingress:1", "000000000000-0001")
