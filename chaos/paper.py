@@ -69,8 +69,9 @@ def _kills(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _kinds(rows: Sequence[Row]) -> Iterator[str]:
-    yield "| what was done | rounds | accepted | lost | twice | other findings | hit | median, ms | p99, ms | worst |\n"
-    yield "|---|---|---|---|---|---|---|---|---|---|\n"
+    columns = ["what was done", "rounds", "accepted", "lost", "twice", "other findings", "hit", "rang again"]
+    columns += ["median, ms", "p99, ms", "worst, ms"]
+    yield f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n"
     by_what: defaultdict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_what[_what(row)].append(row)
@@ -80,7 +81,7 @@ def _kinds(rows: Sequence[Row]) -> Iterator[str]:
         felt = Delay.of(hit) if hit else None
         delays = f"{felt.median_ms:.0f} | {felt.p99_ms:.0f} | {felt.worst_ms:.0f}" if felt else "- | - | -"
         counts = f"{_played(there)} | {_sum(there, 'accepted'):,} | {_found(there, 'lost')} | {_found(there, 'twice')}"
-        yield f"| {what} | {counts} | {others} | {len(hit):,} | {delays} |\n"
+        yield f"| {what} | {counts} | {others} | {len(hit):,} | {_sum(there, 'rang'):,} | {delays} |\n"
     back = [row["backfilled_s"] for row in rows if row["backfilled_s"] is not None]
     if back:
         yield (

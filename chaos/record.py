@@ -65,8 +65,8 @@ class RoundRecord:
     durability: Mapping[str, int]
     """How the first legs were accepted: calls by word."""
     hit_ms: list[int]
-    unrung: int
-    """Calls that were hit, never rang again and never left: none, unless something is lost."""
+    rang: int
+    """How many of those who were hit rang again; the others had left before."""
     copies: int
     backfilled_s: float | None = None
     """From Kafka's return until nobody had anything to fill in."""

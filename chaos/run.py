@@ -184,11 +184,12 @@ class Run:
     def _recorded(self, each: Round, burst: Burst, judged: Judged, played: Played) -> RoundRecord:
         calls = read_calls(read_diary(burst.diary))
         hit = {
-            call.call_id: call.rings_after_ms(window.from_ms)
+            call.call_id: (call, window.from_ms)
             for window in burst.windows
             for call in calls
             if offered_between(window.from_ms, window.to_ms)(call)
         }
+        delays_ms = [call.rings_after_ms(from_ms) for call, from_ms in hit.values()]
         if unreadable := self._accounts.journal.unreadable(burst.run):
             played.troubles.append(f"{unreadable} records of the journal cannot be read")
         return RoundRecord(
@@ -206,8 +207,8 @@ class Run:
             woken=list(judged.woken),
             disagreements=list(judged.disagreements),
             durability=dict(Counter(call.durability or "never" for call in calls)),
-            hit_ms=sorted(ms for ms in hit.values() if ms is not None),
-            unrung=sum(ms is None for ms in hit.values()),
+            hit_ms=sorted(ms for ms in delays_ms if ms is not None),
+            rang=sum(any(rang.at_ms >= from_ms for rang in call.rang) for call, from_ms in hit.values()),
             copies=self._accounts.journal.copies(burst.run),
             backfilled_s=played.backfilled_s,
             troubles=played.troubles,
@@ -231,7 +232,7 @@ class Run:
             judged = self._judge(burst)
             late = replace(
                 told,
-                calls=0, accepted=0, connected=0, never_accepted=0, kills={}, durability={}, hit_ms=[], unrung=0,
+                calls=0, accepted=0, connected=0, never_accepted=0, kills={}, durability={}, hit_ms=[], rang=0,
                 lost=sorted({*judged.lost} - {*told.lost}),
                 twice=sorted({*judged.twice} - {*told.twice}),
                 woken=sorted({*judged.woken} - {*told.woken}),

@@ -33,7 +33,7 @@ TOLD = RoundRecord(
     disagreements=[],
     durability={"durable": 390, "never": 10},
     hit_ms=[10, 20, 30],
-    unrung=0,
+    rang=3,
     copies=0,
 )
 
@@ -76,7 +76,7 @@ def test_the_paper_says_how_many_calls_stand_behind_each_zero() -> None:
     assert paper.startswith(f"before\n{BEGIN}") and paper.endswith(f"{END}after\n") and "old" not in paper
     assert f"| an accepted call is lost | 0 | 780 accepted calls | {upper_bound(0, 780):.2g} |" in paper
     assert "| ingress | 1 | 390 | 0 | 0 |" in paper
-    assert "| kill | 1 | 390 | 0 | 0 | 0 | 3 | 20 | 30 | 30 |" in paper
+    assert "| kill | 1 | 390 | 0 | 0 | 0 | 3 | 3 | 20 | 30 | 30 |" in paper
     assert "| `python -m chaos run` | 1 | abc | 2 | 20 | 2 cores, 23 GB |" in paper
     assert rewritten(paper, rows) == paper
 
