@@ -54,7 +54,7 @@ CALM_S: Final = 2.0
 """At the beginning of a round."""
 AFTER_S: Final = 4.0
 """At its end: whoever was hurt is well again, and calls go on."""
-KILL_EVERY_S: Final = 2.0
+KILL_EVERY_S: Final = 3.0
 BACK_WITHIN_S: Final = 8.0
 """A killed replica serves again after so long on a busy machine; a broker takes longer."""
 NETWORK_S: Final = 7.0
