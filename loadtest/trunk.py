@@ -102,6 +102,8 @@ class Trunk:
             self._reject(ring, delivery_pb2.REJECTION_FULL, "no channel is free")
         elif calls is None:
             self._reject(ring, delivery_pb2.REJECTION_UNREACHABLE, "no such number")
+        elif known is not None and known.stage is Stage.CONNECTED and not known.callback:
+            self._reject(ring, delivery_pb2.REJECTION_SUPERSEDED, known.attempt)
         elif known is not None and (known.stage is Stage.CONNECTED or known.order >= ring.order):
             self._reject(ring, delivery_pb2.REJECTION_SUPERSEDED, f"with us already as {known.attempt}")
         elif known is None and self._channels[ring.number] - len(calls) <= dial.keep_free:

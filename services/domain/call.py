@@ -177,6 +177,8 @@ class Call(Ascent):
 
     def _connected_already(self, happened: AttemptFailed, where: Where) -> None:
         self._attempts.end(happened.attempt)
+        if self._resume is not None and self._resume.attempt == happened.reason and self._resume.where is not None:
+            where = self._resume.where  # a line that was not rung anew tells nothing of itself
         self._settle(where.is_line, happened.reason, where, "connected_already")
 
     def _inherit(self, older: Call) -> None:

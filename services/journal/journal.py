@@ -29,7 +29,7 @@ from services.domain.durability import Durability
 from services.journal import Follower, Log, Topic
 from services.journal.backfill import WINDOW_MAX as BACKFILL_WINDOW_MAX
 from services.journal.backfill import Backfill, Restamp, landed, rejected
-from services.journal.backlog import Append, Backlog
+from services.journal.backlog import Append, Backlog, Key
 from services.journal.happenings import Happening, JournalEvent
 from services.journal.leaders import Leaders
 from services.journal.safekeeping import Keep, Safekeeping
@@ -87,6 +87,7 @@ class Journal:
         self._gather_timer: asyncio.TimerHandle | None = None
         self._under_way = 0  # appends within their budget
         self._budgets: deque[Append] = deque()  # in order of `begun`, and so of their budgets' ends
+        self._running: dict[Key, dict[Append, None]] = {}  # those within their budgets, by key, in their order
         self._budget_timer: asyncio.TimerHandle | None = None
         self._in_grace = False
         if spool is not None:
@@ -202,6 +203,7 @@ class Journal:
         self._idle.clear()
         self._under_way += 1
         append.within_budget = True
+        self._running.setdefault((append.topic, append.key), {})[append] = None
         append.acked = self._log.append(append.topic, append.key, append.value)
         append.acked.add_done_callback(lambda acked: self._acked(append, acked))
         self._budgets.append(append)
@@ -216,8 +218,7 @@ class Journal:
             if well:
                 self._leave_queue(append, Happening.ACKED_LATE)
         elif append.within_budget:
-            self._under_way -= 1
-            append.within_budget = False
+            self._no_longer_running(append)
             if well:
                 if self._leaders.in_doubt:
                     self._in_time(self._log.leader_of(append.topic, append.key), append)
@@ -229,6 +230,7 @@ class Journal:
             else:
                 append.acked = None
                 self._enqueue(append, Happening.UNAVAILABLE)
+                self._enqueue_later_ones(append)
             self._note_idle()
 
     def _end_budgets(self, at_once: bool = False) -> None:
@@ -248,14 +250,30 @@ class Journal:
                     self._in_grace = True
                     self._budget_timer = loop.call_later(GRACE_S, self._end_budgets)
                     return
-                self._under_way -= 1
-                append.within_budget = False
+                self._no_longer_running(append)
                 self._enqueue(append, Happening.OVER_BUDGET)
+                self._enqueue_later_ones(append)
                 if self._leaders.over_budget(self._log.leader_of(append.topic, append.key)):
                     self._tell(Happening.BREAKER_OPENED, append)
             self._budgets.popleft()
         self._in_grace = False
         self._note_idle()
+
+    def _no_longer_running(self, append: Append) -> None:
+        """Its budget is over, in whatever way."""
+        self._under_way -= 1
+        append.within_budget = False
+        key = (append.topic, append.key)
+        del self._running[key][append]
+        if not self._running[key]:
+            del self._running[key]
+
+    def _enqueue_later_ones(self, append: Append) -> None:
+        """What is under way of the same key waits behind it, at once: else the next that is held back would be on the
+        disk before these, and a process that is killed then would leave a hole in the middle of a call (J5)."""
+        for later in list(self._running.get((append.topic, append.key), ())):
+            self._no_longer_running(later)
+            self._enqueue(later, Happening.HELD_BACK)
 
     def _enqueue(self, append: Append, why: Happening) -> None:
         older = self._backlog.older_version(append)

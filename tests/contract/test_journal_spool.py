@@ -424,3 +424,30 @@ def test_no_fact_that_was_said_to_be_safe_is_lost_by_any_crash(steps: list[tuple
         if all(argument not in ({"lost": True}, {"absent": True}) for _, argument in steps):
             first = [value for value in dict.fromkeys(landed) if value in safe[key]]
             assert first == safe[key]
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=12), st.integers(1, 80), st.integers(1, 400))
+@settings(max_examples=200)
+def test_a_killed_process_leaves_the_beginning_of_each_call_and_no_hole_in_it(
+    pauses_ms: list[int], sync_ms: int, killed_after_ms: int
+) -> None:
+    """J1, J5: what a call said first is on the disk first, though some were within their budget, and some held back."""
+
+    async def story(stage: Stage) -> None:
+        stage.log.fail(lost=True)
+        stage.disk.slow_s = sync_ms / 1000
+
+        async def say_all() -> None:
+            for number, pause_ms in enumerate(pauses_ms):
+                stage.journal.append_soon(Topic.CALLS, "call-1", b"%d" % number)
+                await asyncio.sleep(pause_ms / 1000)
+
+        saying = asyncio.ensure_future(say_all())
+        await asyncio.sleep(killed_after_ms / 1000)
+        saying.cancel()
+        await stage.crash_and_start()
+        await asyncio.sleep(10)
+        landed = stage.landed("call-1")
+        assert landed == [b"%d" % number for number in range(len(landed))]
+
+    play(story)

@@ -129,6 +129,18 @@ def test_a_psap_that_has_the_call_already_is_believed(attempt: str) -> None:
         assert not shell.call.over, "only an attempt of an earlier leg of this call can have been confirmed"
 
 
+def test_a_line_that_has_the_call_already_is_believed() -> None:
+    """As a PSAP is: the caller hears of the line that they had confirmed, though it did not ring anew (R3, P5)."""
+    shell = Shell(resume=Resume("c1/0/3", AT_A_LINE))
+    shell.hear(Resumed(UNKNOWN))
+    shell.hear(Admitted())
+    shell.screened()
+    shell.routed(Destination("P1", (), False, "unreachable"))
+    effects = shell.hear(AttemptFailed(FIRST, Failure.SUPERSEDED, "c1/0/3"))
+    assert effects[-1] == SayConnected("c1/0/3", AT_A_LINE)
+    assert (shell.facts[-1].kind, shell.facts[-1].where) == (FactKind.DIVERTED, AT_A_LINE)
+
+
 def test_a_caller_who_is_connected_is_known_to_be_so_though_the_stream_broke_meanwhile() -> None:
     """The question outlives the caller's stream: nobody rings back a caller who talks to somebody (P5, P7)."""
     shell = Shell(resume=Resume(FIRST, AT_P1))

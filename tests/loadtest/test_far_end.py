@@ -403,6 +403,20 @@ async def test_a_line_answers_and_is_taken_while_its_people_talk(
     await eventually(lambda: read_diary(tmp_path / "trunk.jsonl")[-1]["event"] == "ended")
 
 
+async def test_a_line_that_talks_with_a_caller_says_so_to_whoever_dials_it(trunk: Callable[..., Any]) -> None:
+    """R3, P5: refused as superseded, with the attempt that is connected there as the reason; not while it rings."""
+    channel = await trunk(Humans(1, speed=20.0))
+    stream, _ = await dial(channel, "c", "+16175550100")
+    _, refused = await dial(channel, "c", "+16175550100")
+    assert refused.rejected.reason == "with us already as c/1/1", "it rings there, and nobody talks"
+    assert (await hear(stream)).WhichOneof("said") == "answer"
+    await stream.write(trunk_pb2.DialRequest(connect=delivery_pb2.Connect(attempt="c/1/1")).SerializeToString())
+    assert (await hear(stream)).WhichOneof("said") == "connected"
+    _, refused = await dial(channel, "c", "+16175550100")
+    assert refused.rejected.rejection == delivery_pb2.REJECTION_SUPERSEDED
+    assert refused.rejected.reason == "c/1/1"
+
+
 async def test_channels_are_finite_and_kept_free_for_other_reasons(trunk: Callable[..., Any]) -> None:
     """R7: refused as full when it would take the last channels that others are to have; a release frees one."""
     channel = await trunk(SLOW)
