@@ -137,7 +137,7 @@ class Switchboard:
         self._tell = tell
         self._attachments: dict[str, list[Attachment]] = {}
         """By gateway."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: list[asyncio.Task[None]] = []
 
     def attach(self, gateways: Iterable[str], credentials: Mapping[str, str]) -> None:
         """Every PSAP attaches to these gateways too, with its secret by PSAP id, and keeps attached."""
@@ -148,7 +148,7 @@ class Switchboard:
                 Attachment(point, gateway, self._wire, credentials.get(psap_id, ""), self._random, self._tell)
                 for psap_id, point in self.points.items()
             ]
-            self._tasks.update(asyncio.ensure_future(each.keep()) for each in self._attachments[gateway])
+            self._tasks += (asyncio.ensure_future(each.keep()) for each in self._attachments[gateway])
 
     async def keep_alive(self) -> None:
         """The heartbeat of all streams, and a word each time their number changes; runs until cancelled."""

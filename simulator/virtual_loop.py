@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import heapq
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import Context, ContextVar, copy_context
 from enum import Enum
+from heapq import heapify, heappop, heappush
 from typing import Any, Final, NoReturn, TypeVar
+from weakref import ReferenceType, ref
 
 T = TypeVar("T")
 
@@ -30,6 +31,8 @@ SPINS_MAX: Final = 1_000_000
 """Turns of processes within one instant before it counts as going round in circles."""
 CANCELLED_MIN: Final = 200
 """Cancelled timers that stay in the heap at least, before they are cleared out."""
+TASKS_MIN: Final = 1_000
+"""Tasks of a process that are remembered at least, before those that are gone are forgotten."""
 
 
 class Stuck(Exception):
@@ -50,47 +53,77 @@ class Process:
     `clock_ahead_ms` is how far its wall clock is ahead of true time; it can be changed at any moment.
     """
 
-    __slots__ = ("_loop", "clock_ahead_ms", "context", "name", "ready", "state", "tasks")
+    __slots__ = (
+        "_left",
+        "_remembered_max",
+        "_tasks",
+        "clock_ahead_ms",
+        "context",
+        "loop",
+        "name",
+        "ready",
+        "runs",
+        "state",
+    )
 
     def __init__(self, loop: VirtualLoop, name: str) -> None:
         self.name = name
+        self.loop = loop
         self.state = State.RUNS
+        self.runs = True
+        """Whether its state is RUNS: asked for at each step, and an Enum's members are slow to name."""
         self.clock_ahead_ms = 0
         self.ready: deque[_Handle] = deque()
-        self.tasks: set[asyncio.Task[Any]] = set()
-        self._loop = loop
+        self._tasks: list[ReferenceType[asyncio.Task[Any]]] = []
+        self._remembered_max = TASKS_MIN
+        self._left: list[asyncio.Task[Any]] = []
         self.context = copy_context()
         self.context.run(_PROCESS.set, self)
 
     def start(self, work: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task[T]:
         """A task of this process."""
-        return self._loop.create_task(work, name=name, context=self.context.copy())
+        return self.loop.create_task(work, name=name, context=self.context.copy())
 
     def wall_ms(self) -> int:
         """Its own wall clock: milliseconds since 1970."""
-        return self._loop.wall_ms() + self.clock_ahead_ms
+        return self.loop.wall_ms() + self.clock_ahead_ms
 
     def pause(self) -> None:
         """It does nothing more, and holds on to all that it has, until it is told to go on."""
-        if self.state is State.RUNS:
-            self.state = State.PAUSED
-            self._loop.forget_turn(self)
+        if self.runs:
+            self._turn_to(State.PAUSED)
+            self.loop.forget_turn(self)
 
     def go_on(self) -> None:
         """Whatever came meanwhile is found waiting, timers that are over too."""
         if self.state is State.PAUSED:
-            self.state = State.RUNS
+            self._turn_to(State.RUNS)
             if self.ready:
-                self._loop.runnable.append(self)
+                self.loop.runnable.append(self)
 
     def kill(self) -> None:
         """It does nothing more, ever: no `finally`, no `except`. Its tasks are kept as they stand until the loop ends,
         so that not even the collector wakes them."""
-        self.state = State.DEAD
-        self.ready.clear()
-        self._loop.forget_turn(self)
-        for task in self.tasks:
+        self._turn_to(State.DEAD)
+        self.loop.forget_turn(self)
+        self.ready = deque(maxlen=0)  # takes nothing
+        self._left = self._alive()
+        for task in self._left:
             task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+    def note(self, task: asyncio.Task[Any]) -> None:
+        """It has begun this task. Remembered weakly: to hear of each end would cost as much as the task."""
+        self._tasks.append(ref(task))
+        if len(self._tasks) > self._remembered_max:
+            self._tasks = [ref(task) for task in self._alive()]
+            self._remembered_max = max(TASKS_MIN, 2 * len(self._tasks))
+
+    def _alive(self) -> list[asyncio.Task[Any]]:
+        return [task for each in self._tasks if (task := each()) is not None and not task.done()]
+
+    def _turn_to(self, state: State) -> None:
+        self.state = state
+        self.runs = state is State.RUNS
 
 
 _PROCESS: ContextVar[Process] = ContextVar("process")
@@ -99,34 +132,32 @@ _PROCESS: ContextVar[Process] = ContextVar("process")
 class _Handle:
     """As asyncio.Handle, without its debugging."""
 
-    __slots__ = ("args", "callback", "context", "is_cancelled", "loop", "process", "when_s")
+    __slots__ = ("args", "callback", "context", "process", "when_s")
 
     def __init__(
         self,
-        loop: VirtualLoop,
         process: Process,
         context: Context,
         callback: Callable[..., Any],
         args: tuple[Any, ...],
         when_s: float,
     ) -> None:
-        self.loop = loop
         self.process = process
         self.context = context
         self.callback: Callable[..., Any] | None = callback
+        """None: it was cancelled."""
         self.args = args
         self.when_s = when_s
-        self.is_cancelled = False
+        """Negative: it is not among the timers."""
 
     def cancel(self) -> None:
-        if not self.is_cancelled:
-            self.is_cancelled = True
+        if self.callback is not None:
             self.callback, self.args = None, ()  # what it held is let go at once, as asyncio does
             if self.when_s >= 0:
-                self.loop.cancelled_timers += 1
+                self.process.loop.cancelled_timers += 1
 
     def cancelled(self) -> bool:
-        return self.is_cancelled
+        return self.callback is None
 
     def when(self) -> float:
         return self.when_s
@@ -188,8 +219,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         if context is None:
             context = copy_context()
         process = context.get(_PROCESS, self._outside)
-        handle = _Handle(self, process, context, callback, args, -1.0)
-        self._enqueue(process, handle)
+        handle = _Handle(process, context, callback, args, -1.0)
+        ready = process.ready
+        if not ready and process.runs:
+            self.runnable.append(process)
+        ready.append(handle)
         return handle
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]
@@ -204,10 +238,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     ) -> Any:
         if context is None:
             context = copy_context()
-        process = context.get(_PROCESS, self._outside)
-        handle = _Handle(self, process, context, callback, args, max(when, 0.0))
-        self._timers_made += 1
-        heapq.heappush(self._timers, (when, self._timers_made, handle))
+        handle = _Handle(context.get(_PROCESS, self._outside), context, callback, args, when if when > 0.0 else 0.0)
+        self._timers_made = made = self._timers_made + 1
+        heappush(self._timers, (when, made, handle))
         return handle
 
     def create_future(self) -> asyncio.Future[Any]:
@@ -216,11 +249,12 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def create_task(  # type: ignore[override]
         self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Context | None = None
     ) -> asyncio.Task[T]:
+        if context is None:
+            context = copy_context()
         task = asyncio.Task(coro, loop=self, name=name, context=context)
-        process = (copy_context() if context is None else context).get(_PROCESS, self._outside)
+        process = context.get(_PROCESS, self._outside)
         if process is not self._outside:
-            process.tasks.add(task)
-            task.add_done_callback(process.tasks.discard)
+            process.note(task)
         return task
 
     def run_until_complete(self, future: Any) -> Any:
@@ -295,15 +329,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         if process in self.runnable:
             self.runnable.remove(process)
 
-    def _enqueue(self, process: Process, handle: _Handle) -> None:
-        if process.state is State.DEAD:
-            return
-        if not process.ready and process.state is State.RUNS:
-            self.runnable.append(process)
-        process.ready.append(handle)
-
     def _run(self) -> None:
-        runnable, spins = self.runnable, 0
+        runnable, chance, spins = self.runnable, self._choose.random, 0
         timers = self._timers
         while not self._stopping:
             if not runnable:
@@ -315,38 +342,42 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             spins += 1
             if spins > SPINS_MAX:
                 raise Stuck(f"{SPINS_MAX} turns without time moving on; waiting:\n{waiting(self)}")
-            chosen = int(self._choose.random() * len(runnable)) if len(runnable) > 1 else 0
+            chosen = int(chance() * len(runnable)) if len(runnable) > 1 else 0
             process = runnable[chosen]
             self._turn(process)
             if not process.ready:
-                self.forget_turn(process)
+                if chosen < len(runnable) and runnable[chosen] is process:
+                    del runnable[chosen]
+                else:  # others were killed meanwhile, or paused
+                    self.forget_turn(process)
 
     def _turn(self, process: Process) -> None:
         """All that was ready when the turn began, as one round of asyncio's own loop."""
         ready = process.ready
         for _ in range(len(ready)):
-            if process.state is not State.RUNS:
+            if not process.runs:
                 return
             handle = ready.popleft()
-            if handle.is_cancelled:
+            callback = handle.callback
+            if callback is None:
                 continue
             try:
-                handle.context.run(handle.callback, *handle.args)  # type: ignore[arg-type]
+                handle.context.run(callback, *handle.args)
             except (SystemExit, KeyboardInterrupt):
                 raise
             except BaseException as mistake:
-                said = f"failed in a callback: {handle.callback!r}"
+                said = f"failed in a callback: {callback!r}"
                 self.call_exception_handler({"message": said, "exception": mistake})
 
     def _to_next_timer(self) -> None:
         """Nothing is ready: the clock moves on."""
         timers = self._timers
         if self.cancelled_timers > CANCELLED_MIN and self.cancelled_timers * 2 > len(timers):
-            timers[:] = [each for each in timers if not each[2].is_cancelled]
-            heapq.heapify(timers)
+            timers[:] = [each for each in timers if each[2].callback is not None]
+            heapify(timers)
             self.cancelled_timers = 0
-        while timers and timers[0][2].is_cancelled:
-            heapq.heappop(timers)
+        while timers and timers[0][2].callback is None:
+            heappop(timers)
             self.cancelled_timers -= 1
         if not timers:
             raise Stuck(f"deadlock: nothing is ready and no timer is left; waiting:\n{waiting(self)}")
@@ -355,14 +386,18 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _ring_timers(self) -> None:
         """All that is due becomes ready."""
-        timers = self._timers
-        while timers and timers[0][0] <= self._now_s:
-            handle = heapq.heappop(timers)[2]
-            if handle.is_cancelled:
+        timers, now_s, runnable = self._timers, self._now_s, self.runnable
+        while timers and timers[0][0] <= now_s:
+            handle = heappop(timers)[2]
+            if handle.callback is None:
                 self.cancelled_timers -= 1
-            else:
-                handle.when_s = -1.0  # it is in the heap no more
-                self._enqueue(handle.process, handle)
+                continue
+            handle.when_s = -1.0  # it is in the heap no more
+            process = handle.process
+            ready = process.ready
+            if not ready and process.runs:
+                runnable.append(process)
+            ready.append(handle)
 
 
 def waiting(loop: asyncio.AbstractEventLoop) -> str:

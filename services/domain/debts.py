@@ -74,7 +74,7 @@ class OpenCall:
         self.due_in_ms = 0
         self.since_ms = 0
         """The log's time of the latest fact, less its age."""
-        self.conductors: frozenset[Conductor] = frozenset()
+        self.conductors: tuple[Conductor, ...] = ()
         """More than one where the leg was taken by two (P8)."""
         self.listed = False
         self.lost = False
@@ -126,8 +126,8 @@ class OpenCall:
             self._latest, self.due_in_ms, self.since_ms = latest, fact.due_in_ms, since_ms
         elif latest == self._latest:
             self.since_ms = min(self.since_ms, since_ms)
-        if fact.conductor is not None:
-            self.conductors |= {fact.conductor}
+        if fact.conductor is not None and fact.conductor not in self.conductors:
+            self.conductors += (fact.conductor,)
         self.lost |= fact.kind is FactKind.CALLER_LOST
         # One that owes another fact is no last word: a parked call is on the list with its caller on the line (L1).
         self.listed |= fact.kind in _LIST and fact.due_in_ms == 0
@@ -264,7 +264,7 @@ class Debts:
         """Keeps the indexes."""
         under: tuple[Conductor | None, ...] = ()
         if call.owes:
-            under = tuple(call.conductors) or (None,)
+            under = call.conductors or (None,)
         if set(self._listed_under.get(call.call_id, ())) != set(under):
             self._take_off(call.call_id)
             if under:

@@ -39,8 +39,8 @@ class KeptCopies(Generic[Handle]):
         self._seen: OrderedDict[Identity, None] = OrderedDict()
         self._seen_max = seen_max
         self._by_identity: dict[Identity, Copy[Handle]] = {}
-        self._by_call: dict[str, set[Identity]] = {}
-        self._by_conductor: dict[Conductor, set[Identity]] = {}
+        self._by_call: dict[str, dict[Identity, None]] = {}  # in the order in which they came
+        self._by_conductor: dict[Conductor, dict[Identity, None]] = {}
 
     def __len__(self) -> int:
         return len(self._by_identity)
@@ -61,18 +61,17 @@ class KeptCopies(Generic[Handle]):
         identity = copy.fact.identity
         assert identity not in self._by_identity, "a fact is kept once"
         self._by_identity[identity] = copy
-        self._by_call.setdefault(copy.fact.call_id, set()).add(identity)
-        self._by_conductor.setdefault(copy.conductor, set()).add(identity)
+        self._by_call.setdefault(copy.fact.call_id, {})[identity] = None
+        self._by_conductor.setdefault(copy.conductor, {})[identity] = None
 
     def seen(self, fact: Fact) -> list[Handle]:
         """The fact is on the log: what need not be kept any more."""
         self._seen[fact.identity] = None
         if len(self._seen) > self._seen_max:
             self._seen.popitem(last=False)
-        drop = {fact.identity} if fact.identity in self._by_identity else set()
         if fact.settled:
-            drop |= self._by_call.get(fact.call_id, set())
-        return [self._drop(identity) for identity in drop]
+            return [self._drop(identity) for identity in list(self._by_call.get(fact.call_id, ()))]
+        return [self._drop(fact.identity)] if fact.identity in self._by_identity else []
 
     def was_seen(self, fact: Fact) -> bool:
         """Whether it was seen on the log lately: a copy that comes now comes late, and need not be kept."""
@@ -93,7 +92,7 @@ class KeptCopies(Generic[Handle]):
         return copy.handle
 
 
-def _discard(index: dict[Key, set[Identity]], key: Key, identity: Identity) -> None:
-    index[key].discard(identity)
+def _discard(index: dict[Key, dict[Identity, None]], key: Key, identity: Identity) -> None:
+    index[key].pop(identity, None)
     if not index[key]:
         del index[key]

@@ -41,7 +41,7 @@ class Exchange:
         self._directory = directory
         self.trunks = trunks
         self.metrics = metrics
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}
         self._hunting: dict[Hunting, None] = {}
 
     @property
@@ -83,12 +83,12 @@ class Exchange:
 
     def start(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
         """Holds a task until it ends; its mistakes are loud."""
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._done)
         return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if not task.cancelled():
             task.result()
 

@@ -62,7 +62,7 @@ class TakingOver:
         self._journal = journal
         self._metrics = metrics
         self._mistakes = mistakes
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], None] = {}
         self._suspected = False
         self._dropped = 0
         self._began = asyncio.get_running_loop().time()
@@ -82,7 +82,7 @@ class TakingOver:
                 self._watching.ask(conductor, view.take_overs.no_answer)
             for due in look.begin:
                 task = loop.create_task(self._take_over(due), name=f"take over {due.call_id}")
-                self._under_way.add(task)
+                self._under_way[task] = None
                 task.add_done_callback(partial(self._over, due))
         if now - self._tidied_at >= TIDY_EVERY_S:
             self._tidied_at = now
@@ -122,7 +122,7 @@ class TakingOver:
         self._journal.append_soon(Topic.CALLS, fact.call_id, said)
 
     def _over(self, due: Due, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
+        self._under_way.pop(task, None)
         self._view.take_overs.over(due.call_id)
         self._mistakes.ended("a take-over", task)
 

@@ -32,7 +32,7 @@ class Watching:
         self._watch = watch
         self._name = name
         self._streams: dict[str, asyncio.Task[None]] = {}
-        self._asking: set[asyncio.Task[None]] = set()
+        self._asking: dict[asyncio.Task[None], None] = {}
 
     def __len__(self) -> int:
         """How many addresses are watched."""
@@ -40,12 +40,12 @@ class Watching:
 
     def follow_watch(self) -> None:
         """Holds a stream to every address that means something, and to no other."""
-        wanted = set(self._watch.addresses())
-        for address in wanted - self._streams.keys():
+        wanted = dict.fromkeys(self._watch.addresses())  # in their order, not a set's: the same in each run
+        for address in [each for each in wanted if each not in self._streams]:
             task = asyncio.get_running_loop().create_task(self._hold(address), name=f"watch {address}")
             task.add_done_callback(_raise_in_the_open)
             self._streams[address] = task
-        for address in self._streams.keys() - wanted:
+        for address in [each for each in self._streams if each not in wanted]:
             self._streams.pop(address).cancel()
 
     def ask(self, conductor: Conductor, no_answer: Callable[[Conductor, float], None]) -> None:
@@ -53,8 +53,8 @@ class Watching:
         task = asyncio.get_running_loop().create_task(
             self._ask(conductor, no_answer), name=f"status {conductor.address}"
         )
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
+        self._asking[task] = None
+        task.add_done_callback(self._asking.pop)
         task.add_done_callback(_raise_in_the_open)
 
     async def stop(self) -> None:

@@ -81,7 +81,7 @@ class Ingress:
         self._calls: dict[str, Conductor] = {}
         self._offered = 0
         self._draining = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         self._server: Server | None = None
@@ -283,13 +283,13 @@ class Ingress:
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A mistake of ours in a task must be heard of; the call itself goes on by its deadlines."""
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if not task.cancelled() and (mistake := task.exception()) is not None:
             self._mistaken(mistake)
 

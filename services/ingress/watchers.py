@@ -33,7 +33,7 @@ class Watchers:
         self._word = call_pb2.WatchResponse(incarnation=incarnation)
         self._watching = watching
         self._mistaken = mistaken
-        self._streams: set[Dialogue[call_pb2.WatchRequest, call_pb2.WatchResponse]] = set()
+        self._streams: dict[Dialogue[call_pb2.WatchRequest, call_pb2.WatchResponse], None] = {}
 
     async def watch(self, stream: WATCH_STREAM) -> None:
         """Serves one watcher until it goes, or does not read."""
@@ -48,12 +48,12 @@ class Watchers:
             return
         dialogue = Dialogue(stream, waiting_max=UNREAD_MAX)
         dialogue.say(self._word)
-        self._streams.add(dialogue)
+        self._streams[dialogue] = None
         self._watching.inc()
         try:
             await dialogue.lead(lambda said: dialogue.end() if said is None else None)
         finally:
-            self._streams.discard(dialogue)
+            self._streams.pop(dialogue, None)
             self._watching.dec()
 
     async def beat(self) -> None:

@@ -43,7 +43,7 @@ class Safekeeping:
         self._wall_ms = wall_ms
         self._tell = tell
         self._found = found
-        self._keeping: set[asyncio.Task[bool]] = set()
+        self._keeping: dict[asyncio.Task[bool], None] = {}
         self._reopening: asyncio.Task[None] | None = None
 
     @property
@@ -83,7 +83,7 @@ class Safekeeping:
             append.spooled.add_done_callback(partial(self._spooled, append))
         if append.keep and self._keep is not None:
             append.kept = loop.create_task(self._ask(self._keep, append), name="keep a copy")
-            self._keeping.add(append.kept)
+            self._keeping[append.kept] = None
             append.kept.add_done_callback(partial(self._kept, append))
         self._judge(append, final=False)
         if append.awaited:
@@ -151,7 +151,7 @@ class Safekeeping:
             self._judge(append, final=False)
 
     def _kept(self, append: Append, kept: asyncio.Task[bool]) -> None:
-        self._keeping.discard(kept)
+        self._keeping.pop(kept, None)
         if kept.cancelled():
             return
         self._tell(Happening.KEPT if append.at_keeper else Happening.NOT_KEPT, append)
