@@ -72,6 +72,11 @@ class Reading:
             self.copies += fact.identity in self._found
             self._found.setdefault(fact.identity, fact)
 
+    def in_progress(self) -> bool:
+        """Whether a call that is no test is owed an outcome, by what was taken so far."""
+        stories = self._stories.by_call.values()
+        return any(each.outcome is Outcome.IN_PROGRESS for each in stories if not each.test)
+
     def kept(self) -> Kept:
         """All that was taken so far."""
         told = list(self._stories.by_call.values())

@@ -11,7 +11,7 @@ import hashlib
 import json
 import random
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -120,6 +120,7 @@ async def _play(schedule: Schedule, seen: Observed) -> None:
         human_speed=HUMANS,
     )
     scene = Scene(installation, outside, cables, network, broker, by)
+    journal = _Journal(broker)
     installation.start()
     await outside.start()
     await asyncio.sleep(COMES_UP_S)
@@ -128,11 +129,11 @@ async def _play(schedule: Schedule, seen: Observed) -> None:
     try:
         await outside.run(schedule.calls)
         await hurting
-        await _settle(scene, seen)
+        await _settle(scene, journal, seen)
     finally:
         hurting.cancel()
         seen.ends_s = loop.time()
-        _look(scene, seen)
+        _look(scene, journal, seen)
         installation.close()
 
 
@@ -168,28 +169,13 @@ async def _hurt(schedule: Schedule, scene: Scene) -> None:
                     kind.strike(scene, other)
 
 
-async def _settle(scene: Scene, seen: Observed) -> None:
+async def _settle(scene: Scene, journal: _Journal, seen: Observed) -> None:
     """Waits until all has come to rest, or its time is over."""
     loop = running_loop()
     ends_s = loop.time() + SETTLES_WITHIN_S
     while True:
         await asyncio.sleep(LOOKS_EACH_S)
-        reading = Reading()
-        reading.take(scene.broker.records(Topic.CALLS))
-        books = reading.kept().books
-        seen.unsettled = [
-            *(
-                f"{name} is not ready: {', '.join(replica.troubles())}"
-                for name, replica in scene.installation.replicas.items()
-                if not replica.ready
-            ),
-            *(
-                f"{name}: {remark}"
-                for name, replica in scene.installation.replicas.items()
-                for remark in replica.remarks()
-            ),
-            *(["calls are in progress"] if books.real.outcomes[Outcome.IN_PROGRESS] else []),
-        ]
+        seen.unsettled = [*_not_at_rest(scene, journal)]
         if not seen.unsettled:
             seen.settled = True
             return
@@ -197,11 +183,34 @@ async def _settle(scene: Scene, seen: Observed) -> None:
             return
 
 
-def _look(scene: Scene, seen: Observed) -> None:
-    reading = Reading()
+def _not_at_rest(scene: Scene, journal: _Journal) -> Iterator[str]:
+    for name, replica in scene.installation.replicas.items():
+        if not replica.ready:
+            yield f"{name} is not ready: {', '.join(replica.troubles())}"
+        for remark in replica.remarks():
+            yield f"{name}: {remark}"
+    if journal.read_on().in_progress():
+        yield "calls are in progress"
+
+
+class _Journal:
+    """What stands on `calls`, each record read once however often it is looked at."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._partitions = [broker.partition(Topic.CALLS, number) for number in broker.partitions(Topic.CALLS)]
+        self._reading = Reading()
+        self._next = [0] * len(self._partitions)
+
+    def read_on(self) -> Reading:
+        for number, partition in enumerate(self._partitions):
+            self._reading.take(partition.read(self._next[number], partition.end, None))
+            self._next[number] = partition.end
+        return self._reading
+
+
+def _look(scene: Scene, journal: _Journal, seen: Observed) -> None:
     seen.records = scene.broker.records(Topic.CALLS)
-    reading.take(seen.records)
-    kept = reading.kept()
+    kept = journal.read_on().kept()
     seen.callers, seen.far_end, seen.journal = scene.outside.callers, scene.outside.far_end, kept.entries
     seen.books = kept.books
     for name, replica in scene.installation.replicas.items():
