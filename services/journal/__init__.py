@@ -126,6 +126,10 @@ class Log(Protocol):
         """The name of the broker that must acknowledge a record of this key now; "" when nobody knows."""
         ...
 
+    def partitions(self, topic: Topic) -> range:
+        """The partitions of a topic: those that the cluster tells of, else those that it should have."""
+        ...
+
     def follow(
         self, topic: Topic, since_ms: int | None = None, *, offsets: Mapping[int, int] | None = None
     ) -> Follower:

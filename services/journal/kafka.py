@@ -39,6 +39,10 @@ class KafkaLog:
         """See `Log.leader_of`."""
         return self._lane(topic).leader_of(topic, key)
 
+    def partitions(self, topic: Topic) -> range:
+        """See `Log.partitions`."""
+        return self._lane(topic).partitions(topic)
+
     def follow(
         self, topic: Topic, since_ms: int | None = None, *, offsets: Mapping[int, int] | None = None
     ) -> Follower:

@@ -67,6 +67,11 @@ class Lane:
         """See `Log.leader_of`."""
         return "" if self._way is None else self._way.leader_of(topic, key)
 
+    def partitions(self, topic: Topic) -> range:
+        """See `Log.partitions`."""
+        there = 0 if self._way is None else self._way.partitions(topic)
+        return range(there or TOPICS[topic].partitions)
+
     def health(self) -> str | None:
         """None when well, else the reason in one line."""
         if self._reason is None and self._way is not None:

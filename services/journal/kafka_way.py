@@ -100,6 +100,10 @@ class Way:
         place = self._place(topic, key)
         return "" if place is None else self._leader(place)
 
+    def partitions(self, topic: Topic) -> int:
+        """How many partitions the cluster says that the topic has; 0 where it does not say."""
+        return len(self._cluster.partitions_for_topic(topic) or ())
+
     def trouble(self, silent_s: float) -> str | None:
         """Which partition is not served, or has been silent for so long; None where none is."""
         now = asyncio.get_running_loop().time()

@@ -144,6 +144,10 @@ class MemoryLog:
         no_leader = self._faults.absent or self._broker.state(topic, number) is BrokerState.GONE
         return "" if no_leader else self._broker.leader(topic, number)
 
+    def partitions(self, topic: Topic) -> range:
+        """See `Log.partitions`."""
+        return self._broker.partitions(topic)
+
     def follow(
         self, topic: Topic, since_ms: int | None = None, *, offsets: Mapping[int, int] | None = None
     ) -> MemoryFollower:

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Final
 
 from services.journal import Log, Topic
-from services.journal.topics import TOPICS
 
 TICK_EVERY_S: Final = 0.5
 TICK_KEY: Final = "tick"
@@ -54,7 +53,7 @@ class Ticker:
             await asyncio.sleep(next_at - loop.time())
 
     def _send(self, value: bytes) -> None:
-        for partition in range(TOPICS[Topic.CALLS].partitions):
+        for partition in self._log.partitions(Topic.CALLS):
             before = self._unanswered.get(partition)
             if before is None or before.done():
                 try:

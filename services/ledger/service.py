@@ -29,6 +29,10 @@ from services.wire import facts
 
 RETRY_FIRST_S: Final = 0.1
 RETRY_MAX_S: Final = 5.0
+GATHER_S: Final = 0.2
+"""Between two transactions, so that what the journal says meanwhile is written in one: the books are so far behind."""
+FULL_BATCH: Final = 500
+"""Records: a follower that gives so many has more, and nothing is waited for."""
 NAMED_MAX: Final = 20
 
 T = TypeVar("T")
@@ -123,6 +127,8 @@ class Ledger:
             if not going_on:
                 await self._follower.stop()
                 return
+            if len(records) < FULL_BATCH:
+                await self._pause(GATHER_S)
 
     async def _open(self) -> None:
         """Opens the store, trying until it is there."""
