@@ -3,13 +3,14 @@ far end, and the journal as read back from Kafka. Pure: entries in, findings out
 
 `loadtest/witness.py` compares all that they say. On top of it, in rules of its own, short enough to be believed: an
 accepted call is *lost* when its caller talked to nobody and nobody is asked to ring back; *connected twice* when two
-people have it, at the far end or in the journal; and *woken* when a conductor that stood still connected it after its
+people have it, at the far end or in the journal; *unheard* instead when the second of them was told that it may be so
+(P5) and the caller was joined with one alone; and *woken* when a conductor that stood still connected it after its
 caller had left that leg (P3).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +20,10 @@ from loadtest.witness import JOURNAL_CONNECTS, OUTCOMES_LEFT, compare
 Entry = Mapping[str, Any]
 LEFT_AFTER_MS: Final = 2_000
 """A caller's side leaves a leg on which nothing is heard for a second (P2); what came later may still be there."""
+
+
+MAYBE_CONNECTED: Final = "maybe_connected"
+"""Why the journal says that somebody was rung who was told so (P5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,8 @@ class Judged:
     never_accepted: int
     lost: tuple[str, ...]
     twice: tuple[str, ...]
+    unheard: tuple[str, ...]
+    """Whoever confirmed, whose `Connected` was lost with who was to bring it, and who was joined with another."""
     woken: tuple[str, ...]
     disagreements: tuple[str, ...]
 
@@ -62,15 +69,19 @@ def judge(
 ) -> Judged:
     """Compares the three. All entries are of the calls in question."""
     verdict = compare(callers, far_end, journal)
+    twice = _twice(far_end, journal)
+    unheard = _unheard(twice, callers, far_end, journal)
+    disagreements = [each for each in verdict.disagreements if not (each.call_id in unheard and _of_two(each.words))]
     return Judged(
         calls=verdict.calls,
         accepted=verdict.accepted,
         connected=verdict.connected,
         never_accepted=verdict.never_accepted,
         lost=tuple(sorted(_lost(callers, far_end, journal))),
-        twice=tuple(sorted(_twice(far_end, journal))),
+        twice=tuple(sorted(twice - unheard)),
+        unheard=tuple(sorted(unheard)),
         woken=tuple(sorted(_woken(callers, far_end, journal, stood))),
-        disagreements=tuple(map(str, verdict.disagreements)),
+        disagreements=tuple(map(str, disagreements)),
     )
 
 
@@ -96,6 +107,23 @@ def _twice(far_end: Sequence[Entry], journal: Sequence[Entry]) -> set[str]:
         if entry.get("kind") in JOURNAL_CONNECTS:
             told[entry["call_id"]].add(_who(entry))
     return {call_id for seen in (people, told) for call_id, who in seen.items() if len(who) > 1}
+
+
+def _unheard(twice: set[str], callers: Sequence[Entry], far_end: Sequence[Entry], journal: Sequence[Entry]) -> set[str]:
+    flagged = {entry["call_id"] for entry in journal if entry.get("reason") == MAYBE_CONNECTED}
+    joined = Counter(entry["call_id"] for entry in callers if entry["event"] == "connected")
+    confirmed = {(entry["call_id"], entry["attempt"]) for entry in callers if entry["event"] == "confirmed"}
+    strangers = {
+        entry["call_id"]
+        for entry in far_end
+        if entry["event"] == "connected" and (entry["call_id"], entry["attempt"]) not in confirmed
+    }
+    return {call_id for call_id in twice & flagged - strangers if joined[call_id] <= 1}
+
+
+def _of_two(words: str) -> bool:
+    """Whether the comparer says of a call that two people have it."""
+    return words.startswith(("connected: the caller says", "the far end connected it twice"))
 
 
 def _who(entry: Entry) -> tuple[str, ...]:

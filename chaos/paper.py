@@ -43,6 +43,7 @@ def _totals(rows: Sequence[Row]) -> Iterator[str]:
     yield "| what must not be | seen | among | at most, with 95 % |\n|---|---|---|---|\n"
     yield _zero("an accepted call is lost", _found(rows, "lost"), accepted, "accepted calls")
     yield _zero("a call is connected twice", _found(rows, "twice"), connected, "connected calls")
+    yield _zero("a call-taker finds nobody on the line", _found(rows, "unheard"), connected, "connected calls")
     yield _zero("the witnesses disagree about a call", _found(rows, "disagreements"), accepted, "accepted calls")
     yield _zero(
         "a paused process wakes and connects", _found(rows, "woken"), _sum(pauses, "accepted"), "accepted calls"

@@ -60,6 +60,8 @@ class RoundRecord:
     never_accepted: int
     lost: list[str]
     twice: list[str]
+    unheard: list[str]
+    """Told apart from `twice`, and no finding: see checker.py."""
     woken: list[str]
     disagreements: list[str]
     durability: Mapping[str, int]

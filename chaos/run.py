@@ -204,6 +204,7 @@ class Run:
             never_accepted=judged.never_accepted,
             lost=list(judged.lost),
             twice=list(judged.twice),
+            unheard=list(judged.unheard),
             woken=list(judged.woken),
             disagreements=list(judged.disagreements),
             durability=dict(Counter(call.durability or "never" for call in calls)),
@@ -223,6 +224,8 @@ class Run:
         findings += [f"{call_id}: connected by a conductor that woke" for call_id in told.woken]
         verdict = "all well" if told.sound else "NOT SOUND: " + "; ".join(findings)
         self._say(f"round {told.number} ({', '.join(told.strikes)}): {told.calls} calls, {verdict}")
+        if told.unheard:
+            self._say(f"round {told.number}: a call-taker found nobody on the line: {', '.join(told.unheard)}")
         for skipped in told.skipped:
             self._say(f"round {told.number}: left out: {skipped}")
 
@@ -235,6 +238,7 @@ class Run:
                 calls=0, accepted=0, connected=0, never_accepted=0, kills={}, durability={}, hit_ms=[], rang=0,
                 lost=sorted({*judged.lost} - {*told.lost}),
                 twice=sorted({*judged.twice} - {*told.twice}),
+                unheard=[],
                 woken=sorted({*judged.woken} - {*told.woken}),
                 disagreements=sorted({*judged.disagreements} - {*told.disagreements}),
                 copies=0, backfilled_s=None, troubles=[], skipped=[],

@@ -87,6 +87,28 @@ def test_two_people_with_one_call_are_found_at_either_witness() -> None:
     assert judge(ANSWERED_HERE, ANSWERED_THERE, kept).twice == (CALL,)
 
 
+def test_a_call_taker_who_finds_nobody_on_the_line_is_told_apart() -> None:
+    """P5: the word of the first connection was lost, the second was told so, and the caller was joined with one alone."""
+    second = f"{CALL}/1/2"
+    here = [
+        *ANSWERED_HERE[:4],
+        caller("ringing", 2_000, attempt=second, **PLACE),
+        caller("confirmed", 2_900, attempt=second),
+    ]
+    here.append(caller("connected", 3_000, attempt=second, **PLACE))
+    there = [*ANSWERED_THERE, *(far(event, 2_500, second) for event in ("offered", "ringing", "answered", "connected"))]
+    told = [fact("offered", 0), fact("attempting", 1, attempt=second, reason="maybe_connected")]
+    kept = [*told, fact("answered", 2, attempt=second, **PLACE), outcome("answered")]
+    judged = judge(here, there, kept)
+    assert (judged.unheard, judged.twice, judged.disagreements) == ((CALL,), (), ())
+    untold = [fact("offered", 0), fact("attempting", 1, attempt=second), *kept[2:]]
+    assert judge(here, there, untold).twice == (CALL,), "nobody was told"
+    joined = [*here, caller("connected", 3_100, attempt=f"{CALL}/1/1", **PLACE)]
+    assert judge(joined, there, kept).twice == (CALL,), "the caller was joined with two"
+    never = [entry for entry in here if (entry["event"], entry.get("attempt")) != ("confirmed", f"{CALL}/1/1")]
+    assert judge(never, there, kept).twice == (CALL,), "the caller never agreed to the first"
+
+
 def test_a_conductor_that_wakes_and_connects_whom_it_had_lost_is_found() -> None:
     """P3: only the holder of the caller's stream connects; the sleeper's caller had left it by then."""
     here = [caller("offered", 0, ingress="one"), caller("accepted", 5), caller("offered", 1_500, leg=2, ingress="two")]

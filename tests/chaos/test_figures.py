@@ -29,6 +29,7 @@ TOLD = RoundRecord(
     never_accepted=10,
     lost=[],
     twice=[],
+    unheard=[],
     woken=[],
     disagreements=[],
     durability={"durable": 390, "never": 10},
