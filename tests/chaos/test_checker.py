@@ -88,7 +88,7 @@ def test_two_people_with_one_call_are_found_at_either_witness() -> None:
 
 
 def test_a_call_taker_who_finds_nobody_on_the_line_is_told_apart() -> None:
-    """P5: the word of the first connection was lost, the second was told so, and the caller was joined with one alone."""
+    """P5: the word of the first connection was lost, the second was told so, and the caller was joined with one."""
     second = f"{CALL}/1/2"
     here = [
         *ANSWERED_HERE[:4],
