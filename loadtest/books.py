@@ -77,11 +77,14 @@ class Reading:
         stories = self._stories.by_call.values()
         return any(each.outcome is Outcome.IN_PROGRESS for each in stories if not each.test)
 
+    def books(self) -> Books:
+        """The books of all that was taken so far."""
+        return books(self._stories.by_call.values())
+
     def kept(self) -> Kept:
         """All that was taken so far."""
-        told = list(self._stories.by_call.values())
-        entries = [*map(_of_fact, self._found.values()), *map(_of_story, told)]
-        return Kept(entries, books(told), self.unreadable)
+        entries = [*map(_of_fact, self._found.values()), *map(_of_story, self._stories.by_call.values())]
+        return Kept(entries, self.books(), self.unreadable)
 
 
 def _of_fact(fact: Fact) -> Mapping[str, Any]:

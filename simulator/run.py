@@ -11,13 +11,12 @@ import hashlib
 import json
 import random
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
 
-from loadtest.books import Reading
 from services.domain.books import Books
 from services.domain.fold import Outcome
 from services.host.network.memory import MemoryNetwork
@@ -30,6 +29,7 @@ from simulator.outside import Outside, Surroundings
 from simulator.region import LINES, POSITIONS, PSAPS, texts, token_of
 from simulator.replicas import Ground
 from simulator.schedule import Schedule
+from simulator.settling import Settling
 from simulator.virtual_loop import EPOCH_MS, Stuck, VirtualLoop, running_loop, virtual_wall_ms
 
 HUMANS: Final = 5.0
@@ -78,6 +78,8 @@ class Observed:
     ends_s: float = 0.0
     mistakes: list[str] = field(default_factory=list)
     """What failed where nobody waited for it, and processes that ended though nobody hurt them."""
+    alarms: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """By replica: all that it said against itself when it was asked, twice a second."""
     counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """By replica: every metric of all its processes, by name and labels."""
     digest: str = ""
@@ -120,20 +122,22 @@ async def _play(schedule: Schedule, seen: Observed) -> None:
         human_speed=HUMANS,
     )
     scene = Scene(installation, outside, cables, network, broker, by)
-    journal = _Journal(broker)
     installation.start()
     await outside.start()
     await asyncio.sleep(COMES_UP_S)
     seen.began_ms = loop.wall_ms()
     hurting = asyncio.ensure_future(_hurt(schedule, scene))
+    settling = Settling(scene)
+    probing = asyncio.ensure_future(settling.probe())
     try:
         await outside.run(schedule.calls)
         await hurting
-        await _settle(scene, journal, seen)
+        await _settle(settling, seen)
     finally:
         hurting.cancel()
+        probing.cancel()
         seen.ends_s = loop.time()
-        _look(scene, journal, seen)
+        _look(scene, settling, seen)
         installation.close()
 
 
@@ -169,48 +173,21 @@ async def _hurt(schedule: Schedule, scene: Scene) -> None:
                     kind.strike(scene, other)
 
 
-async def _settle(scene: Scene, journal: _Journal, seen: Observed) -> None:
+async def _settle(settling: Settling, seen: Observed) -> None:
     """Waits until all has come to rest, or its time is over."""
     loop = running_loop()
     ends_s = loop.time() + SETTLES_WITHIN_S
-    while True:
+    while not seen.settled and loop.time() < ends_s:
         await asyncio.sleep(LOOKS_EACH_S)
-        seen.unsettled = [*_not_at_rest(scene, journal)]
-        if not seen.unsettled:
-            seen.settled = True
-            return
-        if loop.time() >= ends_s:
-            return
+        seen.unsettled = settling.unsettled()
+        seen.settled = not seen.unsettled
 
 
-def _not_at_rest(scene: Scene, journal: _Journal) -> Iterator[str]:
-    for name, replica in scene.installation.replicas.items():
-        if not replica.ready:
-            yield f"{name} is not ready: {', '.join(replica.troubles())}"
-        for remark in replica.remarks():
-            yield f"{name}: {remark}"
-    if journal.read_on().in_progress():
-        yield "calls are in progress"
-
-
-class _Journal:
-    """What stands on `calls`, each record read once however often it is looked at."""
-
-    def __init__(self, broker: MemoryBroker) -> None:
-        self._partitions = [broker.partition(Topic.CALLS, number) for number in broker.partitions(Topic.CALLS)]
-        self._reading = Reading()
-        self._next = [0] * len(self._partitions)
-
-    def read_on(self) -> Reading:
-        for number, partition in enumerate(self._partitions):
-            self._reading.take(partition.read(self._next[number], partition.end, None))
-            self._next[number] = partition.end
-        return self._reading
-
-
-def _look(scene: Scene, journal: _Journal, seen: Observed) -> None:
+def _look(scene: Scene, settling: Settling, seen: Observed) -> None:
     seen.records = scene.broker.records(Topic.CALLS)
-    kept = journal.read_on().kept()
+    settling.read_on()
+    kept = settling.reading.kept()
+    seen.alarms = settling.alarms
     seen.callers, seen.far_end, seen.journal = scene.outside.callers, scene.outside.far_end, kept.entries
     seen.books = kept.books
     for name, replica in scene.installation.replicas.items():

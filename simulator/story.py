@@ -38,10 +38,10 @@ _HURT, _CALLER, _FAR_END, _JOURNAL = range(4)
 
 
 def tell(seen: Observed, call_id: str) -> list[str]:
-    """Aligned, by time; a single line where nobody knows of the call."""
+    """Aligned, by time; nothing where nobody knows of the call."""
     lines = [*_of_caller(seen, call_id), *_of_far_end(seen, call_id), *_of_journal(seen, call_id)]
     if not lines:
-        return [f"nobody has seen a call {call_id}"]
+        return []
     began_s, ended_s = min(line.at_s for line in lines), max(line.at_s for line in lines)
     lines += _of_injuries(seen, began_s - BEFORE_S, ended_s)
     lines.sort(key=lambda line: (line.at_s, line.rank))

@@ -45,6 +45,6 @@ def test_what_was_hurt_while_the_call_lasted_is_told_and_nothing_else(seen: Obse
         assert len(hurt) == len(expected)
 
 
-def test_a_call_that_nobody_knows_is_said_to_be_unknown(seen: Observed) -> None:
-    """A mistyped name is answered in words."""
-    assert tell(seen, "c999") == ["nobody has seen a call c999"]
+def test_a_call_that_nobody_knows_has_no_story(seen: Observed) -> None:
+    """What was hurt meanwhile is not told for a mistyped name."""
+    assert tell(seen, "c999") == []

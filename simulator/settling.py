@@ -1,0 +1,75 @@
+"""Looks at the whole again and again: what a prober hears of each process, and whether all has come to rest.
+
+Each look takes what is new since the last one, so that a long run costs no more for being looked at often.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any, Final
+
+from loadtest.books import Reading
+from services.domain.fold import Outcome
+from services.journal import Topic
+from simulator.injuries import Scene
+
+PROBES_EACH_S: Final = 0.5
+ENDS: Final = frozenset({"connected", "rung_back", "cancelled", "rejected", "have"})
+
+
+class Settling:
+    """One run's. `reading` holds the journal as far as it was read, `alarms` what each process said against itself."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.reading = Reading()
+        self.alarms: dict[str, set[str]] = {}
+        self._scene = scene
+        self._read: dict[int, int] = {}
+        self._far_end_read = 0
+        self._rings: dict[tuple[str, str, str], None] = {}
+
+    async def probe(self) -> None:
+        """Asks every process how it is, until cancelled: as /readyz would tell."""
+        while True:
+            for name, replica in self._scene.installation.replicas.items():
+                said = (*replica.troubles(), *replica.remarks())
+                if said:
+                    self.alarms.setdefault(name, set()).update(said)
+            await asyncio.sleep(PROBES_EACH_S)
+
+    def read_on(self) -> None:
+        """Takes what has landed on `calls` since the last time."""
+        broker = self._scene.broker
+        for number in broker.partitions(Topic.CALLS):
+            records = broker.partition(Topic.CALLS, number).records
+            self.reading.take(records[self._read.get(number, 0) :])
+            self._read[number] = len(records)
+
+    def unsettled(self) -> list[str]:
+        """What has not come to rest."""
+        self.read_on()
+        replicas = self._scene.installation.replicas.items()
+        return [
+            *(
+                f"{name} is not ready: {', '.join(replica.troubles())}"
+                for name, replica in replicas
+                if not replica.ready
+            ),
+            *(f"{name}: {remark}" for name, replica in replicas for remark in replica.remarks()),
+            *(["calls are in progress"] if self.reading.books().real.outcomes[Outcome.IN_PROGRESS] else []),
+            *self._still_rings(),
+        ]
+
+    def _still_rings(self) -> Iterator[str]:
+        """A leg whose caller is gone holds its rings for a moment (P7), after the books have closed the call."""
+        entries: list[dict[str, Any]] = self._scene.outside.far_end
+        for entry in entries[self._far_end_read :]:
+            key = (entry.get("attempt", ""), entry.get("psap_id", ""), entry.get("line", ""))
+            if entry["event"] == "ringing":
+                self._rings[key] = None
+            elif entry["event"] in ENDS:
+                self._rings.pop(key, None)
+        self._far_end_read = len(entries)
+        for attempt, psap_id, line in self._rings:
+            yield f"{attempt} rings still at {line or psap_id}"
