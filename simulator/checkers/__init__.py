@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from simulator.checkers import books, bounds, rest, spools, steps, talks, witnesses
+from simulator.checkers import alarms, books, bounds, rest, spools, steps, talks, witnesses
 from simulator.checkers.evidence import Evidence, gather
 from simulator.checkers.finding import Finding
 from simulator.run import Observed
@@ -28,6 +28,7 @@ CHECKERS: Final[tuple[Callable[[Evidence], Iterator[Finding]], ...]] = (
     steps.legal,
     spools.empty,
     bounds.waits,
+    alarms.raised,
 )
 
 

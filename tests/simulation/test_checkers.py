@@ -15,7 +15,9 @@ from services.journal.segments import Entry as Spooled
 from services.journal.segments import header, payload_of, record
 from services.wire import facts
 from simulator.checkers import CHECKERS, check
+from simulator.checkers.alarms import ALARMS
 from simulator.checkers.evidence import gather
+from simulator.injuries import Injury
 from simulator.run import LedgerKept, Observed, run
 from simulator.schedule import draw
 
@@ -257,6 +259,112 @@ def test_a_person_who_talks_to_nobody_is_found_by_the_witnesses(good: Observed) 
     talk = a_connection(good)
     seen = replace(good, callers=without(good.callers, event="connected", call_id=talk["call_id"]))
     assert said_by(seen) >= {"three_witnesses"}
+
+
+# Bounds: nobody is hurt, and somebody waits.
+
+
+def later(entries: Any, by_ms: int, **like: Any) -> list[Entry]:
+    """The same entries, those that have all this so much later."""
+    return [
+        {**e, "at_ms": e["at_ms"] + by_ms} if all(e.get(key) == value for key, value in like.items()) else e
+        for e in entries
+    ]
+
+
+@pytest.fixture(scope="module")
+def calm() -> Observed:
+    """Forty calls while nobody is hurt."""
+    return run(draw(SEED, 40).only(injuries=()))
+
+
+def a_call(seen: Observed) -> str:
+    """One that a PSAP answered, and whose network does all right."""
+    wrong = {e["call_id"] for e in seen.callers if e["event"] == "misbehaved"}
+    return next(
+        e["call_id"]
+        for e in seen.callers
+        if e["event"] == "connected" and e["leg"] == 1 and e["call_id"] not in wrong and "line" not in e
+    )
+
+
+@pytest.mark.parametrize(
+    ("event", "by_ms", "told"),
+    [("accepted", 230, "for Accepted"), ("ringing", 200, "for ringing"), ("confirmed", 3_300, "alone")],
+)
+def test_a_caller_who_waits_past_a_bound_is_found(calm: Observed, event: str, by_ms: int, told: str) -> None:
+    """Accepted is said in 200 ms (J4), it rings, and at ring time-out the next rung is rung too (R6)."""
+    call_id = a_call(calm)
+    entries = later(calm.callers, by_ms, call_id=call_id, event=event)
+    assert [told in each for each in of("bounds", replace(calm, callers=entries))] == [True]
+
+
+@pytest.mark.parametrize(
+    ("kind", "targets", "widens"),
+    [
+        ("kafka_gone", ("broker-1",), False),
+        ("disk_full", ("ingress-1",), False),
+        ("clock_jump", ("ingress-2",), False),
+        ("kill", ("ledger-1",), False),
+        ("kill", ("firewall-1",), True),
+        ("kill", ("router-2",), True),
+        ("psap_silent", ("P1",), True),
+        ("pause", ("failover-1",), True),
+        ("cut_off", ("ingress-1",), True),
+    ],
+)
+def test_a_bound_is_widened_by_those_who_were_hurt_alone(
+    calm: Observed, kind: str, targets: tuple[str, ...], widens: bool
+) -> None:
+    """No call waits for Kafka, a disk, a clock or the ledger (J4); who is asked may cost its budget, and no more."""
+    call_id = next(
+        e["call_id"] for e in calm.callers if e["event"] == "offered" and e["ingress"] == "ingress-1:1"
+        and e["call_id"] == a_call_at(calm, "ingress-1:1")
+    )  # fmt: skip
+    hurt = replace(calm.schedule, injuries=(Injury(kind, 0.0, 60.0, targets),))
+    entries = later(calm.callers, 200, call_id=call_id, event="ringing")
+    found = of("bounds", replace(calm, schedule=hurt, callers=entries))
+    assert bool(found) is not widens
+
+
+def a_call_at(seen: Observed, ingress: str) -> str:
+    there = {e["call_id"] for e in seen.callers if e["event"] == "offered" and e["ingress"] == ingress}
+    return a_call(replace(seen, callers=[e for e in seen.callers if e["call_id"] in there]))
+
+
+def test_a_leg_that_falls_silent_though_nobody_was_hurt_is_found(calm: Observed) -> None:
+    """Something comes down at least each 500 ms; after a second of nothing the network breaks the leg (P1, P2)."""
+    call_id = a_call(calm)
+    rang = first(calm.callers, call_id=call_id, event="ringing")
+    silent = {**rang, "event": "leg_broken", "why": "silent"}
+    entries = [e for e in calm.callers if e["call_id"] != call_id or e["at_ms"] <= rang["at_ms"]]
+    found = of("bounds", replace(calm, callers=behind(entries, rang, silent)))
+    assert ["which nobody hurt" in each for each in found] == [True]
+
+
+# Alarms: somebody is hurt, and nothing is said.
+
+
+@pytest.mark.parametrize(
+    ("injury", "silenced"),
+    [
+        (Injury("kill", 3.0, 4.0, ("router-1",)), ""),
+        (Injury("pause", 3.0, 4.0, ("ingress-1",)), ""),
+        (Injury("kafka_gone", 2.0, 12.0, ("broker-1", "broker-2", "broker-3")), ""),
+        (Injury("kafka_refuses", 2.0, 15.0, ("ingress-1", "ingress-2"), 0.9), "journal_events"),
+        (Injury("psap_floods", 0.0, 18.0, ("P1",)), "streams_ended"),
+        (Injury("psap_silent", 15.0, 6.0, ("P2",)), "doubts"),
+    ],
+)
+def test_a_fault_that_hurts_in_silence_is_found(injury: Injury, silenced: str) -> None:
+    """What hurts somebody is heard of, and is missed where it is not (docs/failure-modes.md)."""
+    schedule = draw(SEED, 100).only(injuries=())
+    seen = run(replace(schedule, injuries=(injury,)))
+    assert of("alarms", seen) == []
+    assert any(a.hurt(gather(seen), injury) for a in ALARMS if injury.kind in a.kinds), "nobody was hurt"
+    counts = {n: {k: v for k, v in c.items() if silenced not in k} for n, c in seen.counts.items()}
+    found = of("alarms", replace(seen, counts=counts, alarms=seen.alarms if silenced else {}))
+    assert [injury.kind in each for each in found] == [True]
 
 
 # Cost.
