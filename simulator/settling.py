@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from loadtest.books import Reading
-from services.domain.fold import Outcome
 from services.journal import Topic
 from simulator.injuries import Scene
 
@@ -57,7 +56,7 @@ class Settling:
                 if not replica.ready
             ),
             *(f"{name}: {remark}" for name, replica in replicas for remark in replica.remarks()),
-            *(["calls are in progress"] if self.reading.books().real.outcomes[Outcome.IN_PROGRESS] else []),
+            *(["calls are in progress"] if self.reading.in_progress() else []),
             *self._still_rings(),
         ]
 
