@@ -18,7 +18,7 @@ KAFKA_GONE ?= 60
 HOURS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench failures chaos soak lock clean papers
+.PHONY: help setup demo test check bench simulate-long mutants chaos soak failures lock clean papers
 
 help: ## this list
 	@echo "Throughline: an emergency-call routing backbone. Targets:"
@@ -74,6 +74,9 @@ check: setup ## format, lint, types, import contracts, protos
 
 bench: setup ## beside the floor, in one run; ends with RATIOS
 	@cd $(ROOT) && exec $(BIN)/python -m bench $(ARGS)
+
+mutants: setup ## how many schedules each known mistake takes to be found (ARGS="NAME ... --within 1000")
+	@cd $(ROOT) && exec $(BIN)/python -m tests.simulation.bugs $(ARGS)
 
 failures: setup ## what failures cost callers, measured, written into docs/failure-modes.md
 	@cd $(ROOT) && rm -f build/failure-modes.json

@@ -17,6 +17,7 @@ from loadtest.callers import Planned
 from loadtest.leg import NetworkMischief
 from services.domain.offer import SOS_URN
 from simulator.injuries import FAMILIES, KINDS, Injury, Kind
+from simulator.injuries.kind import Drawn
 from simulator.outside import SOURCES
 from simulator.region import LINES, TOWNS, centre_of
 
@@ -24,6 +25,7 @@ CALLS_S: Final = 20.0
 """Within which everybody dials."""
 INJURIES: Final = (1, 6)
 MISCHIEF_SHARE: Final = 0.08
+AIMS_MAX: Final = 1_000
 CALLERS_SHARE: Final = 0.9
 """Callers whose number nobody else has; the others share one, as a household does."""
 _RESERVED: Final = frozenset(line.number for line in LINES)
@@ -72,13 +74,37 @@ def draw(seed: int, calls: int = 100, only: Sequence[str] = ()) -> Schedule:
 
 
 def kinds_named(only: Sequence[str]) -> tuple[Kind, ...]:
-    """All kinds of these names, a family's name standing for all of its own; every kind where none is named."""
-    unknown = [name for name in only if name not in KINDS and name not in FAMILIES]
-    if unknown:
-        raise ValueError(f"no such fault: {', '.join(unknown)}; there are {', '.join((*FAMILIES, *KINDS))}")
+    """All kinds of these names, a family's name standing for all of its own; every kind where none is named.
+
+    `kill@ingress` is the kind `kill` where it hits an ingress: somebody whose name begins so.
+    """
     if not only:
         return tuple(KINDS.values())
-    return tuple(kind for family, kinds in FAMILIES.items() for kind in kinds if family in only or kind.name in only)
+    aims: dict[str, list[str]] = {}
+    for each in only:
+        name, _, aim = each.partition("@")
+        aims.setdefault(name, []).append(aim)
+    unknown = [name for name in aims if name not in KINDS and name not in FAMILIES]
+    if unknown:
+        raise ValueError(f"no such fault: {', '.join(unknown)}; there are {', '.join((*FAMILIES, *KINDS))}")
+    named = []
+    for family, kinds in FAMILIES.items():
+        for kind in kinds:
+            named += [_aimed(kind, aim) for aim in (*aims.get(family, ()), *aims.get(kind.name, ()))]
+    return tuple(named)
+
+
+def _aimed(kind: Kind, aim: str) -> Kind:
+    """The kind, drawn until it hits somebody whose name begins so."""
+
+    def draw_aimed(by: random.Random) -> Drawn:
+        for _ in range(AIMS_MAX):
+            drawn = kind.draw(by)
+            if any(target.startswith(aim) for target in drawn[0]):
+                return drawn
+        raise ValueError(f"{kind.name} never hits {aim}")
+
+    return replace(kind, draw=draw_aimed) if aim else kind
 
 
 def _calls(by: random.Random, count: int) -> list[Planned]:

@@ -1,0 +1,9 @@
+"""Every family of known mistakes, read once: each registers its own."""
+
+from __future__ import annotations
+
+from tests.simulation.bugs import answers, lasting, reading, takeovers
+from tests.simulation.bugs.mistake import KNOWN
+
+FAMILIES = (answers, lasting, reading, takeovers)
+__all__ = ["FAMILIES", "KNOWN"]

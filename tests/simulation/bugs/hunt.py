@@ -1,0 +1,49 @@
+"""Looks for the first schedule in which a mistake is seen, and in which nothing is seen without it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from simulator.checkers import Finding, check
+from simulator.run import run
+from simulator.schedule import draw
+from tests.simulation.bugs.mistake import Mistake
+
+WITHIN: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Hunted:
+    """What came of it. `seed` is None where it was not found; `dirty` are seeds that had findings of their own."""
+
+    name: str
+    seed: int | None
+    findings: tuple[Finding, ...]
+    schedules: int
+    dirty: int
+    cpu_s: float
+
+
+def findings_at(mistake: Mistake | None, seed: int, calls: int, only: tuple[str, ...]) -> list[Finding]:
+    """What the checkers say of one schedule, with the mistake or as all really is."""
+    schedule = draw(seed, calls, only)
+    if mistake is None:
+        return check(run(schedule))
+    with mistake.made():
+        return check(run(schedule))
+
+
+def hunt(mistake: Mistake, within: int = WITHIN, first: int = 0) -> Hunted:
+    """Seed after seed. A finding counts only where the same seed has none without the mistake."""
+    began = time.process_time()
+    dirty = 0
+    for n, seed in enumerate(range(first, first + within), start=1):
+        found = findings_at(mistake, seed, mistake.calls, mistake.only)
+        if not found:
+            continue
+        if findings_at(None, seed, mistake.calls, mistake.only):
+            dirty += 1
+            continue
+        return Hunted(mistake.name, seed, tuple(found), n, dirty, time.process_time() - began)
+    return Hunted(mistake.name, None, (), within, dirty, time.process_time() - began)

@@ -1,0 +1,52 @@
+"""Mistakes over what must last: journal, spool, copies at other replicas (J4, J5, J6)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from services.domain.durability import Durability
+from services.domain.kept import KeptCopies
+from services.journal import segments, spool
+from services.journal.backlog import Append, Backlog
+from services.journal.journal import Journal
+from services.journal.safekeeping import Safekeeping
+from tests.simulation.bugs.mistake import mistake
+
+
+@mistake(Safekeeping, "take", only=("kafka_gone", "kill@ingress"))
+def durable_before_it_is(real: Any, safe: Safekeeping, append: Append) -> None:
+    """`Accepted` says durable when the fact lies in memory (J4): the disk is only asked afterwards, a second later. A
+    process that dies meanwhile has lost the call, and the caller's network was told that this cannot be."""
+    append.answer(Durability.DURABLE)
+
+
+@mistake(spool, "read", only=("kafka_gone", "kill@ingress"))
+def spools_tail_is_lost(real: Any, data: bytes) -> segments.Reading:
+    """The last quarter of each segment is taken for torn (J5): what a dead process said last is forgotten."""
+    reading = real(data)
+    return replace(reading, entries=reading.entries[: len(reading.entries) * 3 // 4])
+
+
+@mistake(Backlog, "older_version", only=("kafka_gone", "kafka_absent@ingress"))
+def queue_keeps_the_newest_alone(real: Any, backlog: Backlog, append: Append) -> Append | None:
+    """The queue makes room by dropping older records of a key, on `calls` as on compacted topics (J6): a call that
+    was carried while Kafka was away has its last fact in the journal, and no beginning."""
+    return next(iter(backlog._keys.get((append.topic, append.key), ())), None)
+
+
+@mistake(Journal, "_acked", only=("kafka_loses@ingress", "kafka_absent@ingress"))
+def unknown_is_taken_for_landed(real: Any, journal: Journal, append: Append, acked: Any) -> None:
+    """An append of which Kafka says nothing in time is taken to have landed (J5): where it was lost, it is lost."""
+    if not acked.cancelled() and acked.exception() is not None and append.within_budget:
+        acked = acked.get_loop().create_future()
+        acked.set_result(None)
+    real(journal, append, acked)
+
+
+@mistake(KeptCopies, "seen", only=("kafka_gone", "kafka_loses@ingress", "disk_lost@ingress"))
+def copy_is_dropped_too_early(real: Any, kept: KeptCopies[Any], fact: Any) -> list[Any]:
+    """All copies of a call are dropped as soon as any fact of it is on the log (J4): its settlement, which was kept
+    here alone, is gone with its conductor's disk."""
+    dropped = real(kept, fact)
+    return dropped + [kept._drop(each) for each in list(kept._by_call.get(fact.call_id, ()))]

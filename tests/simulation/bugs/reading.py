@@ -1,0 +1,53 @@
+"""Mistakes over what is read: how facts become a story, and rows of the ledger (J1, J2, J3)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from services.domain import books
+from services.domain.fold import CallStory
+from services.ledger import sql
+from services.ledger.projection import Batch
+from services.ledger.service import Ledger
+from tests.simulation.bugs.mistake import mistake
+
+
+@mistake(sql, "merge", only=("kill@ingress", "kafka_absent@ingress"))
+def ledger_folds_by_offset(real: Any, one: CallStory, other: CallStory) -> CallStory:
+    """The ledger believes the record that comes last in the journal (J2): what a dead process left in its spool comes
+    behind what its heir said, and a caller who was answered is on the list, or one on the list is not."""
+    told = real(one, other)
+    return replace(told, connects=other.connects, opening=other.opening or told.opening)
+
+
+@mistake(books, "merge", only=("kill@ingress",))
+def a_lower_leg_counts_as_well(real: Any, one: CallStory, other: CallStory) -> CallStory:
+    """The first connection that the fold sees hides that of another attempt (J2): the books cannot see that a caller
+    was connected twice, and say of a second connection that it is none."""
+    told = real(one, other)
+    return replace(told, connects=one.connects if one.leg >= other.leg else other.connects)
+
+
+@mistake(sql._Known, "add", only=("kill@ingress",))
+def drops_copies_by_attempt(real: Any, known: Any, fact: Any) -> bool:
+    """A second fact of the same attempt is taken for a copy of the first, whatever it says (J1): the ringing is kept,
+    and the answer is not; people ring back whoever talks to a call-taker."""
+    if fact.attempt and fact.attempt in {identity[2] for identity in known.identities}:
+        return False
+    told = real(known, fact)
+    if fact.attempt:
+        known.identities.add((0, 0, fact.attempt))
+    return bool(told)
+
+
+@mistake(Ledger, "_write", only=("database_fails", "kill@ledger"))
+async def offsets_are_committed_before_the_rows(real: Any, ledger: Ledger, batch: Batch, *, again: bool) -> None:
+    """The ledger moves its position in one transaction and writes the rows in the next (J7): where it dies or the
+    database fails between the two, facts are in no book, and a caller who waits for a callback is on no list."""
+    if again:
+        return await real(ledger, batch, again=True)
+    await ledger._in_store(lambda store: store.project(Batch((), (), batch.next_offsets), ledger._next_offsets))
+    rows = replace(batch, next_offsets={})
+    projected = await ledger._in_store(lambda store: store.project(rows, ledger._next_offsets))
+    return ledger._note(batch, projected)

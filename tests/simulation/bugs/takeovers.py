@@ -1,0 +1,63 @@
+"""Mistakes over the debts of the dead: who is dead, who acts, and what they say (T1 to T5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import simulator.replicas
+from services.domain.holding import Holding, Standing
+from services.domain.ring_backs import RingBacks
+from services.domain.watch import Life, Watch
+from services.domain.where import Where
+from services.failover import taking_over
+from services.failover.asking import Attesters
+from tests.simulation.bugs.mistake import mistake
+
+
+@mistake(taking_over, "callback_due", only=("kill@ingress",))
+def take_over_says_diverted(real: Any, call: Any, at_ms: int) -> Any:
+    """Who takes a call over says that it is diverted to the desk, "since the desk will ring back" (T3): the books
+    count a caller as answered whom nobody has talked to, and nobody rings back."""
+    desk = Holding(Standing.CONNECTED, f"{call.call_id}/{call.leg}/1", taking_over_where())
+    return taking_over.attested(call, desk, at_ms)
+
+
+def taking_over_where() -> Any:
+    return Where("region", "+15085550130")
+
+
+@mistake(Watch, "heard", only=("kill@ingress", "restart@ingress"))
+def a_zombie_is_trusted(real: Any, watch: Watch, address: str, incarnation: str, now: float) -> None:
+    """Whatever answers at a conductor's address is taken for that conductor (T1): one that was started again answers
+    for the dead, and the calls of the dead are nobody's."""
+    real(watch, address, incarnation, now)
+    for conductor, known in watch._known.items():
+        if conductor.address == address:
+            known.replaced_at = None
+            watch._peers[address].incarnation = conductor.incarnation
+
+
+@mistake(simulator.replicas, "mint_incarnation", only=("kill@ingress", "restart@ingress"))
+def restart_keeps_its_incarnation(real: Any, wall_ms: int, chance: Any) -> str:
+    """A process that is started again has the incarnation of the one before (T1): nobody sees that what that one owed
+    is owed by nobody."""
+    return "0000000000000-00000000"
+
+
+@mistake(Watch, "_unless_it_ticks", only=("cut@failover", "cut_off@ingress"))
+def takes_over_whom_it_does_not_hear(real: Any, known: Any, life: Life, since: float, now: float) -> Life:
+    """A replica that is cut off from a conductor takes its calls, though its ticks say that it lives (T1)."""
+    return life
+
+
+@mistake(Attesters, "who_has", only=("kill@ingress",))
+async def take_over_asks_nobody(real: Any, attesters: Attesters, call_id: str, psap_ids: Any) -> Holding:
+    """A take-over does not ask who has the call (T3): a caller who talks to a call-taker is rung back by a line."""
+    return Holding(Standing.NONE)
+
+
+@mistake(RingBacks, "look", only=("kill@ingress", "cut@ingress"))
+def ring_back_is_not_called_off(real: Any, backs: RingBacks, now: float, *, read: bool) -> Any:
+    """Who comes back by a higher leg is rung all the same (T3): the line that was asked is not told."""
+    begin, _ = real(backs, now, read=read)
+    return begin, []
