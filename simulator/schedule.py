@@ -63,7 +63,7 @@ def draw(seed: int, calls: int = 100, only: Sequence[str] = ()) -> Schedule:
     """The schedule of a seed. `only`: kinds or families of injuries, no others; raises ValueError for unknown ones."""
     by = random.Random(repr((seed, "schedule")))
     kinds = kinds_named(only)
-    weights = [kind.weight for kind in kinds]
+    weights = [kind.weight or float(bool(only)) for kind in kinds]
     injuries = []
     for _ in range(by.randint(*INJURIES)):
         kind = by.choices(kinds, weights)[0]
@@ -90,7 +90,8 @@ def kinds_named(only: Sequence[str]) -> tuple[Kind, ...]:
     named = []
     for family, kinds in FAMILIES.items():
         for kind in kinds:
-            named += [_aimed(kind, aim) for aim in (*aims.get(family, ()), *aims.get(kind.name, ()))]
+            by_family = aims.get(family, ()) if kind.weight or family == "moment" else ()
+            named += [_aimed(kind, aim) for aim in (*by_family, *aims.get(kind.name, ()))]
     return tuple(named)
 
 

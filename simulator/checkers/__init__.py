@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from simulator.checkers import alarms, books, bounds, rest, spools, steps, talks, witnesses
+from simulator.checkers import alarms, books, bounds, deaths, order, rest, spools, steps, talks, ways, witnesses
 from simulator.checkers.evidence import Evidence, gather
 from simulator.checkers.finding import Finding
 from simulator.run import Observed
@@ -29,6 +29,14 @@ CHECKERS: Final[tuple[Callable[[Evidence], Iterator[Finding]], ...]] = (
     spools.empty,
     bounds.waits,
     alarms.raised,
+    deaths.only_the_dead,
+    deaths.not_too_early,
+    ways.heard,
+    ways.hung_up,
+    ways.climbed,
+    ways.as_before,
+    ways.keeps_channels,
+    order.in_order,
 )
 
 

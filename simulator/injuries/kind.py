@@ -44,6 +44,10 @@ class Scene:
     """For what is drawn while it runs, such as how much of a write was done."""
     errands: set[asyncio.Future[None]] = field(default_factory=set)
     """What takes a moment to be done to somebody."""
+    waiting: dict[Injury, None] = field(default_factory=dict)
+    """Injuries that wait for their moment."""
+    struck: dict[Injury, str] = field(default_factory=dict)
+    """Whom they have hit."""
 
 
 Drawn = tuple[tuple[str, ...], float, float]
@@ -52,7 +56,7 @@ Drawn = tuple[tuple[str, ...], float, float]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A way in which things go wrong. `weight` is how often it is drawn, beside the others."""
+    """A way in which things go wrong. `weight`: how often it is drawn beside the others; 0: only where it is named."""
 
     name: str
     says: str

@@ -12,6 +12,7 @@ from simulator.virtual_loop import running_loop
 
 DRAIN_S = 2.0
 HELD_UP_S = (0.03, 0.6)
+AT_ONCE_S = (0.05, 0.3)
 BETWEEN_S = 1.5
 """From one replica's stop to the next one's, in a rolling restart; each is up again by then."""
 
@@ -75,6 +76,15 @@ def _all_up(scene: Scene, injury: Injury) -> None:
         scene.installation.replicas[name].start()
 
 
+def _everybody(by: random.Random) -> Drawn:
+    return names_of(by.choice(tuple(COUNTS))), seconds(by, *LONG_S), 0.0
+
+
+def _kill_all(scene: Scene, injury: Injury) -> None:
+    for name in injury.targets:
+        scene.installation.replicas[name].kill(scene.by)
+
+
 def _draw_scale(by: random.Random) -> Drawn:
     name = by.choice([each for each in ALL_NAMES if not each.endswith("-1")])
     return (name,), seconds(by, 4.0, 15.0), 0.0
@@ -82,6 +92,8 @@ def _draw_scale(by: random.Random) -> Drawn:
 
 KINDS = (
     Kind("kill", "a process is killed and started again", _anybody(*LONG_S), _kill, _start, 3.0),
+    Kind("crash", "it is killed, and a supervisor starts it again at once", _anybody(*AT_ONCE_S), _kill, _start, 0.0),
+    Kind("kill_all", "all replicas of a service are killed at once", _everybody, _kill_all, _all_up, 0.0),
     Kind("power", "its machine loses power; its disk may be torn", _anybody(*LONG_S), _lose_power, _start),
     Kind("disk_lost", "it is killed, and comes back on another machine, without its disk", _anybody(*LONG_S),
          _lose_disk, _start, 0.5),

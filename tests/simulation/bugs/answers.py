@@ -22,7 +22,7 @@ def connects_without_confirm(real: Any, call: Call, happened: Any, now: float) -
     return effects
 
 
-@mistake(Call, "_answered", only=("far_end",), calls=60)
+@mistake(Call, "_answered", only=("far_end",))
 def connects_two_answers(real: Any, call: Call, happened: PersonAnswered, now: float) -> None:
     """While one answer is being connected a second one is connected too, and the first to acknowledge is to win (P4):
     two people talk to one caller, and one of them is missing to somebody else."""
@@ -67,7 +67,7 @@ def holds_for_ever(real: Any, call: Call) -> None:
     call._resume_at = None
 
 
-@mistake(Call, "__init__", only=("network", "process"), calls=60)
+@mistake(Call, "__init__", only=("network", "process"))
 def resume_is_not_asked(real: Any, call: Call, *args: Any, resume: Any = None, **more: Any) -> None:
     """The next leg of a caller who has confirmed an answer begins anew, without asking what became of that (P5): two
     people are connected to one caller."""

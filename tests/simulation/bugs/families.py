@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.simulation.bugs import answers, lasting, reading, takeovers
+from tests.simulation.bugs import answers, lasting, reaching, reading, takeovers
 from tests.simulation.bugs.mistake import KNOWN
 
-FAMILIES = (answers, lasting, reading, takeovers)
+FAMILIES = (answers, lasting, reaching, reading, takeovers)
 __all__ = ["FAMILIES", "KNOWN"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
 from services.domain.durability import Durability
-from services.domain.kept import KeptCopies
+from services.domain.kept import Copy, KeptCopies
+from services.failover.keeping import Keeper, _conductor
 from services.journal import segments, spool
 from services.journal.backlog import Append, Backlog
 from services.journal.journal import Journal
 from services.journal.safekeeping import Safekeeping
+from services.journal.spool import Ticket
 from tests.simulation.bugs.mistake import mistake
 
 
@@ -50,3 +53,20 @@ def copy_is_dropped_too_early(real: Any, kept: KeptCopies[Any], fact: Any) -> li
     here alone, is gone with its conductor's disk."""
     dropped = real(kept, fact)
     return dropped + [kept._drop(each) for each in list(kept._by_call.get(fact.call_id, ()))]
+
+
+@mistake(Backlog, "next_window", only=("kafka_gone",))
+def back_fill_begins_with_the_newest(real: Any, backlog: Backlog, *asked: Any) -> list[Append]:
+    """The back-fill begins with the newest record of a key (J6): for a moment the journal has the end of a call that
+    never began, and whoever acts on what is owed acts on half a story."""
+    window = real(backlog, *asked)
+    return [next(reversed(backlog._keys[each.topic, each.key])) for each in window]
+
+
+@mistake(Keeper, "_keep", only=("kafka_gone", "kill_all@failover", "disk_lost@ingress"))
+async def keeper_keeps_in_memory(real: Any, keeper: Keeper, request: Any, fact: Any, raw: bytes) -> None:
+    """A failover replica answers `Keep` before the copy is on its disk (J4), and writes it never: the network hears
+    `durable` of a call that is gone with two processes."""
+    if not keeper._view.needs_no_copy(fact):
+        copy = Copy(fact, raw, _conductor(request, fact), keeper._world.wall_ms(), Ticket(0, 0))
+        keeper._view.keep(copy, asyncio.get_running_loop().time())

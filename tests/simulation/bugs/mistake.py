@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Final
-
-Part = tuple[Any, str]
-"""A class or module, and the name of what is replaced in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +16,10 @@ class Mistake:
     name: str
     family: str
     wrong: str
-    parts: Mapping[Part, Any]
+    owner: Any
+    """The class or module in which it stands."""
+    attribute: str
+    part: Any
     only: tuple[str, ...]
     calls: int
     """In a schedule: as few as find it fast."""
@@ -27,14 +27,12 @@ class Mistake:
     @contextmanager
     def made(self) -> Iterator[None]:
         """For as long as this lasts, the mistake is made."""
-        before = {(owner, name): vars(owner)[name] for owner, name in self.parts}
+        real = vars(self.owner)[self.attribute]
+        setattr(self.owner, self.attribute, self.part)
         try:
-            for (owner, name), wrong in self.parts.items():
-                setattr(owner, name, wrong)
             yield
         finally:
-            for (owner, name), real in before.items():
-                setattr(owner, name, real)
+            setattr(self.owner, self.attribute, real)
 
 
 KNOWN: Final[dict[str, Mistake]] = {}
@@ -48,26 +46,31 @@ def mistake(
     *,
     only: tuple[str, ...] = (),
     calls: int = CALLS,
-    also: Mapping[Part, Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Makes a function a known mistake in the place of `owner.attribute`, which it is given as its first argument.
 
-    `also`: what must be different beside it for the mistake to be one, as it is.
+    In the place of a constant stands what it returns.
     """
-    real = vars(owner)[attribute]
-    assert callable(real), f"expected a function in the place of {attribute}"
+    there = vars(owner)[attribute]
+    real = there.__func__ if isinstance(there, staticmethod) else there
 
     def register(wrong: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(real)
-        def in_its_place(*args: Any, **more: Any) -> Any:
-            return wrong(real, *args, **more)
+        if callable(real):
 
+            @wraps(real)
+            def in_its_place(*args: Any, **more: Any) -> Any:
+                return wrong(real, *args, **more)
+        else:
+            in_its_place = wrong(real)
+        part = staticmethod(in_its_place) if isinstance(there, staticmethod) else in_its_place
         assert wrong.__doc__ and wrong.__name__ not in KNOWN
         KNOWN[wrong.__name__] = Mistake(
             wrong.__name__,
             wrong.__module__.rpartition(".")[2],
             " ".join(wrong.__doc__.split()),
-            {(owner, attribute): in_its_place, **(also or {})},
+            owner,
+            attribute,
+            part,
             only,
             calls,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import simulator.replicas
+from services.domain import ring_backs
 from services.domain.holding import Holding, Standing
 from services.domain.ring_backs import RingBacks
 from services.domain.watch import Life, Watch
@@ -26,18 +27,15 @@ def taking_over_where() -> Any:
     return Where("region", "+15085550130")
 
 
-@mistake(Watch, "heard", only=("kill@ingress", "restart@ingress"))
-def a_zombie_is_trusted(real: Any, watch: Watch, address: str, incarnation: str, now: float) -> None:
+@mistake(Watch, "life", only=("crash@ingress", "kill_all@ingress"))
+def a_zombie_is_trusted(real: Any, watch: Watch, conductor: Any, partition: int | None, now: float) -> Life:
     """Whatever answers at a conductor's address is taken for that conductor (T1): one that was started again answers
     for the dead, and the calls of the dead are nobody's."""
-    real(watch, address, incarnation, now)
-    for conductor, known in watch._known.items():
-        if conductor.address == address:
-            known.replaced_at = None
-            watch._peers[address].incarnation = conductor.incarnation
+    peer = watch._peers.get(conductor.address)
+    return Life.LIVES if peer is not None and watch._speaks(peer, now) else real(watch, conductor, partition, now)
 
 
-@mistake(simulator.replicas, "mint_incarnation", only=("kill@ingress", "restart@ingress"))
+@mistake(simulator.replicas, "mint_incarnation", only=("crash@ingress",))
 def restart_keeps_its_incarnation(real: Any, wall_ms: int, chance: Any) -> str:
     """A process that is started again has the incarnation of the one before (T1): nobody sees that what that one owed
     is owed by nobody."""
@@ -50,14 +48,30 @@ def takes_over_whom_it_does_not_hear(real: Any, known: Any, life: Life, since: f
     return life
 
 
-@mistake(Attesters, "who_has", only=("kill@ingress",))
+@mistake(Attesters, "who_has", only=("kill_when_confirmed", "kill_when_connected"))
 async def take_over_asks_nobody(real: Any, attesters: Attesters, call_id: str, psap_ids: Any) -> Holding:
     """A take-over does not ask who has the call (T3): a caller who talks to a call-taker is rung back by a line."""
     return Holding(Standing.NONE)
 
 
-@mistake(RingBacks, "look", only=("kill@ingress", "cut@ingress"))
+@mistake(RingBacks, "look", only=("kill_all@ingress",))
 def ring_back_is_not_called_off(real: Any, backs: RingBacks, now: float, *, read: bool) -> Any:
     """Who comes back by a higher leg is rung all the same (T3): the line that was asked is not told."""
     begin, _ = real(backs, now, read=read)
     return begin, []
+
+
+@mistake(ring_backs, "AFTER_S", only=("kill@ingress",))
+def rings_back_at_once(real: float) -> float:
+    """A caller is rung back before their network could offer the next leg (T3): the telephone is busy with the very
+    call that comes in again, or rings in the ear of who is being connected."""
+    return 0.0
+
+
+@mistake(RingBacks, "_due_at", only=("kill_all@ingress", "trunk_full"))
+def tries_have_no_end(real: Any, call: Any) -> float | None:
+    """A line that did not bring the caller back is asked again a second later, for ever (T3): the lines of the region
+    are busy with one caller who does not answer."""
+    due = real(call)
+    newest = max(call.tries, default=0)
+    return call.tries[newest][0] + 1.0 if newest and call.tries[newest][1] else due

@@ -1,0 +1,118 @@
+"""How a call is carried where nothing was done to those who carry it: heartbeats, the ladder, lines kept for others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from loadtest.witness import Connection
+from services.domain.lines import RESERVE_FOR
+from simulator.checkers.evidence import Entry, Evidence, OfCall
+from simulator.checkers.finding import Finding
+from simulator.injuries import FAMILIES
+from simulator.installation import COUNTS, TRUNKS, names_of
+from simulator.outside import SOURCES
+from simulator.region import LINES, PSAPS
+
+SILENCE_MS: Final = 1_000
+SETTLED_MS: Final = 7_000
+"""A row of a PSAP is stale after 6 s (R8), an open breaker tries again after one: by then all is as it was."""
+BUSY: Final = frozenset({"full", "refused"})
+"""What a PSAP says that is there, and cannot."""
+GATEWAY_LOST: Final = "gateway_lost_"
+_CLOCKS: Final = frozenset(kind.name for kind in FAMILIES["clock"])
+_KAFKA: Final = frozenset(kind.name for kind in FAMILIES["kafka"])
+_GATEWAYS: Final = names_of("psap_gateway")
+
+
+def heard(evidence: Evidence) -> Iterator[Finding]:
+    """A caller's side hears something at least each 500 ms, and gives a leg up after a second (P1, P2): never one of an
+    ingress to which nothing was done."""
+    for call in evidence.calls.values():
+        ingress_of = {e["leg"]: e["ingress"].partition(":")[0] for e in call.caller if e["event"] == "offered"}
+        for entry in call.caller:
+            if entry["event"] != "leg_broken" or entry["why"] != "silent" or call.misbehaved():
+                continue
+            hosts = (ingress_of.get(entry["leg"], ""), *SOURCES)
+            if not evidence.weather.held_up(hosts, entry["at_ms"] - 2 * SILENCE_MS, entry["at_ms"]):
+                words = f"leg {entry['leg']} was silent for a second at {hosts[0]}, to which nothing was done"
+                yield Finding("heartbeats", call.call_id, words)
+
+
+def hung_up(evidence: Evidence) -> Iterator[Finding]:
+    """An end without a hang-up is a broken stream (P6): `Abandoned` is said of a caller who hung up on that leg."""
+    for call in evidence.calls.values():
+        legs = {entry["leg"] for entry in call.caller if entry["event"] == "hung_up"}
+        for fact in call.facts:
+            if fact["kind"] == "abandoned" and fact["leg"] not in legs:
+                yield Finding(
+                    "hang_ups", call.call_id, f"leg {fact['leg']} is abandoned, and the caller did not hang up"
+                )
+
+
+def climbed(evidence: Evidence) -> Iterator[Finding]:
+    """A PSAP that cannot is followed by an alternate, then by its own lines; each gateway is tried once (R5)."""
+    for call in evidence.calls.values():
+        cannot = {
+            (entry["attempt"], entry["reason"])
+            for entry in call.far_end
+            if entry["event"] == "rejected" and entry["rejection"] in BUSY
+        }
+        routed = sum(fact["kind"] == "routed" for fact in call.facts)
+        busy: set[str] = set()
+        again: Counter[str] = Counter()
+        for fact in call.facts:
+            kind, reason, psap_id = fact["kind"], fact["reason"], fact["psap_id"]
+            if kind == "delivery_failed" and not fact["line"] and (fact["attempt"], reason) in cannot:
+                busy.add(psap_id)
+            elif kind == "diverting" and psap_id in busy and routed < 2:
+                words = f"{psap_id} cannot, its lines are dialled ({reason}), and no alternate was asked for"
+                yield Finding("ladder", call.call_id, words)
+            elif kind == "attempting" and reason.startswith(GATEWAY_LOST):
+                again[fact["attempt"]] += 1
+        for attempt, times in again.items():
+            if times >= COUNTS["psap_gateway"]:
+                yield Finding("ladder", call.call_id, f"{attempt} went on through another gateway {times} times")
+
+
+def as_before(evidence: Evidence) -> Iterator[Finding]:
+    """What is well again is used again: PSAPs are reached, calls are screened (R8, and each budget's end)."""
+    skewed = any(injury.kind in _CLOCKS for injury in evidence.seen.schedule.injuries)
+    for call in evidence.calls.values() if not skewed else ():  # facts bear their writers' clocks
+        for fact in call.facts:
+            if fact["kind"] == "routed" and "unreachable" in fact["reason"]:
+                yield from _unreachable(evidence, call, fact)
+            unscreened = fact["kind"] == "screened" and fact["reason"].startswith("unscreened")
+            if unscreened and evidence.weather.quiet(fact["at_ms"], fact["at_ms"], SETTLED_MS):
+                yield Finding("as_before", call.call_id, f"{fact['reason']}, and nothing was hurt for a while")
+
+
+def _unreachable(evidence: Evidence, call: OfCall, fact: Entry) -> Iterator[Finding]:
+    """A PSAP is unreachable where a fresh row says so; who knows nothing of it tries."""
+    hurt = (fact["psap_id"], *_GATEWAYS)
+    for injury in evidence.weather.during(fact["at_ms"], fact["at_ms"], SETTLED_MS):
+        if injury.kind not in _KAFKA and any(target in hurt for target in injury.targets):
+            return
+    yield Finding("as_before", call.call_id, f"{fact['psap_id']} is {fact['reason']}, and was not hurt for a while")
+
+
+def keeps_channels(evidence: Evidence) -> Iterator[Finding]:
+    """Half of each line's channels are kept for calls whose PSAP cannot be reached (R7), at each trunk."""
+    most = {line.number: len(TRUNKS) * (line.channels - line.channels // 2) for line in LINES if line.owner in PSAPS}
+    reasons: dict[tuple[str, str], str] = {}
+    standing: dict[str, set[tuple[str, str]]] = {line: set() for line in most}
+    for entry in evidence.seen.far_end:
+        line = entry.get("line", "")
+        if line not in most:
+            continue
+        key, event = (entry["attempt"], line), entry["event"]
+        if event == "offered":
+            reasons[key] = entry["reason"]
+        elif event == "ringing" and reasons.get(key, "") not in RESERVE_FOR:
+            standing[line].add(key)
+            if len(standing[line]) > most[line]:
+                words = f"{Connection.of(entry)} takes a channel that is kept ({reasons[key]})"
+                yield Finding("kept_channels", entry["call_id"], words)
+        elif event in ("ended", "cancelled", "rejected"):
+            standing[line].discard(key)
