@@ -72,6 +72,11 @@ class Reading:
             self.copies += fact.identity in self._found
             self._found.setdefault(fact.identity, fact)
 
+    @property
+    def facts(self) -> int:
+        """How many were taken so far, each counted once."""
+        return len(self._found)
+
     def in_progress(self) -> bool:
         """Whether a call that is no test is owed an outcome, by what was taken so far."""
         stories = self._stories.by_call.values()

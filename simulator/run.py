@@ -174,13 +174,16 @@ async def _hurt(schedule: Schedule, scene: Scene) -> None:
 
 
 async def _settle(settling: Settling, seen: Observed) -> None:
-    """Waits until all has come to rest, or its time is over."""
+    """Waits until all has come to rest, or its time is over: nothing is to be done, and no fact has come since the last
+    look, so that whoever reads the journal has read it."""
     loop = running_loop()
     ends_s = loop.time() + SETTLES_WITHIN_S
+    facts = -1
     while not seen.settled and loop.time() < ends_s:
         await asyncio.sleep(LOOKS_EACH_S)
         seen.unsettled = settling.unsettled()
-        seen.settled = not seen.unsettled
+        seen.settled = not seen.unsettled and settling.reading.facts == facts
+        facts = settling.reading.facts
 
 
 def _look(scene: Scene, settling: Settling, seen: Observed) -> None:

@@ -54,7 +54,7 @@ def _excuses(injury: Injury, hosts: Collection[str], evidence: Evidence, log_ms:
     seconds of a silence no tick proves anything yet: it may have been under way."""
     if injury.kind in _KAFKA:
         return True
-    if not hosts & set(injury.targets):
+    if not set(hosts) & set(injury.targets):
         return False
     strikes_ms, _ = evidence.weather.window_ms(injury)
     return injury.kind not in CUTS or log_ms - strikes_ms < PROVEN_AFTER_MS

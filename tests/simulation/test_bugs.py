@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from tests.simulation.bugs.families import KNOWN
@@ -31,7 +33,7 @@ def test_what_a_mistake_replaced_is_there_again_afterwards() -> None:
     """The real parts are untouched once a run is over, also where it fails."""
     for known in KNOWN.values():
         real = vars(known.owner)[known.attribute]
-        with pytest.raises(RuntimeError), known.made():
+        with suppress(RuntimeError), known.made():
             assert vars(known.owner)[known.attribute] is not real
             raise RuntimeError(known.name)
         assert vars(known.owner)[known.attribute] is real
