@@ -282,7 +282,7 @@ def a_call(seen: Observed) -> str:
     """One that a PSAP answered, and whose network does all right."""
     wrong = {e["call_id"] for e in seen.callers if e["event"] == "misbehaved"}
     return next(
-        e["call_id"]
+        str(e["call_id"])
         for e in seen.callers
         if e["event"] == "connected" and e["leg"] == 1 and e["call_id"] not in wrong and "line" not in e
     )
