@@ -90,7 +90,7 @@ def kinds_named(only: Sequence[str]) -> tuple[Kind, ...]:
     named = []
     for family, kinds in FAMILIES.items():
         for kind in kinds:
-            by_family = aims.get(family, ()) if kind.weight or family == "moment" else ()
+            by_family = aims.get(family, ()) if kind.weight else ()
             named += [_aimed(kind, aim) for aim in (*by_family, *aims.get(kind.name, ()))]
     return tuple(named)
 

@@ -44,10 +44,6 @@ class Scene:
     """For what is drawn while it runs, such as how much of a write was done."""
     errands: set[asyncio.Future[None]] = field(default_factory=set)
     """What takes a moment to be done to somebody."""
-    waiting: dict[Injury, None] = field(default_factory=dict)
-    """Injuries that wait for their moment."""
-    struck: dict[Injury, str] = field(default_factory=dict)
-    """Whom they have hit."""
 
 
 Drawn = tuple[tuple[str, ...], float, float]

@@ -48,7 +48,7 @@ def takes_over_whom_it_does_not_hear(real: Any, known: Any, life: Life, since: f
     return life
 
 
-@mistake(Attesters, "who_has", only=("kill_when_confirmed", "kill_when_connected"))
+@mistake(Attesters, "who_has", only=("kill_all@ingress",))
 async def take_over_asks_nobody(real: Any, attesters: Attesters, call_id: str, psap_ids: Any) -> Holding:
     """A take-over does not ask who has the call (T3): a caller who talks to a call-taker is rung back by a line."""
     return Holding(Standing.NONE)
