@@ -31,7 +31,7 @@ CHECKERS: Final[tuple[Callable[[Evidence], Iterator[Finding]], ...]] = (
     alarms.raised,
     deaths.only_the_dead,
     deaths.not_too_early,
-    ways.heard,
+    deaths.tried_three_times,
     ways.hung_up,
     ways.climbed,
     ways.as_before,

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterator, Mapping
 from itertools import pairwise
 from typing import Final
 
+from loadtest.ring import order_of
 from services.domain.events import Fact, FactKind, Tick
-from services.domain.ring_backs import AFTER_S
-from services.domain.take_over_facts import LOST_CONDUCTOR
+from services.domain.ring_backs import AFTER_S, PAUSES_S
+from services.domain.take_over_facts import LOST_CONDUCTOR, TRIES_MAX, Leg, attempt_name
 from services.domain.taking_over import Cause
 from services.wire import facts
 from services.wire.methods import Unreadable
@@ -26,6 +27,8 @@ AFTER_MS: Final = round(AFTER_S * 1000)
 """Read once: what the services believe now is not what was agreed."""
 CUTS: Final = frozenset({"cut", "cut_one_way", "cut_off"})
 PROVEN_AFTER_MS: Final = 2_500
+PAUSE_MS: Final = round(PAUSES_S[0] * 1000)
+_TRIES_ABOVE: Final = order_of(attempt_name(Leg("", 0, "", False), 0))[1]
 _KAFKA: Final = frozenset(kind.name for kind in FAMILIES["kafka"])
 
 
@@ -79,6 +82,24 @@ def not_too_early(evidence: Evidence) -> Iterator[Finding]:
             continue
         if at_ms - listed < AFTER_MS - LOG_SLACK_MS:
             yield Finding("callbacks", entry["call_id"], f"rung back {at_ms - listed} ms after it was put on the list")
+
+
+def tried_three_times(evidence: Evidence) -> Iterator[Finding]:
+    """A line is asked three times at most to ring a caller back, further and further apart (T3)."""
+    for call in evidence.calls.values():
+        asked_ms: dict[tuple[int, int], int] = {}
+        for entry in call.far_end:
+            leg, n = order_of(entry["attempt"])
+            number = n - _TRIES_ABOVE
+            if entry["event"] != "offered" or number < 1 or (leg, number) in asked_ms:
+                continue
+            asked_ms[leg, number] = entry["at_ms"]
+            if number > TRIES_MAX:
+                yield Finding("callbacks", call.call_id, f"a line is asked for the {number}th time to ring them back")
+            before = asked_ms.get((leg, number - 1))
+            if before is not None and entry["at_ms"] - before < PAUSE_MS:
+                words = f"a line is asked to ring them back {entry['at_ms'] - before} ms after the last one was"
+                yield Finding("callbacks", call.call_id, words)
 
 
 def _read(

@@ -1,4 +1,4 @@
-"""How a call is carried where nothing was done to those who carry it: heartbeats, the ladder, lines kept for others."""
+"""How a call is carried where nothing was done to those who carry it: hang-ups, the ladder, lines kept for others."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from simulator.checkers.evidence import Entry, Evidence, OfCall
 from simulator.checkers.finding import Finding
 from simulator.injuries import FAMILIES
 from simulator.installation import COUNTS, TRUNKS, names_of
-from simulator.outside import SOURCES
 from simulator.region import LINES, PSAPS
 
-SILENCE_MS: Final = 1_000
 SETTLED_MS: Final = 7_000
 """A row of a PSAP is stale after 6 s (R8), an open breaker tries again after one: by then all is as it was."""
 BUSY: Final = frozenset({"full", "refused"})
@@ -24,20 +22,6 @@ GATEWAY_LOST: Final = "gateway_lost_"
 _CLOCKS: Final = frozenset(kind.name for kind in FAMILIES["clock"])
 _KAFKA: Final = frozenset(kind.name for kind in FAMILIES["kafka"])
 _GATEWAYS: Final = names_of("psap_gateway")
-
-
-def heard(evidence: Evidence) -> Iterator[Finding]:
-    """A caller's side hears something at least each 500 ms, and gives a leg up after a second (P1, P2): never one of an
-    ingress to which nothing was done."""
-    for call in evidence.calls.values():
-        ingress_of = {e["leg"]: e["ingress"].partition(":")[0] for e in call.caller if e["event"] == "offered"}
-        for entry in call.caller:
-            if entry["event"] != "leg_broken" or entry["why"] != "silent" or call.misbehaved():
-                continue
-            hosts = (ingress_of.get(entry["leg"], ""), *SOURCES)
-            if not evidence.weather.held_up(hosts, entry["at_ms"] - 2 * SILENCE_MS, entry["at_ms"]):
-                words = f"leg {entry['leg']} was silent for a second at {hosts[0]}, to which nothing was done"
-                yield Finding("heartbeats", call.call_id, words)
 
 
 def hung_up(evidence: Evidence) -> Iterator[Finding]:

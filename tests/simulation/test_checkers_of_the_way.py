@@ -1,0 +1,168 @@
+"""The checkers of hang-ups, the ladder, kept lines, take-overs and order can fail: a calm run is damaged for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from services.domain.events import FactKind, Tick
+from services.domain.fold import Outcome
+from services.domain.take_over_facts import Leg, attempt_name, callback_due, taken_over
+from services.journal import Record, Topic
+from services.wire import facts
+from simulator.checkers import check
+from simulator.injuries import Injury
+from simulator.run import Observed, run
+from simulator.schedule import draw
+
+SEED = 7
+Entry = Mapping[str, Any]
+
+
+@pytest.fixture(scope="module")
+def calm() -> Observed:
+    """Forty calls while nobody is hurt."""
+    return run(draw(SEED, 40).only(injuries=()))
+
+
+def of(name: str, seen: Observed) -> list[str]:
+    """What one checker says."""
+    return [each.words for each in check(seen) if each.checker == name]
+
+
+def a_fact(seen: Observed, kind: str) -> dict[str, Any]:
+    return dict(next(e for e in seen.journal if e.get("kind") == kind and e["leg"] == 1))
+
+
+def test_a_calm_run_has_no_findings(calm: Observed) -> None:
+    """What the damage is done to is whole (J3)."""
+    assert check(calm) == []
+    assert calm.books is not None and calm.books.real.outcomes[Outcome.ANSWERED] > 20
+
+
+def test_an_abandoned_leg_whose_caller_did_not_hang_up_is_found(calm: Observed) -> None:
+    """The end of a stream is no hang-up (P6)."""
+    broken = {**a_fact(calm, "routed"), "kind": "abandoned", "seq": 90}
+    assert "did not hang up" in of("hang_ups", replace(calm, journal=[*calm.journal, broken]))[0]
+
+
+def test_a_ring_that_goes_from_gateway_to_gateway_is_found(calm: Observed) -> None:
+    """Each gateway is offered a ring that goes on once (R5)."""
+    again = {**a_fact(calm, "attempting"), "reason": "gateway_lost_silent"}
+    twice = [{**again, "seq": 90}, {**again, "seq": 91}]
+    assert of("ladder", replace(calm, journal=[*calm.journal, *twice[:1]])) == []
+    assert "through another gateway 2 times" in of("ladder", replace(calm, journal=[*calm.journal, *twice]))[0]
+
+
+def test_a_full_psap_whose_own_lines_are_dialled_first_is_found(calm: Observed) -> None:
+    """One that is there but cannot: an alternate, then its lines (the ladder)."""
+    rang = a_fact(calm, "ringing")
+    full = {**rang, "witness": "far-end", "event": "rejected", "rejection": "full", "reason": "all taken"}
+    failed = {**rang, "kind": "delivery_failed", "reason": "all taken", "seq": 90}
+    dialled = {**rang, "kind": "diverting", "reason": "unreachable", "seq": 91}
+    far_end = [*calm.far_end, full]
+    assert (
+        "no alternate was asked for"
+        in of("ladder", replace(calm, far_end=far_end, journal=[*calm.journal, failed, dialled]))[0]
+    )
+    asked = {**a_fact(calm, "routed"), "call_id": rang["call_id"], "seq": 92}
+    assert of("ladder", replace(calm, far_end=far_end, journal=[*calm.journal, failed, dialled, asked])) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "targets", "excused"),
+    [("psap_cut", None, True), ("kill", ("psap-gateway-1",), True), ("kafka_gone", ("broker-1",), False)],
+)
+def test_a_psap_that_is_passed_over_without_a_cause_is_found(
+    calm: Observed, kind: str, targets: tuple[str, ...] | None, excused: bool
+) -> None:
+    """Unreachable is what a fresh row says; Kafka's absence says nothing of a PSAP (R8)."""
+    routed = a_fact(calm, "routed")
+    passed_over = {**routed, "reason": "town_primary_unreachable", "seq": 90}
+    at_s = (routed["at_ms"] - calm.began_ms) / 1000 - 1.0
+    hurt = replace(calm.schedule, injuries=(Injury(kind, at_s, 5.0, targets or (routed["psap_id"],)),))
+    found = of("as_before", replace(calm, schedule=hurt, journal=[*calm.journal, passed_over]))
+    assert bool(found) is not excused
+
+
+def test_a_call_that_is_not_screened_though_all_is_well_is_found(calm: Observed) -> None:
+    """A breaker lets one question through after its second: what is well again is asked again."""
+    unscreened = {**a_fact(calm, "screened"), "reason": "unscreened_unavailable", "seq": 90}
+    assert "nothing was hurt" in of("as_before", replace(calm, journal=[*calm.journal, unscreened]))[0]
+
+
+@pytest.mark.parametrize(("reason", "found"), [("full", True), ("unreachable", False)])
+def test_a_channel_that_is_kept_and_taken_all_the_same_is_found(calm: Observed, reason: str, found: bool) -> None:
+    """Half of a line's channels are for callers whose PSAP cannot be reached (R7), at each of two trunks."""
+    dials = []
+    for n, call in enumerate(calm.schedule.calls[:3]):
+        attempt = {"call_id": call.call_id, "attempt": f"{call.call_id}/1/9", "psap_id": "P1", "line": "+15085550100"}
+        common = {**attempt, "witness": "far-end", "at_ms": calm.began_ms + n}
+        dials += [{**common, "event": "offered", "reason": reason}, {**common, "event": "ringing"}]
+    assert bool(of("kept_channels", replace(calm, far_end=[*dials, *calm.far_end]))) is found
+
+
+def _at_the_end(seen: Observed, call_id: str, value: bytes, log_ms: int) -> Record:
+    partition = next(each.partition for each in seen.records if each.key == call_id)
+    return Record(Topic.CALLS, partition, 1_000_000, call_id, value, log_ms)
+
+
+def test_a_take_over_from_a_conductor_that_ticks_is_found(calm: Observed) -> None:
+    """Whoever still ticks lives (T1)."""
+    offered = next(
+        fact
+        for record in calm.records
+        if record.log_ms - calm.began_ms > 5_000 and record.key in {call.call_id for call in calm.schedule.calls}
+        if not isinstance(fact := facts.read(record.value), Tick) and fact.kind is FactKind.OFFERED
+    )
+    taken = taken_over(Leg(offered.call_id, offered.leg, "", False), "silent", "failover-1", offered.at_ms)
+    record = _at_the_end(calm, offered.call_id, facts.encode(taken), offered.at_ms + 2_000)
+    entry = {**a_fact(calm, "offered"), "call_id": offered.call_id, "kind": "taken_over", "writer": "failover"}
+    damaged = replace(calm, records=[*calm.records, record], journal=[*calm.journal, entry])
+    assert "which ticked before and after" in of("take_overs", damaged)[0]
+    just_cut = Injury("cut", (offered.at_ms + 500 - calm.began_ms) / 1000, 5.0, ("failover-1", "ingress-1"))
+    both = (just_cut, replace(just_cut, targets=("failover-1", "ingress-2")))
+    assert of("take_overs", replace(damaged, schedule=replace(calm.schedule, injuries=both))) == []
+
+
+@pytest.mark.parametrize(("after_ms", "found"), [(1_000, True), (3_200, False)])
+def test_a_caller_who_is_rung_back_too_early_is_found(calm: Observed, after_ms: int, found: bool) -> None:
+    """The caller's side has three seconds to come back by a higher leg (T3)."""
+    name = calm.schedule.calls[0].call_id
+    leg = Leg(name, 1, "", False)
+    listed_ms = calm.began_ms + 10_000
+    record = _at_the_end(calm, name, facts.encode(callback_due(leg, listed_ms)), listed_ms)
+    attempt = {"call_id": name, "attempt": attempt_name(leg, 1), "psap_id": "P1", "line": "+15085550100"}
+    rings = {**attempt, "witness": "far-end", "event": "rings_caller", "at_ms": listed_ms + after_ms}
+    damaged = replace(calm, records=[*calm.records, record], far_end=[*calm.far_end, rings])
+    assert any("after it was put on the list" in words for words in of("callbacks", damaged)) is found
+
+
+@pytest.mark.parametrize(
+    ("number", "after_ms", "told"), [(4, 60_000, "4th time"), (2, 1_000, "1000 ms after"), (2, 15_100, "")]
+)
+def test_a_line_that_is_asked_too_often_is_found(calm: Observed, number: int, after_ms: int, told: str) -> None:
+    """Three times at most, fifteen seconds and forty-five apart (T3)."""
+    name = calm.schedule.calls[0].call_id
+    asked = [
+        {"witness": "far-end", "event": "offered", "call_id": name, "psap_id": "P1", "line": "+15085550100",
+         "attempt": attempt_name(Leg(name, 1, "", False), n), "at_ms": calm.began_ms + after, "reason": "x"}
+        for n, after in ((1, 0), (number, after_ms))
+    ]  # fmt: skip
+    found = of("callbacks", replace(calm, far_end=[*calm.far_end, *asked]))
+    assert any(told in words for words in found) if told else found == []
+
+
+def test_facts_that_come_out_of_their_order_are_found(calm: Observed) -> None:
+    """A key's later facts wait behind its earlier ones (J5, J6)."""
+    entries = list(calm.journal)
+    later, earlier = a_fact(calm, "routed"), a_fact(calm, "screened")
+    at = [n for n, each in enumerate(entries) if dict(each) in (later, earlier)]
+    entries[at[0]], entries[at[1]] = entries[at[1]], entries[at[0]]
+    damaged = replace(calm, journal=entries)
+    assert "came behind" in of("order", damaged)[0]
+    killed = replace(calm.schedule, injuries=(Injury("kill", 1.0, 1.0, ("ingress-1",)),))
+    assert of("order", replace(damaged, schedule=killed)) == []
