@@ -8,14 +8,16 @@ from typing import Final
 
 from loadtest.witness import Connection
 from services.domain.lines import RESERVE_FOR
+from services.domain.overflow import OVERFLOW
 from simulator.checkers.evidence import Entry, Evidence, OfCall
 from simulator.checkers.finding import Finding
 from simulator.injuries import FAMILIES
 from simulator.installation import COUNTS, TRUNKS, names_of
 from simulator.region import LINES, PSAPS
 
-SETTLED_MS: Final = 7_000
-"""A row of a PSAP is stale after 6 s (R8), an open breaker tries again after one: by then all is as it was."""
+SETTLED_MS: Final = 9_000
+"""A row of a PSAP is stale after 6 s (R8), and a PSAP attaches again within two seconds; an open breaker tries again
+after one: by then all is as it was."""
 BUSY: Final = frozenset({"full", "refused"})
 """What a PSAP says that is there, and cannot."""
 GATEWAY_LOST: Final = "gateway_lost_"
@@ -45,17 +47,17 @@ def climbed(evidence: Evidence) -> Iterator[Finding]:
         }
         routed = sum(fact["kind"] == "routed" for fact in call.facts)
         busy: set[str] = set()
-        again: Counter[str] = Counter()
+        again: Counter[tuple[str, str]] = Counter()
         for fact in call.facts:
             kind, reason, psap_id = fact["kind"], fact["reason"], fact["psap_id"]
             if kind == "delivery_failed" and not fact["line"] and (fact["attempt"], reason) in cannot:
                 busy.add(psap_id)
-            elif kind == "diverting" and psap_id in busy and routed < 2:
+            elif kind == "diverting" and psap_id in busy and routed < 2 and reason != OVERFLOW:
                 words = f"{psap_id} cannot, its lines are dialled ({reason}), and no alternate was asked for"
                 yield Finding("ladder", call.call_id, words)
             elif kind == "attempting" and reason.startswith(GATEWAY_LOST):
-                again[fact["attempt"]] += 1
-        for attempt, times in again.items():
+                again[fact["attempt"], fact["writer"]] += 1
+        for (attempt, _), times in again.items():
             if times >= COUNTS["psap_gateway"]:
                 yield Finding("ladder", call.call_id, f"{attempt} went on through another gateway {times} times")
 
@@ -76,7 +78,8 @@ def _unreachable(evidence: Evidence, call: OfCall, fact: Entry) -> Iterator[Find
     """A PSAP is unreachable where a fresh row says so; who knows nothing of it tries."""
     hurt = (fact["psap_id"], *_GATEWAYS)
     for injury in evidence.weather.during(fact["at_ms"], fact["at_ms"], SETTLED_MS):
-        if injury.kind not in _KAFKA and any(target in hurt for target in injury.targets):
+        late = injury.kind == "kafka_late"  # what is read late is stale late
+        if late or (injury.kind not in _KAFKA and any(target in hurt for target in injury.targets)):
             return
     yield Finding("as_before", call.call_id, f"{fact['psap_id']} is {fact['reason']}, and was not hurt for a while")
 

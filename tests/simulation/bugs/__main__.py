@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
 from tests.simulation.bugs.families import KNOWN
@@ -38,6 +39,16 @@ def _told(hunted: Hunted) -> str:
     ).rstrip()
 
 
+def _all(names: list[str], within: int, first: int, jobs: int) -> Iterator[Hunted]:
+    """Each as it comes to its end."""
+    if jobs == 1:
+        yield from (_hunt(name, within, first) for name in names)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        for hunting in as_completed([pool.submit(_hunt, name, within, first) for name in names]):
+            yield hunting.result()
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.bugs", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="these alone, or those of these families")
@@ -51,11 +62,9 @@ def main(arguments: list[str]) -> int:
     wanted = [n for n, known in KNOWN.items() if not asked.names or n in asked.names or known.family in asked.names]
     print(COLUMNS.format("mistake", "schedules", "seed", "calls", "dirty", "cpu s", "checker", "what it said first"))
     found = 0
-    with ProcessPoolExecutor(asked.jobs) as pool:
-        for hunting in as_completed([pool.submit(_hunt, name, asked.within, asked.first) for name in wanted]):
-            hunted = hunting.result()
-            found += hunted.seed is not None
-            print(_told(hunted), flush=True)
+    for hunted in _all(wanted, asked.within, asked.first, asked.jobs):
+        found += hunted.seed is not None
+        print(_told(hunted), flush=True)
     print(f"found {found} of {len(wanted)}")
     return 0 if found == len(wanted) else 1
 

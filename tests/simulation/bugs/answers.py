@@ -22,7 +22,7 @@ def connects_without_confirm(real: Any, call: Call, happened: Any, now: float) -
     return effects
 
 
-@mistake(Call, "_answered", only=("far_end",))
+@mistake(Call, "_answered", only=("far_end",), calls=60)
 def connects_two_answers(real: Any, call: Call, happened: PersonAnswered, now: float) -> None:
     """While one answer is being connected a second one is connected too, and the first to acknowledge is to win (P4):
     two people talk to one caller, and one of them is missing to somebody else."""

@@ -32,7 +32,7 @@ def unknown_is_unreachable(real: Any, view: StatusView, psap_id: str, now: float
     return {each: Reach.UNREACHABLE if row is Reach.UNKNOWN else row for each, row in reach.items()}
 
 
-@mistake(StatusView, "reach_by_address", only=("psap_cut", "kafka_gone"), calls=60)
+@mistake(StatusView, "reach_by_address", only=("psap_cut", "psap_cut", "kafka_gone"), calls=60)
 def a_stale_row_is_believed(real: Any, view: StatusView, psap_id: str, now: float, *more: Any) -> dict[str, Reach]:
     """The age of a row is not looked at (R8): a PSAP that was away when Kafka went is away until Kafka comes back, and
     its callers wait for administrative lines."""
