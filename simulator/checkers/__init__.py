@@ -33,6 +33,7 @@ CHECKERS: Final[tuple[Callable[[Evidence], Iterator[Finding]], ...]] = (
     deaths.not_too_early,
     deaths.tried_three_times,
     ways.hung_up,
+    ways.answered,
     ways.climbed,
     ways.as_before,
     ways.keeps_channels,

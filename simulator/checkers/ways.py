@@ -37,6 +37,16 @@ def hung_up(evidence: Evidence) -> Iterator[Finding]:
                 )
 
 
+def answered(evidence: Evidence) -> Iterator[Finding]:
+    """What the caller's side is asked to confirm was answered where it rang: nobody speaks for another (R2)."""
+    for call in evidence.calls.values():
+        true = {entry["attempt"] for entry in call.far_end if entry["event"] in ("answered", "misbehaved")}
+        for entry in call.caller:
+            if entry["event"] == "confirmed" and entry["attempt"] not in true:
+                words = f"{entry['attempt']} was proposed to the caller, and nobody had answered it"
+                yield Finding("answers", call.call_id, words)
+
+
 def climbed(evidence: Evidence) -> Iterator[Finding]:
     """A PSAP that cannot is followed by an alternate, then by its own lines; each gateway is tried once (R5)."""
     for call in evidence.calls.values():

@@ -49,6 +49,13 @@ def test_an_abandoned_leg_whose_caller_did_not_hang_up_is_found(calm: Observed) 
     assert "did not hang up" in of("hang_ups", replace(calm, journal=[*calm.journal, broken]))[0]
 
 
+def test_an_answer_that_nobody_gave_is_found(calm: Observed) -> None:
+    """Who speaks of another's attempt is not heard (R2)."""
+    confirmed = next(e for e in calm.callers if e["event"] == "confirmed")
+    far_end = [e for e in calm.far_end if (e.get("attempt"), e["event"]) != (confirmed["attempt"], "answered")]
+    assert "nobody had answered it" in of("answers", replace(calm, far_end=far_end))[0]
+
+
 def test_a_ring_that_goes_from_gateway_to_gateway_is_found(calm: Observed) -> None:
     """Each gateway is offered a ring that goes on once (R5)."""
     again = {**a_fact(calm, "attempting"), "reason": "gateway_lost_silent"}

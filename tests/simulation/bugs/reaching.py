@@ -56,7 +56,7 @@ def gateways_are_tried_without_end(real: Any, attempt: Attempt, resume_due: floa
     return real(attempt, resume_due)
 
 
-@mistake(Breaker, "allows", only=("kill@firewall", "pause@firewall"))
+@mistake(Breaker, "allows", only=("kill_all@firewall",))
 def a_breaker_never_closes(real: Any, breaker: Breaker, now: float) -> bool:
     """A breaker that has opened lets nobody through, not one to probe: firewalls that were away for a moment screen no
     call until the ingress is started again."""
