@@ -134,7 +134,7 @@ class Replica:
             return
         if not living.cancelled() and (failure := living.exception()) is not None:
             self.failures.append(failure)
-        self._gone(self.disk.crashed(0))
+        self._gone(self.disk.crashed(0).as_bad_as(self.disk))
         if self.wanted:
             loop = running_loop()
             loop.call_later(RESTARTS_AFTER_S, self._start_again, context=loop.outside.context)
@@ -158,8 +158,10 @@ class Replica:
         if self.stands is Stands.PAUSED:
             self._ground.cables.thaw(self.name)
         disk = self.disk.lost_power(by) if power else self.disk.killed(by)
-        self._gone(disk if keeps_disk else MemoryDisk())
-        if not keeps_disk:
+        if keeps_disk:
+            self._gone(disk.as_bad_as(self.disk))
+        else:
+            self._gone(MemoryDisk())
             self.tables.close()
             self.tables = Tables(random.Random(by.getrandbits(64)))
 

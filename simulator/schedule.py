@@ -24,6 +24,8 @@ from simulator.region import LINES, TOWNS, centre_of
 CALLS_S: Final = 20.0
 """Within which everybody dials."""
 INJURIES: Final = (1, 6)
+BEFORE_S: Final = 3.0
+"""So long before another injury its company begins, at most."""
 MISCHIEF_SHARE: Final = 0.08
 AIMS_MAX: Final = 1_000
 CALLERS_SHARE: Final = 0.9
@@ -64,13 +66,21 @@ def draw(seed: int, calls: int = 100, only: Sequence[str] = ()) -> Schedule:
     by = random.Random(repr((seed, "schedule")))
     kinds = kinds_named(only)
     weights = [kind.weight or float(bool(only)) for kind in kinds]
-    injuries = []
+    injuries: list[Injury] = []
     for _ in range(by.randint(*INJURIES)):
         kind = by.choices(kinds, weights)[0]
-        targets, lasts_s, amount = kind.draw(by)
-        injuries.append(Injury(kind.name, round(by.uniform(0.0, CALLS_S), 3), lasts_s, targets, amount))
+        injuries.append(_injury(by, kind, by.uniform(0.0, CALLS_S)))
+        if kind.company:
+            drawn = injuries[-1]
+            begins_s = drawn.at_s + by.uniform(-BEFORE_S, drawn.lasts_s)
+            injuries.append(_injury(by, KINDS[by.choice(kind.company)], max(0.0, begins_s)))
     injuries.sort(key=lambda each: each.at_s)
     return Schedule(seed, tuple(_calls(by, calls)), tuple(injuries))
+
+
+def _injury(by: random.Random, kind: Kind, at_s: float) -> Injury:
+    targets, lasts_s, amount = kind.draw(by)
+    return Injury(kind.name, round(at_s, 3), lasts_s, targets, amount)
 
 
 def kinds_named(only: Sequence[str]) -> tuple[Kind, ...]:

@@ -8,7 +8,7 @@ that a replica keeps (J4) are folded in the same way, before they are on the log
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import ItemsView
+from collections.abc import ItemsView, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
@@ -36,7 +36,7 @@ _TRIED: Final = frozenset({FactKind.ROUTED, FactKind.ATTEMPTING, FactKind.RINGIN
 @dataclass(frozen=True, slots=True)
 class Stamp:
     """Where a fact stands: its partition and the log's time of it. A kept copy is on no partition (None), and has the
-    wall time at which it was kept."""
+    log's time at which it was kept."""
 
     partition: int | None
     log_ms: int
@@ -171,15 +171,15 @@ class Debts:
         self.dropped = 0
         """Open calls that were forgotten for want of room, or since their window was over."""
         self._calls: OrderedDict[str, OpenCall] = OrderedDict()
-        self._settled: OrderedDict[str, int] = OrderedDict()
-        """By call, the log's time when that was known here."""
+        self._settled: OrderedDict[str, Stamp] = OrderedDict()
+        """By call, where what settled it stands."""
         self._owing: dict[Conductor | None, set[str]] = {}
         self._listed_under: dict[str, tuple[Conductor | None, ...]] = {}
         self._urgent: dict[str, OpenCall] = {}
-        self._by_age: list[tuple[int, str]] = []
-        """A heap of `since_ms` and call; what it says of a call may be older than what is known of it now."""
-        self._newest_ms = 0
-        """The newest time of the log that was seen here."""
+        self._by_age: dict[int | None, list[tuple[int, str]]] = {}
+        """By partition a heap of `since_ms` and call; what it says of a call may be older than what is known of it."""
+        self._newest_ms: dict[int, int] = {}
+        """The time of each partition, as it was seen here last."""
         self._calls_max = calls_max
         self._settled_max = settled_max
 
@@ -209,45 +209,55 @@ class Debts:
         fact = _within_bounds(fact)
         call_id = fact.call_id
         if stamp.partition is not None:
-            self._newest_ms = max(self._newest_ms, stamp.log_ms)
+            self._newest_ms[stamp.partition] = stamp.log_ms
         if call_id in self._settled:
             return
         if fact.settled or fact.kind in CONNECTED or fact.kind in CLOSED:
-            self._settle(call_id, max(self._newest_ms, stamp.log_ms))
+            self._settle(call_id, stamp)
             return
         call = self._calls.get(call_id)
         if call is None:
-            if stamp.log_ms - fact.age_ms < self._newest_ms - WINDOW_MS:
+            if stamp.partition is not None and self._is_old(stamp.partition, stamp.log_ms - fact.age_ms):
                 return
             call = self._calls[call_id] = OpenCall(fact)
-            heappush(self._by_age, (stamp.log_ms - fact.age_ms, call_id))
-        since_ms = call.since_ms
+            self._note_age(call, stamp.partition, stamp.log_ms - fact.age_ms)
+        before = (call.partition, call.since_ms)
         call.add(fact, stamp, now)
-        if call.since_ms < since_ms:
-            heappush(self._by_age, (call.since_ms, call_id))
+        if call.since_ms < before[1] or call.partition != before[0]:
+            self._note_age(call, call.partition, call.since_ms)
         self._calls.move_to_end(call_id)
         self._place(call)
         if len(self._calls) > self._calls_max:
             self._drop(next(iter(self._calls)))
 
-    def forget_before(self, newest_ms: int) -> None:
-        """Drops what has said nothing for the window, by the log's time; and what was settled before it."""
-        self._newest_ms = max(self._newest_ms, newest_ms)
-        while self._by_age and self._by_age[0][0] < newest_ms - WINDOW_MS:
-            _, call_id = heappop(self._by_age)
-            call = self._calls.get(call_id)
-            if call is None:
-                continue
-            if call.since_ms < newest_ms - WINDOW_MS:
-                self._drop(call_id)
-            else:
-                heappush(self._by_age, (call.since_ms, call_id))
-        while self._settled and next(iter(self._settled.values())) < newest_ms - WINDOW_MS:
+    def forget_before(self, newest_ms: Mapping[int, int]) -> None:
+        """Drops what has said nothing for the window, by the time of its own partition: the clock of a broker that is
+        wrong makes nobody's debts old but those of its own partitions. Copies are old by the slowest clock. So with
+        what was settled."""
+        self._newest_ms = dict(newest_ms)
+        for partition in list(self._by_age):
+            by_age, older = self._by_age[partition], []
+            while by_age and self._is_old(partition, by_age[0][0]):
+                older.append(heappop(by_age)[1])
+            for call in filter(None, map(self._calls.get, older)):
+                if call.partition == partition and self._is_old(partition, call.since_ms):
+                    self._drop(call.call_id)
+                elif call.call_id in self._calls:
+                    self._note_age(call, call.partition, call.since_ms)
+        while self._settled and self._is_old((first := next(iter(self._settled.values()))).partition, first.log_ms):
             self._settled.popitem(last=False)
 
-    def _settle(self, call_id: str, log_ms: int) -> None:
+    def _is_old(self, partition: int | None, since_ms: int) -> bool:
+        slowest_ms = min(self._newest_ms.values(), default=0)
+        newest_ms = slowest_ms if partition is None else self._newest_ms.get(partition, 0)
+        return since_ms < newest_ms - WINDOW_MS
+
+    def _note_age(self, call: OpenCall, partition: int | None, since_ms: int) -> None:
+        heappush(self._by_age.setdefault(partition, []), (since_ms, call.call_id))
+
+    def _settle(self, call_id: str, stamp: Stamp) -> None:
         self._remove(call_id)
-        self._settled[call_id] = log_ms
+        self._settled[call_id] = stamp
         if len(self._settled) > self._settled_max:
             self._settled.popitem(last=False)
 

@@ -89,7 +89,7 @@ class Keeper:
                 continue
             copy = Copy(fact, raw, _conductor(request, fact), each.begun_ms, each.ticket)
             is_old = wall_ms - copy.kept_ms > WINDOW_MS
-            self._view.keep(copy, now, owes=not is_old)
+            self._view.keep(copy, wall_ms, now, owes=not is_old)
             if is_old:
                 copy.handed_over = True
                 self._hand_over(copy)
@@ -137,7 +137,8 @@ class Keeper:
         if self._view.needs_no_copy(fact):
             self._spool.done(ticket)  # the same fact came twice at once, or is on the log by now
         else:
-            self._view.keep(Copy(fact, raw, conductor, kept_ms, ticket), asyncio.get_running_loop().time())
+            copy = Copy(fact, raw, conductor, kept_ms, ticket)
+            self._view.keep(copy, self._world.wall_ms(), asyncio.get_running_loop().time())
             self._metrics.kept.inc()
         return None
 

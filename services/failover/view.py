@@ -35,6 +35,8 @@ class View:
         self.kept: KeptCopies[Ticket] = KeptCopies()
         self.take_overs = TakeOvers(self.debts, self.watch, self.log_time, self.ranks, self.kept.keeps)
         self.ring_backs = RingBacks(self.debts, self.ranks, self.watch)
+        self._read_at: dict[int, float] = {}
+        """By partition, when its newest record came."""
 
     def read(self, record: Record, now: float) -> Sequence[Ticket]:
         """Takes a record of the journal; returns what need not be kept any more."""
@@ -42,6 +44,7 @@ class View:
             said = facts.read(record.value)
         except Unreadable:
             return ()  # the ledger sets it aside, and says so
+        self._read_at[record.partition] = now
         if isinstance(said, Tick):
             self.log_time.ticked(record.partition, record.log_ms)
             self._ticked(said, record.partition, now)
@@ -64,22 +67,29 @@ class View:
         """Whether it is kept already, or stands on the log, or its call is settled there."""
         return fact.identity in self.kept or self.kept.was_seen(fact) or self.debts.is_settled(fact.call_id)
 
-    def keep(self, copy: Copy[Ticket], now: float, *, owes: bool = True) -> None:
+    def keep(self, copy: Copy[Ticket], wall_ms: int, now: float, *, owes: bool = True) -> None:
         """A copy is on our disk: the debt is known here from now on, whether the log has it or not; unless it is older
         than debts are."""
         self.kept.put(copy)
         self.watch.known(copy.conductor, now)
         if owes:
-            self.debts.add(copy.fact, Stamp(None, copy.kept_ms), now)
+            kept_ms = self._log_ms(wall_ms, now) - max(0, wall_ms - copy.kept_ms)
+            self.debts.add(copy.fact, Stamp(None, kept_ms), now)
 
     def tell(self, fact: Fact, wall_ms: int, now: float) -> None:
         """A fact of our own, known here before it is read back."""
-        self.debts.add(fact, Stamp(None, wall_ms), now)
+        self.debts.add(fact, Stamp(None, self._log_ms(wall_ms, now)), now)
+
+    def _log_ms(self, wall_ms: int, now: float) -> int:
+        """The log's time now, by the slowest of its clocks: a copy is judged by all of them, and by no clock of ours
+        (T2). Our own where nothing was read yet."""
+        times = [
+            ms + round((now - self._read_at[partition]) * 1000) for partition, ms in self.log_time.newest().items()
+        ]
+        return min(times, default=wall_ms)
 
     def tidy(self, now: float) -> None:
         """Forgets what nobody owes any more."""
-        newest_ms = self.log_time.newest()
-        if newest_ms is not None:
-            self.debts.forget_before(newest_ms)
+        self.debts.forget_before(self.log_time.newest())
         owes = frozenset(conductor for conductor, _ in self.debts.owing() if conductor is not None)
         self.watch.forget(owes | frozenset[Conductor](self.kept.conductors()), now)

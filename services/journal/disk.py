@@ -90,6 +90,15 @@ class MemoryDisk:
             self._hung.set()
             self._hung = None
 
+    def as_bad_as(self, other: MemoryDisk) -> MemoryDisk:
+        """Returns itself, with what is wrong with the other: the next process finds a failing disk failing."""
+        self.slow_s, self.hangs_s, self.fail_share, self.random = (
+            other.slow_s, other.hangs_s, other.fail_share, other.random,
+        )  # fmt: skip
+        if other._hung is not None:
+            self.hang()
+        return self
+
     def crashed(self, torn_bytes: int = 0) -> MemoryDisk:
         """The disk as the next process finds it; this one works no more. Of a write that was under way, the first
         `torn_bytes` are there."""

@@ -55,6 +55,7 @@ class MemoryBroker:
         self._partitions = {topic: [Partition(topic, n) for n in range(count)] for topic, count in counts.items()}
         self._leads = {name: name for name in BROKERS}  # who led it at the beginning -> who leads it now
         self._states = dict.fromkeys(BROKERS, BrokerState.WELL)
+        self._ahead_ms = dict.fromkeys(BROKERS, 0)
         self._all_well = True
         # In the order in which they came: each run wakes them alike.
         self._watchers: dict[Topic, dict[Watcher, None]] = {topic: {} for topic in counts}
@@ -112,6 +113,10 @@ class MemoryBroker:
         self._all_well = set(self._states.values()) == {BrokerState.WELL}
         self.wake()
 
+    def set_clock(self, name: str, ahead_ms: int) -> None:
+        """One broker's clock, by which it stamps what it leads, is so far ahead, or behind."""
+        self._ahead_ms[name] = ahead_ms
+
     async def fall(self, name: str, *, silent_s: float, leaderless_s: float, away_s: float) -> None:
         """One broker dies and comes back: it is silent until that is noticed, then nobody leads what it led, then the
         next one that is well does, and in the end it does so itself again."""
@@ -133,7 +138,8 @@ class MemoryBroker:
         """Write a record, now, and wake whoever reads the topic. The key says where, unless the partition is given."""
         parts = self._partitions[topic]
         number = (_hash(key) if partition is None else partition) % len(parts)
-        parts[number].append(key, value, self._now_ms(), asyncio.get_running_loop().time())
+        log_ms = self._now_ms() + self._ahead_ms.get(self.leader(topic, number), 0)
+        parts[number].append(key, value, log_ms, asyncio.get_running_loop().time())
         for watcher in self._watchers[topic]:
             watcher.landed(number)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from itertools import accumulate
 from operator import attrgetter
 
 from services.journal import Record, Topic
@@ -13,20 +14,20 @@ _offset = attrgetter("offset")
 class Partition:
     """`begin` is the first offset that the log still answers for, `end` the next one that will be written."""
 
-    __slots__ = ("_landed_s", "_number", "_topic", "begin", "end", "records")
+    __slots__ = ("_landed_s", "_latest_ms", "_number", "_topic", "begin", "end", "records")
 
     def __init__(self, topic: Topic, number: int) -> None:
         self._topic = topic
         self._number = number
         self.records: list[Record] = []
+        self._latest_ms: list[int] = []  # of each record and all before it: clocks are set back
         self._landed_s: list[float] = []  # by the loop's clock, for the records at the same places
         self.begin = 0
         self.end = 0
 
     def append(self, key: str, value: bytes, log_ms: int, now_s: float) -> None:
         """Writes a record behind the others."""
-        # A broker's LogAppendTime never runs backwards within a partition in our runs; a clock given to us might.
-        log_ms = max(log_ms, self.records[-1].log_ms if self.records else 0)
+        self._latest_ms.append(max(log_ms, self._latest_ms[-1] if self._latest_ms else 0))
         self.records.append(Record(self._topic, self._number, self.end, key, value, log_ms))
         self._landed_s.append(now_s)
         self.end += 1
@@ -43,7 +44,7 @@ class Partition:
 
     def since(self, log_ms: int) -> int:
         """The offset of the first record that is not older; the end where there is none."""
-        place = bisect_left(self.records, log_ms, key=attrgetter("log_ms"))
+        place = bisect_left(self._latest_ms, log_ms)
         return self.records[place].offset if place < len(self.records) else self.end
 
     def compact(self) -> None:
@@ -59,6 +60,7 @@ class Partition:
     def _keep(self, wanted: list[bool]) -> None:
         self._landed_s = [at for at, keep in zip(self._landed_s, wanted, strict=True) if keep]
         self.records = [record for record, keep in zip(self.records, wanted, strict=True) if keep]
+        self._latest_ms = list(accumulate((record.log_ms for record in self.records), max))
 
     def _place(self, offset: int) -> int:
         if len(self.records) == self.end - self.begin:

@@ -1,4 +1,4 @@
-"""Wall clocks: ahead or behind from the start, and jumping. Timers never look at them."""
+"""Wall clocks, of processes and of brokers: ahead or behind, and jumping. Timers never look at them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
+from services.journal.memory_broker import BROKERS
 from simulator.injuries.kind import LONG_S, Drawn, Injury, Kind, Scene, seconds
 from simulator.installation import COUNTS, names_of
 
@@ -30,7 +31,23 @@ def _set_right(scene: Scene, injury: Injury) -> None:
     scene.installation.replicas[injury.targets[0]].set_clock(0)
 
 
+def _broker(most_ms: int) -> Callable[[random.Random], Drawn]:
+    return lambda by: ((by.choice(BROKERS),), seconds(by, *LONG_S), float(by.randint(-most_ms, most_ms)))
+
+
+def _set_broker(scene: Scene, injury: Injury) -> None:
+    scene.broker.set_clock(injury.targets[0], int(injury.amount))
+
+
+def _set_broker_right(scene: Scene, injury: Injury) -> None:
+    scene.broker.set_clock(injury.targets[0], 0)
+
+
 KINDS = (
     Kind("clock_skew", "a wall clock is ahead by so many ms", _one(SKEW_MS, 5.0, 30.0), _set, _set_right),
     Kind("clock_jump", "a wall clock jumps by so many ms, and back", _one(JUMP_MS, *LONG_S), _set, _set_right),
-)
+    Kind("broker_skew", "a broker stamps what it leads so many ms wrongly", _broker(SKEW_MS), _set_broker,
+         _set_broker_right),
+    Kind("broker_jump", "a broker's clock jumps by so many ms, and back", _broker(JUMP_MS), _set_broker,
+         _set_broker_right),
+)  # fmt: skip

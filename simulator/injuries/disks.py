@@ -1,4 +1,7 @@
-"""The disks under the spools, and the ledger's database: slow, full, hung, failing."""
+"""The disks under the spools, and the ledger's database: slow, full, hung, failing.
+
+While Kafka is well no spool is touched: a disk's injury has one of Kafka's for company.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from simulator.installation import names_of
 
 SPOOLING = (*names_of("ingress"), *names_of("failover"))
 ROOM_BYTES = 1 << 40
+COMPANY = ("kafka_gone", "broker_gone", "broker_hung", "kafka_slow")
 
 
 def _one(least: float = 0.0, most: float = 0.0) -> Callable[[random.Random], Drawn]:
@@ -66,10 +70,10 @@ def _well_database(scene: Scene, injury: Injury) -> None:
 
 
 KINDS = (
-    Kind("disk_slow", "a write takes so many seconds", _one(0.01, 1.0), _slow, _well),
-    Kind("disk_full", "so many bytes fit, and no more", _one(0.0, 4000.0), _fill, _well),
-    Kind("disk_hung", "no write comes back", _one(), _hang, _well),
-    Kind("disk_fails", "this share of the writes fails half-way", _one(0.1, 1.0), _fail, _well),
+    Kind("disk_slow", "a write takes so many seconds", _one(0.01, 1.0), _slow, _well, company=COMPANY),
+    Kind("disk_full", "so many bytes fit, and no more", _one(0.0, 4000.0), _fill, _well, company=COMPANY),
+    Kind("disk_hung", "no write comes back", _one(), _hang, _well, company=COMPANY),
+    Kind("disk_fails", "this share of the writes fails half-way", _one(0.1, 1.0), _fail, _well, company=COMPANY),
     Kind("database_slow", "the ledger's database takes up to so many seconds", _ledger(0.05, 3.0), _slow_database,
          _well_database, 0.5),
     Kind("database_fails", "this share of its work fails, some of it done all the same", _ledger(0.1, 1.0),

@@ -52,7 +52,9 @@ Drawn = tuple[tuple[str, ...], float, float]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A way in which things go wrong. `weight`: how often it is drawn beside the others; 0: only where it is named."""
+    """A way in which things go wrong. `weight`: how often it is drawn beside the others; 0: only where it is named.
+
+    `company`: kinds of which one goes wrong at about the same time, since alone it would change nothing."""
 
     name: str
     says: str
@@ -60,6 +62,7 @@ class Kind:
     strike: Callable[[Scene, Injury], None]
     heal: Callable[[Scene, Injury], None]
     weight: float = 1.0
+    company: tuple[str, ...] = ()
 
 
 def nothing(_: Scene, __: Injury) -> None:

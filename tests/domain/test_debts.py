@@ -87,9 +87,9 @@ def test_what_was_settled_before_the_window_is_forgotten_and_stays_settled() -> 
     debts = Debts()
     debts.add(fact(), Stamp(0, 10), 0.0)
     debts.add(fact(FactKind.ANSWERED, seq=1, settled=True), Stamp(0, 20), 0.0)
-    debts.forget_before(20 + WINDOW_MS)
+    debts.forget_before({0: 20 + WINDOW_MS})
     assert debts.is_settled("call-1")
-    debts.forget_before(21 + WINDOW_MS)
+    debts.forget_before({0: 21 + WINDOW_MS})
     assert not debts.is_settled("call-1")
     now_ms = 21 + WINDOW_MS
     debts.add(fact(age_ms=now_ms - 10), Stamp(0, now_ms), 0.0)
@@ -110,7 +110,7 @@ def test_no_more_than_the_limit_is_held_and_what_is_old_is_the_ledgers() -> None
     for n in range(3):
         debts.add(Fact(f"c{n}", 1, 0, "i1", FactKind.RINGING, n, due_in_ms=5_000, conductor=ONE), Stamp(0, n), 0.0)
     assert (len(debts), debts.dropped) == (2, 1)
-    debts.forget_before(WINDOW_MS + 2)
+    debts.forget_before({0: WINDOW_MS + 2})
     assert [debts.get(f"c{n}") is None for n in range(3)] == [True, True, False]
 
 
@@ -126,9 +126,54 @@ def test_what_is_older_than_the_window_opens_no_call_and_is_forgotten_wherever_i
     take("hours-old", WINDOW_MS + 10_000, age_ms=WINDOW_MS + 1)
     assert debts.get("hours-old") is None
     take("older", WINDOW_MS + 10_000, age_ms=WINDOW_MS - 1_000)
-    debts.forget_before(2 * WINDOW_MS + 10_000)
+    debts.forget_before({0: 2 * WINDOW_MS + 10_000})
     assert debts.get("new") is not None
     assert debts.get("older") is None, "though a younger one stands before it"
+
+
+def test_a_broker_whose_clock_is_wrong_makes_no_debt_old_but_those_of_its_own_partitions() -> None:
+    """T2: an hour ahead for a moment, it would else hide every other partition's debts for an hour."""
+    debts, time = Debts(), LogTime()
+    hour_ms = 3_600_000
+
+    def take(call_id: str, partition: int, log_ms: int) -> None:
+        time.saw(partition, log_ms)
+        said = Fact(call_id, 1, 0, "i1", FactKind.RINGING, 0, due_in_ms=5_000, conductor=ONE)
+        debts.add(said, Stamp(partition, log_ms), 0.0)
+        debts.forget_before(time.newest())
+
+    take("before", 0, hour_ms)
+    take("ahead", 1, 2 * hour_ms)
+    take("beside", 0, hour_ms + 1_000)
+    take("set right", 1, hour_ms + 2_000)
+    assert [debts.get(each) is not None for each in ("before", "ahead", "beside", "set right")] == [True] * 4
+    take("a quarter later", 1, hour_ms + WINDOW_MS + 2_001)
+    assert debts.get("set right") is None
+
+
+@given(st.lists(st.tuples(st.sampled_from([None, 0, 1]), st.integers(0, 3 * WINDOW_MS)), max_size=12))
+def test_what_is_forgotten_is_what_is_older_than_the_window_by_its_own_partition(
+    stamps: list[tuple[int | None, int]],
+) -> None:
+    """T2: neither more nor less; a copy, which is on no partition, by the slowest of them."""
+    debts, newest = Debts(), {0: 2 * WINDOW_MS, 1: 3 * WINDOW_MS}
+    for n, (partition, log_ms) in enumerate(stamps):
+        said = Fact(f"c{n}", 1, 0, "i1", FactKind.RINGING, n, due_in_ms=5_000, conductor=ONE)
+        debts.add(said, Stamp(partition, log_ms), 0.0)
+        debts._newest_ms.clear()  # every one of them is opened
+    debts.forget_before(newest)
+    for n, (partition, log_ms) in enumerate(stamps):
+        own_ms = min(newest.values()) if partition is None else newest[partition]
+        assert (debts.get(f"c{n}") is None) == (log_ms < own_ms - WINDOW_MS)
+
+
+def test_a_copy_that_lands_is_forgotten_by_its_partition_from_then_on() -> None:
+    """J4, T2: it changes from the slowest clock's to its own."""
+    debts = Debts()
+    debts.add(fact(), Stamp(None, 0), 0.0)
+    debts.add(fact(), Stamp(1, 0), 0.0)
+    debts.forget_before({0: 0, 1: WINDOW_MS + 1})
+    assert debts.get("call-1") is None
 
 
 def test_a_parked_call_still_owes_and_one_whose_caller_was_let_go_does_not() -> None:
@@ -157,7 +202,7 @@ def test_no_fact_is_never_late() -> None:
     call = debts.get("call-1")
     assert isinstance(call, OpenCall)
     assert (call.since_ms, call.due_in_ms) == (10_000, WINDOW_MS)
-    debts.forget_before(2 * WINDOW_MS + 20_000)
+    debts.forget_before({0: 2 * WINDOW_MS + 20_000})
     assert debts.get("call-1") is None
 
 
@@ -178,6 +223,20 @@ def test_a_call_is_late_by_the_logs_time_and_never_within_two_seconds_of_a_gap()
     assert time.is_late(0, 101_000, 5_000)
     assert not time.is_late(1, 0, 0), "a partition of which nothing was read"
     assert not LogTime().is_late(None, 0, 0)
+
+
+def test_a_clock_that_was_set_back_is_believed_after_two_seconds_as_after_a_gap() -> None:
+    """T2: a broker's clock that was an hour ahead, and the leader after it, both tell the time again."""
+    time, hour_ms = LogTime(), 3_600_000
+    for ms in range(0, 4_001, 500):
+        time.ticked(0, hour_ms + ms)
+    time.ticked(0, 500)
+    assert time.newest() == {0: 500}
+    assert not time.is_late(0, 0, 0), "what comes first after it may be old"
+    for ms in range(1_000, 3_001, 500):
+        time.ticked(0, ms)
+    assert time.is_late(0, 0, 2_000)
+    assert not time.is_late(0, 1_000, 2_000)
 
 
 @given(st.sets(st.sampled_from(["a", "b", "c", "d"]), min_size=1), st.text(min_size=1, max_size=8))

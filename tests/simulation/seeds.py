@@ -1,0 +1,51 @@
+"""Schedules that once showed something, by name. Each stays clean; tests/simulation/test_seeds.py runs them all.
+
+One whose injuries are written down is that schedule for ever, with the calls of its seed; one that is drawn by its seed
+changes when the kinds of injuries do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from simulator.injuries import Injury
+from simulator.schedule import Schedule, draw
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """`showed`: what went wrong before it was mended."""
+
+    name: str
+    seed: int
+    calls: int
+    only: tuple[str, ...]
+    showed: str
+    injuries: tuple[Injury, ...] = ()
+
+    def schedule(self) -> Schedule:
+        """What is played."""
+        drawn = draw(self.seed, self.calls, self.only)
+        return Schedule(self.seed, drawn.calls, self.injuries) if self.injuries else drawn
+
+
+BROKER_AHEAD: Final = (
+    Injury("broker_jump", 1.0, 3.0, ("broker-1",), 3_600_000.0),
+    Injury("kill", 10.0, 12.0, ("ingress-1",)),
+    Injury("kill", 10.2, 14.0, ("ingress-2",)),
+)
+FULL_DISK: Final = (
+    Injury("disk_full", 2.0, 6.0, ("failover-1",), 1_253.0),
+    Injury("disk_full", 2.0, 6.0, ("failover-2",), 1_253.0),
+    Injury("disk_full", 2.0, 6.0, ("failover-3",), 1_253.0),
+    Injury("kafka_gone", 2.5, 5.0, ("broker-1", "broker-2", "broker-3")),
+)
+
+# Sorted by name, one a line.
+# fmt: off
+SEEDS: Final = (
+    Seed("a broker's clock was an hour ahead", 52000, 60, (), "no replica took up a caller whose ingress died (T2)", BROKER_AHEAD),  # noqa: E501
+    Seed("a full disk that has room again", 192, 30, (), "a spool told of its full disk for ever (J6)", FULL_DISK),
+)
+# fmt: on
