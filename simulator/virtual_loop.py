@@ -325,8 +325,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     # The heart of it.
 
     def forget_turn(self, process: Process) -> None:
-        """It has nothing to do, or may not do it."""
-        if process in self.runnable:
+        """It has nothing to do, or may not do it. It may stand there twice: who has emptied its turn begins another."""
+        while process in self.runnable:
             self.runnable.remove(process)
 
     def _run(self) -> None:

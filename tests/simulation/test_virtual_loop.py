@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.virtual_loop import EPOCH_MS, Stuck, run_virtual, virtual_wall_ms
+from simulator.virtual_loop import EPOCH_MS, Stuck, run_virtual, running_loop, virtual_wall_ms
 
 
 def test_an_hour_of_sleep_takes_no_time() -> None:
@@ -98,6 +98,32 @@ def test_going_round_without_time_moving_on_is_an_error() -> None:
 
     with pytest.raises(Stuck, match="without time moving on"):
         run_virtual(spin())
+
+
+def test_a_process_that_is_paused_with_work_waiting_takes_no_turns() -> None:
+    """However often it had begun its turn anew before: time moves on without it, and it goes on where it stood."""
+
+    async def scene() -> list[float]:
+        loop = running_loop()
+        process = loop.process("one")
+        turns: list[float] = []
+
+        async def busy() -> None:
+            while len(turns) < 40:
+                turns.append(loop.time())
+                if len(turns) == 20:
+                    process.pause()
+                await asyncio.sleep(0)
+
+        process.start(busy())
+        await asyncio.sleep(5.0)
+        assert len(turns) == 20
+        process.go_on()
+        await asyncio.sleep(1.0)
+        return turns
+
+    turns = run_virtual(scene())
+    assert len(turns) == 40 and turns[-1] == 5.0
 
 
 def test_a_failure_that_nobody_waits_for_fails_the_run() -> None:
