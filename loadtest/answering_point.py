@@ -137,6 +137,7 @@ class AnsweringPoint:
         ring = self._rings.get(offer.call_id)
         if ring is not None and ring.stage is Stage.CONNECTED:
             self._write("have", ring.call_id, offer.attempt, held=ring.attempt)
+            ring.line = line  # what the stream says that had it neither stops nor connects it any more
             self._say(line, Ask(have=delivery_pb2.Have(call_id=ring.call_id, attempt=ring.attempt)))
         elif ring is not None and order_of(offer.attempt) < ring.order:
             self._reject(line, offer.call_id, offer.attempt, delivery_pb2.REJECTION_SUPERSEDED, "a newer attempt rings")
@@ -223,6 +224,7 @@ class AnsweringPoint:
             )
             self._say(line, Ask(reject=rejected))
         elif ring.stage is Stage.CONNECTED:
+            ring.line = line
             self._say(line, Ask(have=delivery_pb2.Have(call_id=ring.call_id, attempt=attempt)))
         else:
             self._move(ring, line)

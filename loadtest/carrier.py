@@ -72,6 +72,7 @@ class Carrier:
         carried = Carried(call, self._diary, loop.time(), loop.time() + patience_s)
         first = self._random.randrange(len(self._ingresses))
         failures = 0
+        legs_max = self._legs_max
         double: asyncio.Task[None] | None = None
         try:
             while True:
@@ -79,13 +80,15 @@ class Carrier:
                 address = self._ingresses[(first + carried.leg - 1) % len(self._ingresses)]
                 began = loop.time()
                 leg = Leg(carried, self._wire, address)
+                if carried.sins(NetworkMischief.OFFERS_ONCE):
+                    legs_max = carried.leg
                 if carried.sins(NetworkMischief.OFFERS_TWICE):
                     other = self._ingresses[(first + carried.leg) % len(self._ingresses)]
                     double = asyncio.ensure_future(self._offer_unheard(other, carried.offer()))
                 end = await leg.live(about if carried.leg == 1 else {})
                 if end in _OUTCOMES:
                     return _OUTCOMES[end]
-                if carried.leg == self._legs_max:
+                if carried.leg == legs_max:
                     carried.write("gave_up")
                     return Outcome.GAVE_UP
                 failures = 1 if loop.time() - began >= STOOD_S else failures + 1

@@ -46,6 +46,8 @@ class NetworkMischief(StrEnum):
     HANGS_UP_CONFIRMED = "hangs_up_confirmed"
     WALKS_AWAY = "walks_away"
     """The caller hears it ring, and the stream is closed without a word."""
+    OFFERS_ONCE = "offers_once"
+    """It offers one leg and no other: when that breaks, the caller is gone."""
     GARBAGE = "garbage"
     """The offer's bytes are no message, though its fields are whole (P6)."""
     READS_NOTHING = "reads_nothing"

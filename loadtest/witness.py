@@ -36,6 +36,8 @@ ATTESTED: Final = "attested"
 """The reason of a connection that is told by whoever took a dead conductor's call over (T3)."""
 CONNECTS_LATE: Final = "connects_late"
 """What a PSAP says that it did wrong with an attempt (mischief.py)."""
+MAYBE_CONNECTED: Final = "maybe_connected"
+"""Why an attempt is offered, where nobody could say whether the caller has somebody already (P5)."""
 OUTCOMES_LEFT: Final = frozenset({"callback_open", "callback_closed"})
 """What the books may say of a call whose caller left unanswered."""
 ORDER: Final = (
@@ -313,11 +315,19 @@ def _standing(call: _Call) -> list[Connection]:
 
 
 def _never_told(call: _Call) -> set[Connection]:
-    """Where a PSAP owns up that it kept its `connected` to itself, and the talk ended before anybody heard of it: no
-    caller was ever joined to that (P4). If anybody did hear of it, it counts as any other."""
-    silent = [entry for entry in call.seen("misbehaved") if entry.get("mischief") == CONNECTS_LATE]
-    heard = {Connection.of(entry) for entry in (*call.heard("connected"), *call.kept(*JOURNAL_CONNECTS))}
-    return {Connection.of(entry) for entry in silent} - heard
+    """Connections that nobody but the far end has heard of, and by right: no caller was ever joined to one (P4).
+
+    A PSAP may own up that it kept its `connected` to itself until the talk was over. Or all who could have brought the
+    word were lost, and whoever was rung next was told so and has the caller (P5).
+    """
+    known = {Connection.of(entry) for entry in (*call.heard("connected"), *call.kept(*JOURNAL_CONNECTS))}
+    owned_up = {Connection.of(e) for e in call.seen("misbehaved") if e.get("mischief") == CONNECTS_LATE}
+    told_so = {fact["attempt"] for fact in call.kept("attempting") if fact.get("reason") == MAYBE_CONNECTED}
+    confirmed = {entry["attempt"] for entry in call.heard("confirmed")}
+    lost: set[Connection] = set()
+    if any(each.attempt in told_so for each in known):
+        lost = {each for each in map(Connection.of, call.seen("connected")) if each.attempt in confirmed - told_so}
+    return (owned_up | lost) - known
 
 
 def _told(connections: set[Connection]) -> str:

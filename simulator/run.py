@@ -25,6 +25,7 @@ from services.journal.memory import MemoryBroker
 from simulator.cables import Cables
 from simulator.injuries import KINDS, Injury, Scene
 from simulator.installation import SERVICE_OF, TRUNKS, Installation, addresses_of
+from simulator.moments import Moments
 from simulator.outside import Outside, Surroundings
 from simulator.region import LINES, POSITIONS, PSAPS, texts, token_of
 from simulator.replicas import Ground
@@ -121,7 +122,8 @@ async def _play(schedule: Schedule, seen: Observed) -> None:
         wall_ms=virtual_wall_ms,
         human_speed=HUMANS,
     )
-    scene = Scene(installation, outside, cables, network, broker, by)
+    scene = Scene(installation, outside, cables, network, broker, by, Moments(broker, network.context))
+    outside.listen(scene.moments.tell)
     installation.start()
     await outside.start()
     await asyncio.sleep(COMES_UP_S)

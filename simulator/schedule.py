@@ -7,7 +7,7 @@ failure is shrunk.
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -28,6 +28,9 @@ BEFORE_S: Final = 3.0
 """So long before another injury its company begins, at most."""
 MISCHIEF_SHARE: Final = 0.08
 AIMS_MAX: Final = 1_000
+ONE_LEGGED_SHARE: Final = 0.25
+"""Of the schedules: in these one of the networks offers a single leg of each call (P2), so that its callers are gone
+when a conductor dies, and whoever takes the call over has them rung back."""
 CALLERS_SHARE: Final = 0.9
 """Callers whose number nobody else has; the others share one, as a household does."""
 _RESERVED: Final = frozenset(line.number for line in LINES)
@@ -75,7 +78,16 @@ def draw(seed: int, calls: int = 100, only: Sequence[str] = ()) -> Schedule:
             begins_s = drawn.at_s + by.uniform(-BEFORE_S, drawn.lasts_s)
             injuries.append(_injury(by, KINDS[by.choice(kind.company)], max(0.0, begins_s)))
     injuries.sort(key=lambda each: each.at_s)
-    return Schedule(seed, tuple(_calls(by, calls)), tuple(injuries))
+    return Schedule(seed, tuple(_as_they_offer(seed, _calls(by, calls))), tuple(injuries))
+
+
+def _as_they_offer(seed: int, calls: Sequence[Planned]) -> Iterator[Planned]:
+    """In some schedules one of the networks offers once."""
+    by = random.Random(repr((seed, "networks")))
+    once = by.choice(SOURCES) if by.random() < ONE_LEGGED_SHARE else ""
+    for call in calls:
+        well = call.mischief is NetworkMischief.NONE
+        yield replace(call, mischief=NetworkMischief.OFFERS_ONCE) if well and call.source == once else call
 
 
 def _injury(by: random.Random, kind: Kind, at_s: float) -> Injury:
@@ -122,7 +134,7 @@ def _calls(by: random.Random, count: int) -> list[Planned]:
     bunched = by.random() < 0.3  # a storm comes in bursts
     bursts_s = [by.uniform(0.0, CALLS_S) for _ in range(3)]
     numbers = by.sample(_NUMBERS, min(count, len(_NUMBERS)))
-    mischiefs = [each for each in NetworkMischief if each is not NetworkMischief.NONE]
+    mischiefs = [each for each in NetworkMischief if each not in (NetworkMischief.NONE, NetworkMischief.OFFERS_ONCE)]
     planned = []
     for n in range(count):
         at_s = by.choice(bursts_s) + by.expovariate(2.0) if bunched else by.uniform(0.0, CALLS_S)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from loadtest.witness import ATTESTED, Connection
+from loadtest.witness import ATTESTED, MAYBE_CONNECTED, Connection
 from services.domain.rings import CONFIRM_S
 from services.domain.take_over_facts import TRIES_MAX, Leg, attempt_name
 from simulator.checkers.evidence import Entry, Evidence, OfCall
@@ -22,14 +22,24 @@ _EVERYBODY: Final = frozenset((*ALL_NAMES, *PSAPS))
 
 
 def one_at_a_time(evidence: Evidence) -> Iterator[Finding]:
-    """At most one person is connected to a caller at any moment, one that is taken back included."""
+    """At most one person is connected to a caller at any moment, one that is taken back included.
+
+    Two things nobody could know: that a person has the caller, where all who could have said so are gone, and whoever
+    is rung next is told that (P5); and that a caller who was rung back talks to somebody, while their network offers
+    leg after leg of the call that was lost (T3).
+    """
     for call in evidence.calls.values():
         talking: dict[Connection, int] = {}
+        told_so = {fact["attempt"] for fact in call.facts if fact["reason"] == MAYBE_CONNECTED}
+        rung_back: set[Connection] = set()
         for entry in call.far_end:
             event = entry["event"]
+            if event == "rung_back":
+                rung_back.add(Connection.of(entry))
             if event in BEGINS:
                 here = Connection.of(entry)
-                for other in talking.keys() - {here}:
+                unknown = talking.keys() if here.attempt in told_so and event == "connected" else rung_back
+                for other in talking.keys() - {here} - unknown:
                     yield Finding("one_person", call.call_id, f"{here} is {event} while {other} talks to the caller")
                 talking[here] = entry["at_ms"]
             elif event in ("ended", "cancelled"):

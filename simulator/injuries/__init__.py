@@ -1,14 +1,14 @@
 """What a schedule can do to an installation and to the world outside, by name.
 
 Each kind draws whom it hits, how hard and for how long, strikes, and heals. A schedule is a list of such injuries; what
-they are made of is one file a family: processes, cables, Kafka, disks, clocks, the region, the far end.
+they are made of is one file a family: processes, cables, Kafka, disks, clocks, the region, the far end, and steps, in which several of these are done to those who have to do with one call.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from simulator.injuries import cables, clocks, disks, far_end, kafka, processes, regions
+from simulator.injuries import cables, clocks, disks, far_end, kafka, processes, regions, steps
 from simulator.injuries.kind import Injury, Kind, Scene
 
 FAMILIES: Mapping[str, tuple[Kind, ...]] = {
@@ -19,6 +19,7 @@ FAMILIES: Mapping[str, tuple[Kind, ...]] = {
     "clock": clocks.KINDS,
     "region": regions.KINDS,
     "far_end": far_end.KINDS,
+    "steps": steps.KINDS,
 }
 KINDS: Mapping[str, Kind] = {kind.name: kind for kinds in FAMILIES.values() for kind in kinds}
 

@@ -12,6 +12,7 @@ from services.host.network.memory import MemoryNetwork
 from services.journal.memory import MemoryBroker
 from simulator.cables import Cables
 from simulator.installation import Installation
+from simulator.moments import Moments
 from simulator.outside import Outside
 
 
@@ -42,6 +43,9 @@ class Scene:
     broker: MemoryBroker
     by: random.Random
     """For what is drawn while it runs, such as how much of a write was done."""
+    moments: Moments
+    stories: dict[Injury, Callable[[], None]] = field(default_factory=dict)
+    """Injuries that are told in steps, and how each is ended."""
     errands: set[asyncio.Future[None]] = field(default_factory=set)
     """What takes a moment to be done to somebody."""
 

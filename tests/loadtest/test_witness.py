@@ -366,6 +366,23 @@ def test_a_connection_that_a_psap_kept_to_itself_joined_nobody(owns_up: bool, ag
     assert (not compare(accounts.caller, accounts.far_end, accounts.journal).disagreements) is agree
 
 
+@pytest.mark.parametrize(("why", "agree"), [("maybe_connected", True), ("no_answer", False)])
+def test_a_connection_whose_word_was_lost_does_not_stand_where_the_next_was_told_so(why: str, agree: bool) -> None:
+    """Both gateways of it were gone, and whoever has the caller now was warned (P5). Not where nobody was."""
+    accounts = Accounts()
+    told = Told(accounts, "a")
+    told.begin_leg()
+    attempt = told.ring(1, PSAP)
+    told.far("answered", attempt, PSAP)
+    told.caller("confirmed", attempt=attempt)
+    told.far("connected", attempt, PSAP)
+    second = told.ring(2, LINE)
+    told.fact("attempting", attempt=second, reason=why)
+    told.connect(second, LINE)
+    told.far("ended", attempt, PSAP)
+    assert (not compare(accounts.caller, accounts.far_end, accounts.journal).disagreements) is agree
+
+
 @pytest.mark.parametrize(("stage", "agree"), [("ringing", True), ("answered", True), ("connected", False)])
 def test_a_ring_that_was_cancelled_and_rung_again_took_no_connection_back(stage: str, agree: bool) -> None:
     """R5: one attempt may ring twice, through two gateways; what is cancelled once connected is taken back."""
