@@ -20,6 +20,7 @@ from services.domain.exchange import (
     Rang,
     Release,
     Remember,
+    Resume,
     Ring,
     Routed,
     SayDiverting,
@@ -52,6 +53,8 @@ class Ascent:
         self._parked = False
         self._maybe_connected = False  # an earlier leg may have connected the caller: nobody could say (P5)
         self._proposed = ""  # the attempt that a person has answered: nothing is climbed meanwhile
+        self._unsure: Resume | None = None  # the question whether the caller is connected: nor while that is open
+        self._unsure_due: float | None = None
         self._resume_at: float | None = None  # the end of a pause, or of a hold
         self._effects: list[Effect] = []
 
@@ -130,8 +133,11 @@ class Ascent:
     # The ladder.
 
     def _climb(self, now: float) -> None:
-        """Takes the ladder's next step, unless somebody has answered or the last step is still under way."""
+        """Takes the ladder's next step, unless somebody has answered, perhaps, or the last step is still under way."""
         if self._proposed:
+            return
+        if self._unsure is not None:
+            self._stand()
             return
         parked = self._asked is State.QUEUED
         if (self._asked is None or parked) and not self._attempts.step_under_way:
@@ -182,7 +188,9 @@ class Ascent:
         """Says where the call stands, from what is under way; where somebody has answered, it stands there."""
         if self._proposed:
             return
-        if self._attempts.ring:
+        if self._unsure is not None:
+            self.state = State.RESUMING
+        elif self._attempts.ring:
             self.state = State.RINGING
         elif self._attempts:
             self.state = State.ATTEMPTING
@@ -198,7 +206,7 @@ class Ascent:
         if attempt.resume_due is not None:
             attempt.resume_due = None
             self._do(stands(happened.attempt, attempt, "through_another_gateway"))
-        if happened.attempt == self._proposed or attempt.where == happened.where:
+        if happened.attempt == self._proposed or attempt.answered or attempt.where == happened.where:
             return
         first = attempt.where is None
         attempt.where = happened.where
@@ -254,7 +262,7 @@ class Ascent:
         failure = happened.failure
         self._do(Remember(FactKind.DELIVERY_FAILED, reason, attempt=name, where=attempt.place, failure=failure))
         if name == self._proposed:  # the proposal has come to nothing
-            self._withdraw(happened.failure)
+            self._withdraw(attempt, happened.failure, now)
         if not on_the_line:
             return
         if not attempt.given_up:
@@ -262,7 +270,7 @@ class Ascent:
                 self._ladder.failed(rung, happened.failure)
         self._climb(now)
 
-    def _withdraw(self, failure: Failure) -> None:
+    def _withdraw(self, attempt: Attempt, failure: Failure, now: float) -> None:
         self._proposed = ""
 
     def _attempts_due(self, now: float) -> None:

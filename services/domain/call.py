@@ -1,9 +1,9 @@
-"""The machine of one call and leg: what decides over a caller lives here, in `ascent.py`, `transitions.py` and
-`ladder.py`.
+"""The machine of one call and leg: what decides over a caller lives here, in `ascent.py`, `joining.py`,
+`transitions.py` and `ladder.py`.
 
 Inputs go in with `now`, effects come out; nothing is awaited and nothing is looked up. What may follow what is the
 table in `transitions.py`; an input that has no row there changes nothing. `Ascent` brings the call to somebody whose
-phone rings; this brings caller and person together, and sees to what is left when the caller goes.
+phone rings, `Joining` brings caller and person together; this sees to what is left when the caller goes.
 
 An answer is a proposal (P4): it becomes a connection only when the caller's side confirms it, and a second answer is
 released. At ring time-out the next rung is offered while the first rings on (R6). Each attempt has one end and is told
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 
-from services.domain.ascent import Ascent, stands
+from services.domain.ascent import stands
 from services.domain.budgets import HOLD_S, Budgets
 from services.domain.events import FactKind, Failure
 from services.domain.exchange import (
@@ -22,7 +22,6 @@ from services.domain.exchange import (
     AttemptFailed,
     CallerConfirmed,
     CallerHungUp,
-    Connect,
     Doubted,
     Effect,
     HigherLeg,
@@ -35,21 +34,19 @@ from services.domain.exchange import (
     Resume,
     Resumed,
     Routed,
-    SayConnected,
-    SayConnecting,
     SayRinging,
     Screened,
     StreamBroke,
     TimePassed,
 )
-from services.domain.holding import UNKNOWN, Standing
-from services.domain.ladder import NOT_THERE, DialLines, Ladder
+from services.domain.holding import UNKNOWN
+from services.domain.joining import Joining
+from services.domain.ladder import Ladder
 from services.domain.promise import Promise
 from services.domain.transitions import FINAL, TABLE, State
-from services.domain.where import Where
 
 
-class Call(Ascent):
+class Call(Joining):
     """One call and leg. `begin` and `on` return effects to carry out, in order; `deadline` says when to come back.
 
     `resume` is what an earlier leg confirmed. `older` is the machine of that leg, where it was here and has ended by
@@ -59,10 +56,7 @@ class Call(Ascent):
     def __init__(
         self, call_id: str, leg: int, budgets: Budgets, *, resume: Resume | None = None, older: Call | None = None
     ) -> None:
-        super().__init__(call_id, leg, budgets)
-        self._resume = resume
-        self._proposed_due: float | None = None
-        self._confirmed_it = False  # the proposal; a connection may be under way
+        super().__init__(call_id, leg, budgets, resume)
         self._superseded = False
         self._promise = Promise()
         if older is not None:
@@ -78,7 +72,7 @@ class Call(Ascent):
 
     def _next_at(self) -> float:
         """When the call next does something by itself."""
-        dues = (self._attempts.deadline(), self._asked_due, self._proposed_due, self._resume_at)
+        dues = (self._attempts.deadline(), self._asked_due, self._unsure_due, self._proposed_due, self._resume_at)
         return min((due for due in dues if due is not None), default=math.inf)
 
     def begin(self, now: float) -> list[Effect]:
@@ -87,10 +81,13 @@ class Call(Ascent):
         A leg whose caller may be connected already asks that first, so that nothing rings before it is known (P5).
         """
         self._do(Remember(FactKind.OFFERED))
+        self._resume = self._resume or self._unsure
+        if self._resume is not None and self._resume.where is not None:
+            self._lost[self._resume.attempt] = self._resume.where
         if self._attempts:
             self._adopt(now)
         elif self._resume is not None:
-            self._ask(State.RESUMING, now + self._budgets.question_s, self._resume)
+            self._ask_after(self._resume, now)
             self._stand()
         else:
             self._queue(now)
@@ -150,42 +147,15 @@ class Call(Ascent):
             case TimePassed():
                 self._time_passed(now)
 
-    # What earlier legs have left.
-
-    def _resumed(self, happened: Resumed, now: float) -> None:
-        if self._asked is not State.RESUMING:
-            return
-        assert self._resume is not None, "nothing was confirmed, and somebody asked"
-        holding = happened.holding
-        self._answer()
-        if holding.standing is Standing.CONNECTED:
-            where = holding.where or self._resume.where or Where("")
-            self._settle(where.is_line, holding.attempt or self._resume.attempt, where, "resumed")
-            return
-        self._maybe_connected = holding.standing is not Standing.NONE
-        if self.state is not State.HELD:
-            self._queue(now)
-
-    def _has_it_already(self, happened: AttemptFailed) -> bool:
-        """Whether who was offered the call says that it is connected there under an attempt of an earlier leg (R3).
-
-        Only a confirmed attempt can be: the caller and a person are together already (P4, P5).
-        """
-        call_id, _, rest = happened.reason.rpartition("/")[0].rpartition("/")
-        earlier = call_id == self.call_id and rest.isdigit() and int(rest) < self.leg
-        return earlier and happened.failure is Failure.SUPERSEDED and self.state in (State.ATTEMPTING, State.RINGING)
-
-    def _connected_already(self, happened: AttemptFailed, where: Where) -> None:
-        self._attempts.end(happened.attempt)
-        if self._resume is not None and self._resume.attempt == happened.reason and self._resume.where is not None:
-            where = self._resume.where  # a line that was not rung anew tells nothing of itself
-        self._settle(where.is_line, happened.reason, where, "connected_already")
+    # What an older leg has left.
 
     def _inherit(self, older: Call) -> None:
         assert older.state is State.SUPERSEDED, f"the older leg is {older.state}: two would go on with its rings"
         older._attempts.hand_over_to(self._attempts)
         self._ladder = older._ladder
         self._maybe_connected = older._maybe_connected
+        self._unsure = older._unsure
+        self._lost |= older._lost
         self._proposed = older._proposed
         self._confirmed_it = older._confirmed_it
 
@@ -199,6 +169,9 @@ class Call(Ascent):
                 self._do(SayRinging(name, attempt.where))
             if attempt.due is None and not attempt.given_up and name != self._proposed:
                 attempt.due = now + (self._budgets.reach_s if attempt.where is None else self._budgets.ring_s)
+        if self._unsure is not None:
+            self._proposed = ""
+            self._ask_after(self._unsure, now)
         if not self._proposed:
             self._climb(now)
         elif self._confirmed_it:
@@ -206,68 +179,6 @@ class Call(Ascent):
             self._proposed_due = now + self._budgets.connect_s
         else:
             self._propose(self._proposed, now)
-
-    # A person and the caller.
-
-    def _answered(self, happened: PersonAnswered, now: float) -> None:
-        name = happened.attempt
-        attempt = self._attempts.get(name)
-        if attempt is None:
-            return
-        if self.state is State.HELD:
-            if not attempt.answered and (self._proposed or any(each.answered for _, each in self._attempts)):
-                self._release(name, "answered_elsewhere")
-            elif not attempt.answered:
-                attempt.answered = True  # for the next leg, if it comes before the answer is released
-                self._do(stands(name, attempt, "answered_in_the_hold"))
-        elif not self._proposed:
-            attempt.answered = True
-            attempt.offered_again = False
-            attempt.due = attempt.resume_due = None
-            self._propose(name, now)
-        elif name != self._proposed:
-            self._release(name, "answered_elsewhere")
-        elif attempt.offered_again:  # the same answer, through the other gateway (R5)
-            attempt.offered_again = False
-            attempt.resume_due = None
-            if self.state is State.CONNECTING:
-                self._do(Connect(name))
-
-    def _propose(self, name: str, now: float) -> None:
-        self.state = State.PROPOSED
-        self._proposed = name
-        self._proposed_due = now + self._budgets.confirm_s
-        self._do(SayConnecting(name))
-
-    def _confirmed(self, happened: CallerConfirmed, now: float) -> None:
-        attempt = self._attempts.get(self._proposed)
-        if happened.attempt != self._proposed or attempt is None:
-            return  # an older proposal, withdrawn since
-        self.state = State.CONNECTING
-        self._confirmed_it = True
-        self._proposed_due = now + self._budgets.connect_s
-        if not attempt.offered_again:  # else when the answer is said again
-            self._do(Connect(happened.attempt))
-
-    def _connected(self, happened: PersonConnected) -> None:
-        attempt = self._attempts.get(happened.attempt)
-        if attempt is None or happened.attempt != self._proposed or not self._confirmed_it:
-            return
-        self._attempts.end(happened.attempt)
-        self._settle(isinstance(attempt.rung, DialLines), happened.attempt, happened.where, "")
-
-    def _settle(self, by_line: bool, attempt: str, where: Where, reason: str) -> None:
-        kind = FactKind.DIVERTED if by_line else FactKind.ANSWERED
-        self._end(State.CONNECTED, "answered_elsewhere")
-        self._do(Remember(kind, reason, settled=True, attempt=attempt, where=where))
-        self._do(SayConnected(attempt, where))
-
-    def _withdraw(self, failure: Failure) -> None:
-        if self._confirmed_it and failure in NOT_THERE:
-            self._maybe_connected = True  # the word that would have told is lost with who was to bring it
-        self._proposed = ""
-        self._proposed_due = None
-        self._confirmed_it = False
 
     # When the caller goes.
 
@@ -278,9 +189,8 @@ class Call(Ascent):
         """
         self.state = State.HELD
         self._resume_at = now + HOLD_S
-        self._proposed_due = self._asked_due = None
-        if self._asked is not State.RESUMING:
-            self._answer()
+        self._proposed_due = self._unsure_due = None
+        self._answer()
         self._attempts.stop_clocks()
         self._do(Remember(FactKind.CALLER_LOST, reason))
 
@@ -298,12 +208,6 @@ class Call(Ascent):
             self._end(State.LOST, "caller_lost")
             self._do(Remember(FactKind.CALLBACK_DUE, "stream_lost"))
 
-    def _end(self, state: State, reason: str) -> None:
-        self._answer()
-        for name, _ in self._attempts:
-            self._release(name, reason)
-        self.state = state
-
     # Time, and the journal.
 
     def _time_passed(self, now: float) -> None:
@@ -311,11 +215,10 @@ class Call(Ascent):
             if self._resume_at is not None and now >= self._resume_at:
                 self._hold_ends()
             return
+        if self._unsure is not None and self._unsure_due is not None and now >= self._unsure_due:
+            self._resumed(Resumed(self._unsure.attempt, UNKNOWN), now)
         if self._asked_due is not None and now >= self._asked_due:
-            if self._asked is State.RESUMING:
-                self._resumed(Resumed(UNKNOWN), now)
-            else:
-                self._no_answer(now)
+            self._no_answer(now)
         if self._proposed_due is not None and now >= self._proposed_due:
             failure = Failure.EXPIRED if self.state is State.PROPOSED else Failure.UNREACHABLE
             self._give_up(self._proposed, failure, f"no_word_while_{self.state}", now)

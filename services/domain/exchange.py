@@ -29,8 +29,9 @@ class NoRoom:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """What became of the attempt that an earlier leg confirmed, as far as anybody could say in time (P5)."""
+    """What became of an attempt that the caller had confirmed, as far as anybody could say in time (P5)."""
 
+    attempt: str
     holding: Holding
 
 
@@ -133,7 +134,10 @@ Input = (
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Ask whether the attempt that an earlier leg confirmed is connected; if it is not, have it released (P5)."""
+    """Ask whether an attempt that the caller confirmed is connected; if it is not, have it released (P5).
+
+    An earlier leg confirmed it, or this one, and whoever was to connect it is lost.
+    """
 
     attempt: str
     where: Where | None

@@ -50,7 +50,8 @@ class State(StrEnum):
 
 
 BEGINNINGS: Final = (State.QUEUED, State.RESUMING)
-"""The second where an earlier leg confirmed an attempt (P5). A leg that adopts rings begins where they stand (P7)."""
+"""The second where an earlier leg confirmed an attempt (P5); a leg whose own confirmed attempt is lost comes there too.
+A leg that adopts rings begins where they stand (P7)."""
 FINAL: Final = frozenset({State.CONNECTED, State.ABANDONED, State.LOST, State.SUPERSEDED})
 
 _STAYS: Final[frozenset[State]] = frozenset()
@@ -77,11 +78,14 @@ _ANSWERED: Final[Mapping[type[Input], frozenset[State]]] = {
     AttemptFailed: _WITHDRAWN,
     TimePassed: _WITHDRAWN,
 }
+_NOT_CONNECTED: Final = _WITHDRAWN | {State.PROPOSED}
 TABLE: Final[Mapping[State, Mapping[type[Input], frozenset[State]]]] = {
     State.RESUMING: {
-        **_CALLER_GOES,
-        Resumed: frozenset({State.QUEUED, State.CONNECTED}),
-        TimePassed: frozenset({State.QUEUED}),
+        **_BESIDE_A_RING,
+        PersonAnswered: _STAYS,
+        AttemptFailed: _STAYS,
+        Resumed: _NOT_CONNECTED | {State.CONNECTED},
+        TimePassed: _NOT_CONNECTED,
     },
     State.QUEUED: {
         **_CALLER_GOES,
@@ -109,7 +113,12 @@ TABLE: Final[Mapping[State, Mapping[type[Input], frozenset[State]]]] = {
         TimePassed: frozenset({State.ROUTING, State.ATTEMPTING, State.WAITING}),
     },
     State.PROPOSED: {**_ANSWERED, CallerConfirmed: frozenset({State.CONNECTING})},
-    State.CONNECTING: {**_ANSWERED, PersonConnected: frozenset({State.CONNECTED})},
+    State.CONNECTING: {
+        **_ANSWERED,
+        AttemptFailed: _WITHDRAWN | {State.RESUMING},
+        TimePassed: frozenset({State.RESUMING}),
+        PersonConnected: frozenset({State.CONNECTED}),
+    },
     State.WAITING: {**_CALLER_GOES, TimePassed: frozenset({State.ROUTING})},
     State.HELD: {
         Resumed: frozenset({State.CONNECTED}),

@@ -248,7 +248,7 @@ class Conductor:
         except Exception as mistake:
             self._desk.mistaken(mistake, self.offer.call_id)
             holding = UNKNOWN
-        self.hear(Resumed(holding))
+        self.hear(Resumed(effect.attempt, holding))
 
     # Its place among the calls that are set up (L1).
 

@@ -44,7 +44,7 @@ from services.domain.exchange import (
     Screened,
     TimePassed,
 )
-from services.domain.holding import NONE
+from services.domain.holding import NONE, Holding
 from services.domain.ladder import Destination, DialLines, RingPsap, Rung
 from services.domain.policy import Divert, Flag, Pass, Verdict
 from services.domain.transitions import FINAL, TABLE, State
@@ -109,6 +109,8 @@ class Shell:
         self.call = Call("c1", leg, self.budgets, resume=resume, older=older.call if older else None)
         self.now = older.now if older else 100.0
         self.asked_at: float | None = None
+        self.asked_after = ""
+        """The attempt that was asked after last (P5)."""
         self.question: type[Input] = Screened
         self.queued = False
         self.before_the_end: State | None = None
@@ -193,6 +195,10 @@ class Shell:
     def where(self, attempt: str) -> Where:
         """Where this attempt would be answered; an attempt that never was has a place too."""
         return where_of(self.rungs[attempt]) if attempt in self.rungs else Where("P9")
+
+    def resumed(self, holding: Holding) -> list[Effect]:
+        """What became of the attempt that was asked after last."""
+        return self.hear(Resumed(self.asked_after, holding))
 
     def screened(self, verdict: Verdict | None = None) -> list[Effect]:
         return self.hear(Screened(verdict or Pass(), "policy"))
@@ -325,6 +331,8 @@ class Shell:
             case Enter():
                 assert effect is effects[-1], "a place may be granted at once: nothing may stand behind the wish"
                 self.queued = True
+            case Resume(name):
+                self.asked_after = name
             case Screen():
                 assert happened == Admitted(), "screened before its turn (L1)"
                 self.asked_at = self.now
@@ -465,7 +473,7 @@ def cooperate(shell: Shell) -> int:
             case State.CONNECTED:
                 return taken
             case State.RESUMING:
-                shell.hear(Resumed(NONE))
+                shell.resumed(NONE)
             case State.QUEUED:
                 shell.hear(Admitted())
             case State.SCREENING:

@@ -22,7 +22,6 @@ from services.domain.exchange import (
     PersonConnected,
     Rang,
     Resume,
-    Resumed,
     Screened,
     StreamBroke,
     TimePassed,
@@ -90,7 +89,7 @@ class AnyOrder(RuleBasedStateMachine):
     @on_the_line
     @rule(holding=st.sampled_from([Holding(standing, "c1/1/1", Where("P1")) for standing in Standing]))
     def resumed(self, holding: Holding) -> None:
-        self.shell.hear(Resumed(holding))
+        self.shell.resumed(holding)
 
     @on_the_line
     @rule(rarely=st.integers(0, 5))

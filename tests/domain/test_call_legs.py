@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -20,7 +21,6 @@ from services.domain.exchange import (
     Release,
     Remember,
     Resume,
-    Resumed,
     Ring,
     SayConnected,
     SayConnecting,
@@ -35,10 +35,11 @@ from services.domain.ladder import Destination, DialLines, RingPsap
 from services.domain.lines import keep_free
 from services.domain.transitions import State
 from services.domain.where import Where
-from tests.domain.playing import P1, Shell, exhaust, parked
+from tests.domain.playing import P1, P2, Shell, exhaust, parked
 
 FIRST: Final = "c1/1/1"
 AT_P1: Final = Where("P1")
+AT_P2: Final = Where("P2")
 AT_A_LINE: Final = Where("P1", "+15085550100")
 
 
@@ -78,7 +79,7 @@ def test_nothing_rings_before_it_is_known_whether_the_caller_is_connected() -> N
 def test_a_caller_who_is_connected_is_told_so_without_another_ring(where: Where, kind: FactKind) -> None:
     """The same attempt is settled once more, which the books count as one connection (P5, J2)."""
     shell = Shell(resume=Resume(FIRST, where))
-    effects = shell.hear(Resumed(Holding(Standing.CONNECTED, FIRST, where)))
+    effects = shell.resumed(Holding(Standing.CONNECTED, FIRST, where))
     assert effects == [
         Remember(kind, "resumed", settled=True, attempt=FIRST, where=where),
         SayConnected(FIRST, where),
@@ -89,7 +90,7 @@ def test_a_caller_who_is_connected_is_told_so_without_another_ring(where: Where,
 def test_a_caller_who_is_not_connected_is_carried_as_any_other() -> None:
     """Not here, by the mouths of those who rang: the attempt is released, and the call takes its turn (P5)."""
     shell = Shell(resume=Resume(FIRST, AT_P1))
-    assert shell.hear(Resumed(NONE))[-1] == Enter()
+    assert shell.resumed(NONE)[-1] == Enter()
     shell.hear(Admitted())
     shell.screened()
     shell.routed(P1)
@@ -102,7 +103,7 @@ def test_where_nobody_can_say_the_call_rings_and_whoever_answers_is_told(told: b
     """Unknown, or no word in time: it goes on, flagged, in the offer and in the journal (P5)."""
     shell = Shell(resume=Resume(FIRST, None))
     if told:
-        shell.hear(Resumed(UNKNOWN))
+        shell.resumed(UNKNOWN)
     else:
         shell.time_passes()
     shell.hear(Admitted())
@@ -110,14 +111,14 @@ def test_where_nobody_can_say_the_call_rings_and_whoever_answers_is_told(told: b
     shell.routed(P1)
     assert rung(shell).maybe_connected
     assert shell.facts[-1].reason == "maybe_connected"
-    assert shell.hear(Resumed(Holding(Standing.CONNECTED, FIRST, AT_P1))) == [], "too late: it is asked no more"
+    assert shell.resumed(Holding(Standing.CONNECTED, FIRST, AT_P1)) == [], "too late: it is asked no more"
 
 
 @pytest.mark.parametrize("attempt", ["c1/0/3", "c1/1/9", "c2/0/3", "higher_leg", "c1/x/1", ""])
 def test_a_psap_that_has_the_call_already_is_believed(attempt: str) -> None:
     """Nobody could say whether the caller is connected; the PSAP does, when it is offered the call (R3, P5)."""
     shell = Shell(resume=Resume("c1/0/3", AT_P1))
-    shell.hear(Resumed(UNKNOWN))
+    shell.resumed(UNKNOWN)
     shell.hear(Admitted())
     shell.screened()
     shell.routed(P1)
@@ -132,7 +133,7 @@ def test_a_psap_that_has_the_call_already_is_believed(attempt: str) -> None:
 def test_a_line_that_has_the_call_already_is_believed() -> None:
     """As a PSAP is: the caller hears of the line that they had confirmed, though it did not ring anew (R3, P5)."""
     shell = Shell(resume=Resume("c1/0/3", AT_A_LINE))
-    shell.hear(Resumed(UNKNOWN))
+    shell.resumed(UNKNOWN)
     shell.hear(Admitted())
     shell.screened()
     shell.routed(Destination("P1", (), False, "unreachable"))
@@ -145,7 +146,7 @@ def test_a_caller_who_is_connected_is_known_to_be_so_though_the_stream_broke_mea
     """The question outlives the caller's stream: nobody rings back a caller who talks to somebody (P5, P7)."""
     shell = Shell(resume=Resume(FIRST, AT_P1))
     shell.hear(StreamBroke("reset"))
-    effects = shell.hear(Resumed(Holding(Standing.CONNECTED, FIRST, AT_P1)))
+    effects = shell.resumed(Holding(Standing.CONNECTED, FIRST, AT_P1))
     assert effects[0] == Remember(FactKind.ANSWERED, "resumed", settled=True, attempt=FIRST, where=AT_P1)
     assert shell.state is State.CONNECTED
 
@@ -156,8 +157,8 @@ def test_a_caller_whose_stream_broke_and_whom_nobody_has_is_rung_back(holding: H
     shell = Shell(resume=Resume(FIRST, AT_P1))
     shell.hear(StreamBroke("reset"))
     if holding is not None:
-        assert shell.hear(Resumed(holding)) == []
-        assert shell.hear(Resumed(Holding(Standing.CONNECTED, FIRST, AT_P1))) == [], "it was answered before"
+        assert shell.resumed(holding) == []
+        assert shell.resumed(Holding(Standing.CONNECTED, FIRST, AT_P1)) == [], "it was answered before"
     assert not shell.queued and shell.state is State.HELD
     assert shell.call.deadline() == shell.now + HOLD_S
     shell.time_passes()
@@ -277,6 +278,9 @@ def test_an_answer_that_is_taken_back_in_the_hold_is_not_proposed_to_the_next_le
     older.failed(Failure.UNREACHABLE, FIRST)
     shell = next_leg(older)
     assert shell.said == [SayRinging("c1/1/2", AT_A_LINE)]
+    if confirmed:
+        assert shell.asked_after == FIRST
+        shell.resumed(NONE)
     shell.picked_up("c1/1/2")
     assert shell.said[-1] == SayConnecting("c1/1/2")
 
@@ -424,7 +428,101 @@ def test_who_is_rung_after_a_lost_connect_is_told_that_the_caller_may_be_connect
     shell = connecting()
     lose_gateway(shell)
     shell.failed(failure, FIRST)
+    if flagged:
+        assert shell.state is State.RESUMING
+        shell.resumed(UNKNOWN)
     assert rung(shell).maybe_connected is flagged
+
+
+def at_a_line() -> Shell:
+    """Somebody at a line has answered, and the caller has confirmed it."""
+    shell = Shell(admitted=False)
+    shell.hear(NoRoom())
+    shell.routed(P1)
+    shell.rang()
+    shell.picked_up()
+    shell.confirmed()
+    return shell
+
+
+@pytest.mark.parametrize("lost", [connecting, at_a_line])
+def test_nobody_else_is_rung_before_it_is_known_whether_a_lost_connect_came_to_anything(
+    lost: Callable[[], Shell],
+) -> None:
+    """Whoever was to bring the word is lost; all who may know are asked, as for an earlier leg (P5, promise 4)."""
+    shell = lost()
+    where, rungs = shell.where(FIRST), len(shell.rungs)
+    effects = shell.failed(Failure.UNREACHABLE, FIRST)
+    assert Resume(FIRST, where) in effects
+    assert len(shell.rungs) == rungs and shell.state is State.RESUMING
+    shell.resumed(Holding(Standing.CONNECTED, FIRST, where))
+    assert shell.said[-1] == SayConnected(FIRST, where)
+    assert shell.facts[-1].settled and shell.facts[-1].reason == "resumed"
+
+
+def test_a_lost_connect_that_came_to_nothing_flags_nobody() -> None:
+    """By the mouths of those who rang it is not connected, and is released: the ladder goes on as ever (P5)."""
+    shell = connecting()
+    shell.failed(Failure.UNREACHABLE, FIRST)
+    shell.resumed(NONE)
+    assert rung(shell) and not rung(shell).maybe_connected
+
+
+def test_no_word_of_a_connect_is_a_lost_connect() -> None:
+    """A gateway that stands still says nothing of it; no word of those who are asked in time leaves it unknown (P5)."""
+    shell = connecting()
+    while shell.state is State.CONNECTING:
+        shell.time_passes()
+    assert shell.state is State.RESUMING
+    shell.time_passes()
+    assert rung(shell).maybe_connected
+
+
+def test_an_answer_beside_a_lost_connect_waits_for_what_became_of_it() -> None:
+    """Who rings on and answers meanwhile is proposed when nobody else has the caller, and released else (P4, P5)."""
+    for holding, proposed_next in ((NONE, True), (Holding(Standing.CONNECTED, "c1/1/2", AT_P1), False)):
+        shell = Shell()
+        shell.ring_unanswered(1)
+        if shell.asked_at is not None:
+            shell.routed(P2)
+        shell.rang()
+        second = shell.newest
+        shell.picked_up(second)
+        shell.confirmed(second)
+        shell.failed(Failure.UNREACHABLE, second)
+        assert shell.state is State.RESUMING
+        assert [type(effect) for effect in shell.picked_up(FIRST)] == [Remember]
+        shell.resumed(holding)
+        assert shell.state is (State.PROPOSED if proposed_next else State.CONNECTED)
+        assert shell.ends.get(FIRST) == (None if proposed_next else "released")
+
+
+def test_the_question_after_a_lost_connect_is_asked_anew_by_the_leg_that_goes_on() -> None:
+    """What rings beside goes on in leg n+1, and so does the doubt (P5, P7)."""
+    shell = Shell()
+    shell.ring_unanswered(1)
+    if shell.asked_at is not None:
+        shell.routed(P2)
+    shell.rang()
+    second = shell.newest
+    shell.picked_up(second)
+    shell.confirmed(second)
+    shell.failed(Failure.UNREACHABLE, second)
+    shell.hear(HigherLeg())
+    heir = Shell(resume=Resume(second, AT_P2), older=shell)
+    assert heir.state is State.RESUMING and heir.asked_after == second
+    heir.resumed(UNKNOWN)
+    assert heir.state is State.RINGING
+
+
+def test_a_psap_that_has_the_lost_attempt_of_this_leg_is_believed() -> None:
+    """Nobody could say what became of the connect; the PSAP does, offered the call through another gateway (R3, P5)."""
+    shell = connecting()
+    shell.failed(Failure.UNREACHABLE, FIRST)
+    shell.resumed(UNKNOWN)
+    shell.hear(AttemptFailed(shell.newest, Failure.SUPERSEDED, FIRST))
+    assert shell.said[-1] == SayConnected(FIRST, AT_P1)
+    assert shell.facts[-1].settled
 
 
 def test_a_line_that_is_lost_with_its_replica_has_failed() -> None:

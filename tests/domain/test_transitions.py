@@ -65,7 +65,7 @@ def any_input(shell: Shell, source: random.Random) -> Input:
     if kind is Admitted or kind is NoRoom:
         return kind()
     if kind is Resumed:
-        return Resumed(source.choice(HOLDINGS))
+        return Resumed(source.choice((shell.asked_after, shell.asked_after, "c1/1/99")), source.choice(HOLDINGS))
     if kind is Screened:
         return Screened(source.choice(VERDICTS), "policy")
     if kind is Routed:
@@ -138,6 +138,27 @@ def connecting_beside_a_psap(_: int) -> Shell:
     return shell
 
 
+def proposed_at_a_line(_: int) -> Shell:
+    """Overflowed; the line's answer is proposed when a place is free, and its time is nearly over."""
+    shell = at_a_line(0)
+    shell.time_passes()
+    shell.picked_up()
+    shell.now += 1.2
+    shell.hear(Admitted())
+    return shell
+
+
+def lost_on_the_way(walk: int) -> Shell:
+    """What the caller had confirmed is lost; other places ring, or a question is open, or neither."""
+    which = (connecting_at_a_line, connecting_beside_a_psap, rung_unanswered)[walk % 3]
+    shell = which(1)
+    if which is rung_unanswered:
+        shell.picked_up("c1/1/1")
+        shell.confirmed("c1/1/1")
+    shell.failed(Failure.UNREACHABLE, shell.proposal)
+    return shell
+
+
 BEGINNINGS: Final = (
     rung_unanswered,
     rung_unanswered,
@@ -148,6 +169,8 @@ BEGINNINGS: Final = (
     beside_a_line,
     connecting_at_a_line,
     connecting_beside_a_psap,
+    proposed_at_a_line,
+    lost_on_the_way,
 )
 REASONS: Final = ("", "", "", "c1/0/1", "c1/1/1", "c2/0/1", "odd/0")
 """What is said of a failure; the fourth is an attempt of an earlier leg."""
