@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -41,12 +41,17 @@ class MemoryDiary:
 
     def __init__(self, witness: str, wall_ms: Callable[[], int]) -> None:
         self.entries: list[dict[str, Any]] = []
+        self.readers: list[Callable[[Mapping[str, Any]], None]] = []
+        """Told of each entry when it is written."""
         self._witness = witness
         self._wall_ms = wall_ms
 
     def write(self, event: str, **seen: Any) -> None:
         """See Account."""
-        self.entries.append(entry_of(self._witness, event, self._wall_ms(), seen))
+        entry = entry_of(self._witness, event, self._wall_ms(), seen)
+        self.entries.append(entry)
+        for told in self.readers:
+            told(entry)
 
 
 class Diary:

@@ -130,6 +130,11 @@ class Outside:
             for switchboard in self._switchboards:
                 switchboard.beat(loop.time())
 
+    def listen(self, told: Callable[[Mapping[str, Any]], None]) -> None:
+        """`told` hears of each entry of either witness when it is written."""
+        self._caller_diary.readers.append(told)
+        self._far_diary.readers.append(told)
+
     # What is wrong with whom.
 
     def fault(self, psap_id: str, fault: Fault, *, at_next_ring: bool = False) -> None:

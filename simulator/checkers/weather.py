@@ -12,7 +12,7 @@ from simulator.injuries import FAMILIES, Injury
 
 CABLES: Final = frozenset(kind.name for kind in FAMILIES["network"])
 PROCESSES: Final = frozenset(kind.name for kind in FAMILIES["process"])
-MOMENTS: Final = frozenset(kind.name for kind in (*FAMILIES["moment"], *FAMILIES["steps"]))
+MOMENTS: Final = frozenset(kind.name for kind in FAMILIES["steps"])
 """Whom these hurt, of processes and ways, is found in the moment."""
 AFTERWARDS_MS: Final = 1_000
 """A process that was started again, or a way that was mended, is well after this."""
