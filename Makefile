@@ -83,6 +83,9 @@ failures: setup ## what failures cost callers, measured, written into docs/failu
 	@cd $(ROOT) && FAULTS_LAST=4 $(BIN)/python -m pytest -s tests/system/faults tests/system/test_three_brokers.py $(ARGS)
 	@cd $(ROOT) && $(BIN)/python -m tests.system.faults.paper
 
+simulate-long: setup ## a hundred thousand schedules of failures, virtual time; goes on where it was (ARGS="--schedules N")
+	@cd $(ROOT) && exec $(BIN)/throughline simulate --schedules 100000 --seed 1000000 --keep build/simulate-long.jsonl --record $(ARGS)
+
 chaos: setup ## hurt everything by a seeded schedule, three witnesses judge (MINUTES=5 SEED=1 RATE=20 KAFKA_GONE=60)
 	@cd $(ROOT) && exec $(BIN)/python -m chaos run --minutes $(MINUTES) --seed $(SEED) --rate $(RATE) --kafka-gone $(KAFKA_GONE) $(ARGS)
 

@@ -11,7 +11,7 @@ import multiprocessing
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -122,9 +122,3 @@ def _workers(jobs: int) -> Iterator[Any]:
     finally:
         pool.terminate()
         pool.join()
-
-
-def seeds_from(first: int, count: int, done: Sequence[int] = ()) -> list[int]:
-    """`count` seeds from the first one on, without those that are done."""
-    without = frozenset(done)
-    return [seed for seed in range(first, first + count) if seed not in without]

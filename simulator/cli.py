@@ -11,10 +11,10 @@ from typing import Annotated, Final
 
 import typer
 
-from simulator.campaign import Result, Tally, Wanted, campaign, judged, seeds_from
+from simulator.campaign import Result, Tally, Wanted, campaign, judged
 from simulator.checkers import Finding, check
 from simulator.injuries import FAMILIES
-from simulator.record import Kept, bound_95
+from simulator.record import PAPER, ROOT, Kept, OtherRun, append, bound_95
 from simulator.run import run
 from simulator.schedule import Schedule, kinds_named
 from simulator.shrink import shrink
@@ -42,6 +42,7 @@ def simulate(
     keep: Annotated[
         Path | None, typer.Option(help="Write each result to this file, and go on from what is in it.")
     ] = None,
+    record: Annotated[bool, typer.Option("--record", help="Add a line to docs/reliability.md at the end.")] = False,
 ) -> None:
     """The real services on a simulated network, Kafka, disks and clocks: schedules of failures, each from its seed,
     and after each the checks that no call was lost and one call had one answer.
@@ -67,21 +68,25 @@ def simulate(
         if schedules != 1:
             raise _usage("--trace tells a call of one schedule: say --schedules 1, and which --seed")
         raise typer.Exit(_trace(wanted.schedule(seed), trace))
-    raise typer.Exit(_campaign(wanted, seed, schedules, jobs, keep))
+    try:
+        kept = Kept(keep, wanted) if keep is not None else None
+    except (OtherRun, OSError) as trouble:
+        raise _usage(str(trouble)) from None
+    raise typer.Exit(_campaign(wanted, range(seed, seed + schedules), jobs, kept, record))
 
 
-def _campaign(wanted: Wanted, first: int, count: int, jobs: int, keep: Path | None) -> int:
-    kept = Kept(keep, wanted) if keep is not None else None
+def _campaign(wanted: Wanted, seeds: range, jobs: int, kept: Kept | None, record: bool) -> int:
     tally, told_s, began_s = Tally(), time.monotonic(), time.monotonic()
-    before = [result for result in kept.results() if first <= result.seed < first + count] if kept else []
+    before = [result for result in kept.results() if result.seed in seeds] if kept else []
+    broken = [result for result in before if result.findings]
     for result in before:
         tally.add(result)
-    seeds = seeds_from(first, count, [result.seed for result in before])
     if before:
-        _say(f"{len(before):,} of {count:,} schedules are in {keep}; going on with the rest")
-    broken = [result for result in before if result.findings]
+        _say(f"{len(before):,} of {len(seeds):,} schedules were run before; going on with the rest")
+    done = frozenset(result.seed for result in before)
+    rest = [seed for seed in seeds if seed not in done]
     try:
-        for result in campaign(seeds, wanted, min(jobs, max(1, len(seeds)))):
+        for result in campaign(rest, wanted, min(jobs, max(1, len(rest)))):
             tally.add(result)
             if kept:
                 kept.add(result)
@@ -92,15 +97,19 @@ def _campaign(wanted: Wanted, first: int, count: int, jobs: int, keep: Path | No
                 told_s = time.monotonic()
                 rate = (tally.schedules - len(before)) / (told_s - began_s)
                 _say(
-                    f"{tally.schedules:,} of {count:,} schedules, {tally.calls:,} calls, "
+                    f"{tally.schedules:,} of {len(seeds):,} schedules, {tally.calls:,} calls, "
                     f"{len(tally.found)} with findings, {rate:.1f} a second"
                 )
     except KeyboardInterrupt:
-        _say(f"interrupted after {tally.schedules:,} of {count:,} schedules" + (f"; {keep} holds them" if kept else ""))
+        again = "; the same command goes on from there" if kept else ""
+        _say(f"interrupted after {tally.schedules:,} of {len(seeds):,} schedules{again}")
         return EXIT_INTERRUPTED
     for result in broken[:SHRUNK_MAX]:
         _tell_failure(wanted, result)
     _sum_up(tally, time.monotonic() - began_s)
+    if record:
+        append(tally, seeds, wanted)
+        _say(f"recorded in {PAPER.relative_to(ROOT)}")
     return EXIT_FOUND if tally.found else 0
 
 

@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import subprocess
-from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +20,8 @@ from simulator.checkers import Finding
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAPER: Final = ROOT / "docs" / "reliability.md"
-BEGIN: Final = "<!-- simulations: each long run adds its line -->"
+END: Final = "<!-- simulations: end -->"
+"""Each long run adds its line before it."""
 
 
 class OtherRun(Exception):
@@ -95,27 +95,20 @@ def _from_json(read: dict[str, Any]) -> Result:
     return Result(**{**read, "findings": findings, "injuries": tuple(read["injuries"])})
 
 
-def row(tally: Tally, first: int, count: int, wanted: Wanted) -> str:
+def row(tally: Tally, seeds: range, wanted: Wanted) -> str:
     """One run, as a line of the paper's table."""
     day = datetime.now(UTC).date().isoformat()
     only = f", only {' '.join(wanted.only)}" if wanted.only else ""
     found = f"{len(tally.found)}: seeds {', '.join(map(str, tally.found[:8]))}" if tally.found else "nothing"
     bound = "" if tally.found else f"{bound_95(tally.accepted):.1e}"
     return (
-        f"| {day} | {commit()} | {first} to {first + count - 1}{only} | {tally.calls:,} | {tally.accepted:,} | "
+        f"| {day} | {commit()} | {seeds[0]} to {seeds[-1]}{only} | {tally.calls:,} | {tally.accepted:,} | "
         f"{sum(tally.injuries.values()):,} | {machine()} | {found} | {bound} |"
     )
 
 
-def append(tally: Tally, first: int, count: int, wanted: Wanted, paper: Path = PAPER) -> None:
+def append(tally: Tally, seeds: range, wanted: Wanted, paper: Path = PAPER) -> None:
     """Adds the line of a run to the paper, below those that are there."""
-    text = paper.read_text(encoding="utf-8")
-    at = text.index(BEGIN)
-    end = text.find("\n\n", text.index("|", at))
-    end = len(text.rstrip()) if end < 0 else end
-    paper.write_text(text[:end] + "\n" + row(tally, first, count, wanted) + text[end:], encoding="utf-8")
-
-
-def kinds(tally: Tally) -> Counter[str]:
-    """How often each fault struck."""
-    return tally.injuries
+    before, mark, after = paper.read_text(encoding="utf-8").partition(END)
+    assert mark, f"expected {END} in {paper}"
+    paper.write_text(f"{before}{row(tally, seeds, wanted)}\n{mark}{after}", encoding="utf-8")

@@ -1,0 +1,98 @@
+"""`throughline simulate` as it is used: by its words, its exit code and what it prints."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulator import record
+from simulator.campaign import Result, Tally, Wanted
+from simulator.checkers import Finding
+from simulator.record import Kept, OtherRun
+
+
+def simulate(*words: str, hash_seed: str = "0") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "services.cli", "simulate", *words]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONHASHSEED": hash_seed}
+    )
+
+
+def test_the_same_seed_is_the_same_run_in_any_process() -> None:
+    """To the digest of all that witnesses and journal say, whatever Python's own hashes are."""
+    words = ("--schedules", "1", "--seed", "3", "--calls", "30", "--trace", "c1")
+    one, other = simulate(*words, hash_seed="1"), simulate(*words, hash_seed="2")
+    assert one.returncode == other.returncode == 0, one.stderr
+    assert "digest" in one.stdout and "offered" in one.stdout
+    assert one.stdout == other.stdout
+
+
+def test_a_campaign_sums_up_what_it_ran_and_goes_on_from_what_it_kept(tmp_path: Path) -> None:
+    """Three schedules, then five: the three are not run again."""
+    keep = ("--keep", str(tmp_path / "kept.jsonl"), "--calls", "10", "--seed", "5")
+    first = simulate("--schedules", "3", "--jobs", "1", *keep)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "3 schedules" in first.stdout and "no findings: at 95 %" in first.stdout
+    second = simulate("--schedules", "5", "--jobs", "2", *keep)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "3 of 5 schedules were run before" in second.stderr
+    assert "5 schedules" in second.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--only", "flood"), "no such fault: flood; there are process"),
+        (("--trace", "c1", "--schedules", "2"), "--trace tells a call of one schedule"),
+        (("--trace", "nobody", "--schedules", "1", "--calls", "3"), "no call 'nobody' in this schedule; there are c"),
+    ],
+)
+def test_words_that_mean_nothing_are_refused_with_what_to_say(words: tuple[str, ...], says: str) -> None:
+    """Exit code 64, one line."""
+    ended = simulate(*words)
+    assert ended.returncode == 64
+    assert says in ended.stderr
+
+
+def test_every_fault_is_listed_with_what_it_does() -> None:
+    """By family, as --only takes them."""
+    listed = simulate("--faults")
+    assert listed.returncode == 0
+    assert "kafka\n" in listed.stdout and "kafka_gone" in listed.stdout
+
+
+def result(seed: int, *findings: Finding) -> Result:
+    return Result(seed, "abc", findings, 110, 109, 100, ("kill", "far"), 0.5)
+
+
+def test_results_are_kept_as_they_are_and_never_added_to_anothers(tmp_path: Path) -> None:
+    """Also where the last line was cut short by a kill; another version's or other schedules' are refused."""
+    path = tmp_path / "kept.jsonl"
+    kept = Kept(path, Wanted())
+    written = [result(1), result(2, Finding("at_rest", "", "no"))]
+    for each in written:
+        kept.add(each)
+    with path.open("a") as file:
+        file.write('{"seed": 3, "dig')
+    assert list(Kept(path, Wanted()).results()) == written
+    with pytest.raises(OtherRun, match="give another file"):
+        Kept(path, Wanted(calls=7))
+
+
+def test_a_line_of_the_paper_says_what_was_run_and_what_it_bounds(tmp_path: Path) -> None:
+    """Below those that are there; a run with findings bounds nothing."""
+    paper = tmp_path / "paper.md"
+    paper.write_text(f"| old |\n{record.END}\nrest\n")
+    tally = Tally()
+    tally.add(result(1))
+    record.append(tally, range(1, 2), Wanted(), paper)
+    before, _, after = paper.read_text().partition(record.END)
+    assert before.startswith("| old |\n| 20") and "| 1 to 1 | 110 | 109 | 2 |" in before
+    assert f"| nothing | {record.bound_95(109):.1e} |" in before
+    assert after == "\nrest\n"
+    tally.add(result(9, Finding("at_rest", "", "no")))
+    assert record.row(tally, range(1, 10), Wanted()).endswith("| 1: seeds 9 |  |")
