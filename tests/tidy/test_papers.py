@@ -208,7 +208,7 @@ def rules() -> dict[str, str]:
 def test_every_rule_that_code_cites_is_written_down() -> None:
     """A number that leads nowhere explains nothing."""
     known = rules()
-    code_of_ours = modules("services/", "tests/", "protos/", "loadtest/", "deploy/", "bench/")
+    code_of_ours = modules("services/", "tests/", "protos/", "loadtest/", "deploy/", "bench/", "chaos/")
     unknown = {(name, rule) for name, text in code_of_ours for rule in _RULE.findall(text) if rule not in known}
     assert sorted(unknown) == []
 
@@ -222,7 +222,7 @@ def test_every_rule_that_is_said_to_be_built_is_cited_by_a_test() -> None:
 def test_every_paper_that_code_cites_is_there() -> None:
     """By its name, whatever the case of its letters: architecture.md is ARCHITECTURE.md."""
     known = {Path(name).name.lower() for name in names() if name.endswith(".md")}
-    code_of_ours = modules("services/", "tests/", "protos/", "loadtest/", "deploy/", "bench/")
+    code_of_ours = modules("services/", "tests/", "protos/", "loadtest/", "deploy/", "bench/", "chaos/")
     lost = {
         (name, cited)
         for name, text in code_of_ours
