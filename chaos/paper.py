@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from chaos.bounds import upper_bound
 from chaos.felt import Delay
-from chaos.schedule import Kind
+from chaos.schedule import BESIDE_KINDS, Kind
 from services.host.settings import ROOT
 
 PAPER: Final = ROOT / "docs" / "reliability.md"
@@ -109,7 +109,7 @@ def _runs(rows: Sequence[Row]) -> Iterator[str]:
 def _what(row: Row) -> str:
     """Its kind; with how long it lasted, where that is chosen by a person."""
     lasts = LASTS.search(row["strikes"][0])
-    beside = " and a kill beside" if len(row["strikes"]) > 1 and row["kind"] != Kind.KILL else ""
+    beside = " and a kill beside" if row["kills"] and row["kind"] in BESIDE_KINDS and len(row["strikes"]) > 1 else ""
     chosen = row["kind"] in (Kind.KAFKA_GONE, Kind.PAUSE, Kind.BROKER_PAUSE) and lasts
     return f"{row['kind']}, {lasts[1]} s{beside}" if chosen and lasts else f"{row['kind']}{beside}"
 

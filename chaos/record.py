@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -82,7 +83,9 @@ class RoundRecord:
 
 
 def commit() -> str:
-    """The commit of the code that runs, with a mark where files differ from it; empty outside a repository."""
+    """The commit of the code that runs, with a mark where files differ from it; empty where git cannot say."""
+    if shutil.which("git") is None:
+        return ""
     told = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--exclude", "*"],
         cwd=ROOT, capture_output=True, text=True, check=False,

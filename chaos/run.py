@@ -19,7 +19,7 @@ from chaos.bursts import Burst, Window
 from chaos.checker import Judged, judge
 from chaos.felt import offered_between, read_calls
 from chaos.record import RoundRecord, Setting, append
-from chaos.schedule import Round, Strike
+from chaos.schedule import Kind, Round, Strike
 from chaos.stage import Stage
 from chaos.strikes import Striker
 from chaos.witnesses import Accounts
@@ -194,7 +194,7 @@ class Run:
             played.troubles.append(f"{unreadable} records of the journal cannot be read")
         return RoundRecord(
             number=each.number,
-            kind=each.kind,
+            kind=Kind.CALM if played.skipped else each.kind,  # what was not done is no figure of its kind
             strikes=[str(strike) for strike in each.strikes],
             skipped=played.skipped,
             kills=played.kills,
