@@ -15,13 +15,24 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from contextvars import Context, ContextVar, copy_context
-from enum import Enum
+from contextvars import Context, copy_context
 from heapq import heapify, heappop, heappush
 from typing import Any, Final, NoReturn, TypeVar
-from weakref import ReferenceType, ref
+
+from simulator.process import PROCESS, Handle, Process, State
+
+__all__ = [
+    "EPOCH_MS",
+    "Process",
+    "State",
+    "Stuck",
+    "VirtualLoop",
+    "run_virtual",
+    "running_loop",
+    "virtual_wall_ms",
+    "waiting",
+]
 
 T = TypeVar("T")
 
@@ -31,136 +42,10 @@ SPINS_MAX: Final = 1_000_000
 """Turns of processes within one instant before it counts as going round in circles."""
 CANCELLED_MIN: Final = 200
 """Cancelled timers that stay in the heap at least, before they are cleared out."""
-TASKS_MIN: Final = 1_000
-"""Tasks of a process that are remembered at least, before those that are gone are forgotten."""
 
 
 class Stuck(Exception):
     """The run cannot end well: a deadlock, no progress, or more virtual time than allowed."""
-
-
-class State(Enum):
-    """Of a process."""
-
-    RUNS = "runs"
-    PAUSED = "paused"
-    DEAD = "dead"
-
-
-class Process:
-    """One process on the loop: what was started in its context, and all that this starts in turn.
-
-    `clock_ahead_ms` is how far its wall clock is ahead of true time; it can be changed at any moment.
-    """
-
-    __slots__ = (
-        "_left",
-        "_remembered_max",
-        "_tasks",
-        "clock_ahead_ms",
-        "context",
-        "loop",
-        "name",
-        "ready",
-        "runs",
-        "state",
-    )
-
-    def __init__(self, loop: VirtualLoop, name: str) -> None:
-        self.name = name
-        self.loop = loop
-        self.state = State.RUNS
-        self.runs = True
-        """Whether its state is RUNS: asked for at each step, and an Enum's members are slow to name."""
-        self.clock_ahead_ms = 0
-        self.ready: deque[_Handle] = deque()
-        self._tasks: list[ReferenceType[asyncio.Task[Any]]] = []
-        self._remembered_max = TASKS_MIN
-        self._left: list[asyncio.Task[Any]] = []
-        self.context = copy_context()
-        self.context.run(_PROCESS.set, self)
-
-    def start(self, work: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task[T]:
-        """A task of this process."""
-        return self.loop.create_task(work, name=name, context=self.context.copy())
-
-    def wall_ms(self) -> int:
-        """Its own wall clock: milliseconds since 1970."""
-        return self.loop.wall_ms() + self.clock_ahead_ms
-
-    def pause(self) -> None:
-        """It does nothing more, and holds on to all that it has, until it is told to go on."""
-        if self.runs:
-            self._turn_to(State.PAUSED)
-            self.loop.forget_turn(self)
-
-    def go_on(self) -> None:
-        """Whatever came meanwhile is found waiting, timers that are over too."""
-        if self.state is State.PAUSED:
-            self._turn_to(State.RUNS)
-            if self.ready:
-                self.loop.runnable.append(self)
-
-    def kill(self) -> None:
-        """It does nothing more, ever: no `finally`, no `except`. Its tasks are kept as they stand until the loop ends,
-        so that not even the collector wakes them."""
-        self._turn_to(State.DEAD)
-        self.loop.forget_turn(self)
-        self.ready = deque(maxlen=0)  # takes nothing
-        self._left = self._alive()
-        for task in self._left:
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
-
-    def note(self, task: asyncio.Task[Any]) -> None:
-        """It has begun this task. Remembered weakly: to hear of each end would cost as much as the task."""
-        self._tasks.append(ref(task))
-        if len(self._tasks) > self._remembered_max:
-            self._tasks = [ref(task) for task in self._alive()]
-            self._remembered_max = max(TASKS_MIN, 2 * len(self._tasks))
-
-    def _alive(self) -> list[asyncio.Task[Any]]:
-        return [task for each in self._tasks if (task := each()) is not None and not task.done()]
-
-    def _turn_to(self, state: State) -> None:
-        self.state = state
-        self.runs = state is State.RUNS
-
-
-_PROCESS: ContextVar[Process] = ContextVar("process")
-
-
-class _Handle:
-    """As asyncio.Handle, without its debugging."""
-
-    __slots__ = ("args", "callback", "context", "process", "when_s")
-
-    def __init__(
-        self,
-        process: Process,
-        context: Context,
-        callback: Callable[..., Any],
-        args: tuple[Any, ...],
-        when_s: float,
-    ) -> None:
-        self.process = process
-        self.context = context
-        self.callback: Callable[..., Any] | None = callback
-        """None: it was cancelled."""
-        self.args = args
-        self.when_s = when_s
-        """Negative: it is not among the timers."""
-
-    def cancel(self) -> None:
-        if self.callback is not None:
-            self.callback, self.args = None, ()  # what it held is let go at once, as asyncio does
-            if self.when_s >= 0:
-                self.process.loop.cancelled_timers += 1
-
-    def cancelled(self) -> bool:
-        return self.callback is None
-
-    def when(self) -> float:
-        return self.when_s
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
@@ -177,7 +62,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """The processes that have something to do now."""
         self.cancelled_timers = 0
         self._now_s = 0.0
-        self._timers: list[tuple[float, int, _Handle]] = []
+        self._timers: list[tuple[float, int, Handle]] = []
         self._timers_made = 0
         self._choose = random.Random(seed)
         self._heard: Callable[..., object] | None = None
@@ -218,12 +103,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     ) -> Any:
         if context is None:
             context = copy_context()
-        process = context.get(_PROCESS, self._outside)
-        handle = _Handle(process, context, callback, args, -1.0)
-        ready = process.ready
-        if not ready and process.runs:
-            self.runnable.append(process)
-        ready.append(handle)
+        process = context.get(PROCESS, self._outside)
+        handle = Handle(process, context, callback, args, -1.0)
+        process.ready.append(handle)
+        if not process.has_turn:
+            self.give_turn(process)
         return handle
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]
@@ -238,7 +122,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     ) -> Any:
         if context is None:
             context = copy_context()
-        handle = _Handle(context.get(_PROCESS, self._outside), context, callback, args, when if when > 0.0 else 0.0)
+        handle = Handle(context.get(PROCESS, self._outside), context, callback, args, when if when > 0.0 else 0.0)
         self._timers_made = made = self._timers_made + 1
         heappush(self._timers, (when, made, handle))
         return handle
@@ -252,7 +136,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         if context is None:
             context = copy_context()
         task = asyncio.Task(coro, loop=self, name=name, context=context)
-        process = context.get(_PROCESS, self._outside)
+        process = context.get(PROCESS, self._outside)
         if process is not self._outside:
             process.note(task)
         return task
@@ -324,9 +208,16 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     # The heart of it.
 
+    def give_turn(self, process: Process) -> None:
+        """It has something to do."""
+        if not process.has_turn and process.runs:
+            process.has_turn = True
+            self.runnable.append(process)
+
     def forget_turn(self, process: Process) -> None:
-        """It has nothing to do, or may not do it. It may stand there twice: who has emptied its turn begins another."""
-        while process in self.runnable:
+        """It has nothing to do, or may not do it."""
+        if process.has_turn:
+            process.has_turn = False
             self.runnable.remove(process)
 
     def _run(self) -> None:
@@ -346,10 +237,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             process = runnable[chosen]
             self._turn(process)
             if not process.ready:
-                if chosen < len(runnable) and runnable[chosen] is process:
-                    del runnable[chosen]
-                else:  # others were killed meanwhile, or paused
-                    self.forget_turn(process)
+                self.forget_turn(process)
 
     def _turn(self, process: Process) -> None:
         """All that was ready when the turn began, as one round of asyncio's own loop."""
@@ -386,7 +274,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _ring_timers(self) -> None:
         """All that is due becomes ready."""
-        timers, now_s, runnable = self._timers, self._now_s, self.runnable
+        timers, now_s = self._timers, self._now_s
         while timers and timers[0][0] <= now_s:
             handle = heappop(timers)[2]
             if handle.callback is None:
@@ -394,10 +282,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 continue
             handle.when_s = -1.0  # it is in the heap no more
             process = handle.process
-            ready = process.ready
-            if not ready and process.runs:
-                runnable.append(process)
-            ready.append(handle)
+            process.ready.append(handle)
+            if not process.has_turn:
+                self.give_turn(process)
 
 
 def waiting(loop: asyncio.AbstractEventLoop) -> str:
