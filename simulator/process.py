@@ -93,10 +93,10 @@ class Process:
         so that not even the collector wakes them."""
         self._turn_to(State.DEAD)
         self.loop.forget_turn(self)
-        self.ready = deque(maxlen=0)  # takes nothing
-        self._left = self._alive()
+        self._left = self._alive()  # before the turns are dropped: they alone hold a task that has not begun
         for task in self._left:
             task._log_destroy_pending = False  # type: ignore[attr-defined]
+        self.ready = deque(maxlen=0)  # takes nothing
 
     def note(self, task: asyncio.Task[Any]) -> None:
         """It has begun this task. Remembered weakly: to hear of each end would cost as much as the task."""

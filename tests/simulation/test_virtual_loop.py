@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.virtual_loop import EPOCH_MS, Stuck, run_virtual, running_loop, virtual_wall_ms
+from simulator.virtual_loop import EPOCH_MS, Stuck, VirtualLoop, run_virtual, running_loop, virtual_wall_ms
 
 
 def test_an_hour_of_sleep_takes_no_time() -> None:
@@ -124,6 +124,21 @@ def test_a_process_that_is_paused_with_work_waiting_takes_no_turns() -> None:
 
     turns = run_virtual(scene())
     assert len(turns) == 40 and turns[-1] == 5.0
+
+
+@pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
+def test_a_process_that_is_killed_before_its_first_step_leaves_no_mistake() -> None:
+    """A kill in the very instant of a start is a kill like any other: nothing is told of its task."""
+
+    async def scene() -> None:
+        process = running_loop().process("killed at once")
+        process.start(asyncio.sleep(1.0))
+        process.kill()
+        await asyncio.sleep(2.0)
+
+    loop = VirtualLoop()  # type: ignore[abstract]
+    loop.run_until_complete(scene())
+    assert loop.unhandled == []
 
 
 def test_a_failure_that_nobody_waits_for_fails_the_run() -> None:
