@@ -51,6 +51,8 @@ def mistake(
 
     In the place of a constant stands what it returns.
     """
+    if isinstance(owner, type):  # where it stands, which may be a part that the class inherits
+        owner = next(each for each in owner.__mro__ if attribute in vars(each))
     there = vars(owner)[attribute]
     real = there.__func__ if isinstance(there, staticmethod) else there
 
