@@ -10,7 +10,7 @@ from tests.simulation.bugs.hunt import findings_at
 SAMPLE = [
     ("connects_without_confirm", 0),
     ("queue_keeps_the_newest_alone", 0),
-    ("ledger_folds_by_offset", 2),
+    ("drops_copies_by_attempt", 0),
     ("take_over_says_diverted", 0),
     ("heartbeats_end_with_a_call", 0),
 ]
