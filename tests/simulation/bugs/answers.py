@@ -67,7 +67,7 @@ def holds_for_ever(real: Any, call: Call) -> None:
     call._resume_at = None
 
 
-@mistake(Call, "__init__", only=("network", "process"))
+@mistake(Call, "__init__", only=("network", "process"), calls=60)
 def resume_is_not_asked(real: Any, call: Call, *args: Any, resume: Any = None, **more: Any) -> None:
     """The next leg of a caller who has confirmed an answer begins anew, without asking what became of that (P5): two
     people are connected to one caller."""
