@@ -12,7 +12,7 @@ import json
 import random
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import structlog
@@ -59,6 +59,8 @@ class Observed:
     """What one run left."""
 
     schedule: Schedule
+    struck: Sequence[Injury] = ()
+    """What injuries that waited for their moment did in it, as injuries of the kinds that they are."""
     began_ms: int = 0
     """The virtual wall time of the schedule's second 0."""
     callers: Sequence[Mapping[str, Any]] = ()
@@ -84,6 +86,11 @@ class Observed:
     counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """By replica: every metric of all its processes, by name and labels."""
     digest: str = ""
+
+    @property
+    def injuries(self) -> tuple[Injury, ...]:
+        """All that was done to anybody."""
+        return (*self.schedule.injuries, *self.struck)
 
 
 def run(schedule: Schedule) -> Observed:
@@ -189,6 +196,8 @@ async def _settle(settling: Settling, seen: Observed) -> None:
 
 
 def _look(scene: Scene, settling: Settling, seen: Observed) -> None:
+    began_s = (seen.began_ms - EPOCH_MS) / 1000
+    seen.struck = [replace(each, at_s=each.at_s - began_s) for each in scene.done]
     seen.records = scene.broker.records(Topic.CALLS)
     settling.read_on()
     kept = settling.reading.kept()

@@ -62,4 +62,4 @@ def gather(seen: Observed) -> Evidence:
             of(entry).facts.append(entry)
         else:
             of(entry).outcomes.append(entry["outcome"])
-    return Evidence(seen, calls, Weather(seen.schedule.injuries, seen.began_ms))
+    return Evidence(seen, calls, Weather(seen.injuries, seen.began_ms))

@@ -22,7 +22,7 @@ one before an earlier one is known to be refused."""
 
 def in_order(evidence: Evidence) -> Iterator[Finding]:
     """A key's later facts wait behind its earlier ones."""
-    if any(injury.kind in EXCUSED for injury in evidence.seen.schedule.injuries):
+    if any(injury.kind in EXCUSED for injury in evidence.seen.injuries):
         return
     for call in evidence.calls.values():
         newest: dict[tuple[int, str], int] = {}

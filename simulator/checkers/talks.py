@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from loadtest.witness import ATTESTED, MAYBE_CONNECTED, Connection
@@ -38,8 +38,10 @@ def one_at_a_time(evidence: Evidence) -> Iterator[Finding]:
                 rung_back.add(Connection.of(entry))
             if event in BEGINS:
                 here = Connection.of(entry)
-                unknown = talking.keys() if here.attempt in told_so and event == "connected" else rung_back
-                for other in talking.keys() - {here} - unknown:
+                unknown: Collection[Connection] = ()
+                if event == "connected":
+                    unknown = talking.keys() if here.attempt in told_so else rung_back
+                for other in talking.keys() - {here, *unknown}:
                     yield Finding("one_person", call.call_id, f"{here} is {event} while {other} talks to the caller")
                 talking[here] = entry["at_ms"]
             elif event in ("ended", "cancelled"):

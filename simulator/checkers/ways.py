@@ -74,7 +74,7 @@ def climbed(evidence: Evidence) -> Iterator[Finding]:
 
 def as_before(evidence: Evidence) -> Iterator[Finding]:
     """What is well again is used again: PSAPs are reached, calls are screened (R8, and each budget's end)."""
-    skewed = any(injury.kind in _CLOCKS for injury in evidence.seen.schedule.injuries)
+    skewed = any(injury.kind in _CLOCKS for injury in evidence.seen.injuries)
     for call in evidence.calls.values() if not skewed else ():  # facts bear their writers' clocks
         for fact in call.facts:
             if fact["kind"] == "routed" and "unreachable" in fact["reason"]:

@@ -12,8 +12,6 @@ from simulator.injuries import FAMILIES, Injury
 
 CABLES: Final = frozenset(kind.name for kind in FAMILIES["network"])
 PROCESSES: Final = frozenset(kind.name for kind in FAMILIES["process"])
-MOMENTS: Final = frozenset(kind.name for kind in FAMILIES["steps"])
-"""Whom these hurt, of processes and ways, is found in the moment."""
 AFTERWARDS_MS: Final = 1_000
 """A process that was started again, or a way that was mended, is well after this."""
 
@@ -40,8 +38,7 @@ class Weather:
     def held_up(self, hosts: Collection[str], from_ms: int, to_ms: int) -> bool:
         """Whether one of these processes, or a way to or from one of these hosts, was hurt meanwhile."""
         return any(
-            injury.kind in MOMENTS
-            or (injury.kind in CABLES | PROCESSES and any(target in hosts for target in injury.targets))
+            injury.kind in CABLES | PROCESSES and any(target in hosts for target in injury.targets)
             for injury in self.during(from_ms, to_ms)
         )
 

@@ -46,6 +46,8 @@ class Scene:
     moments: Moments
     stories: dict[Injury, Callable[[], None]] = field(default_factory=dict)
     """Injuries that are told in steps, and how each is ended."""
+    done: list[Injury] = field(default_factory=list)
+    """What these did, when it is over; from the loop's own beginning."""
     errands: set[asyncio.Future[None]] = field(default_factory=set)
     """What takes a moment to be done to somebody."""
 

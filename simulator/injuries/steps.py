@@ -57,6 +57,7 @@ class _Story:
         self._left = list(injury.targets)
         self._later_s = injury.amount
         self._undo: list[Callable[[], None]] = []
+        self._done: list[tuple[str, str, float]] = []
         self._over = False
         self._wait("")
 
@@ -65,6 +66,9 @@ class _Story:
         self._over = True
         for undo in reversed(self._undo):
             undo()
+        now_s = asyncio.get_running_loop().time()
+        for kind, host, at_s in self._done:
+            self._scene.done.append(Injury(kind, at_s, now_s - at_s, (host,)))
 
     def _wait(self, call_id: str) -> None:
         if self._left:
@@ -80,7 +84,9 @@ class _Story:
             return
         _, _, whom, deed = self._left.pop(0).split()
         for host in whom_it_is(self._scene, whom, seen):
-            self._undo.append(_DEEDS[deed](self._scene, host))
+            kind, do = _DEEDS[deed]
+            self._undo.append(do(self._scene, host))
+            self._done.append((kind if host not in PSAPS else "cut_off", host, asyncio.get_running_loop().time()))
         self._wait(seen["call_id"])
 
 
@@ -171,15 +177,16 @@ def _resets(scene: Scene, host: str) -> Callable[[], None]:
     return lambda: None
 
 
-_DEEDS: Final[Mapping[str, Callable[[Scene, str], Callable[[], None]]]] = {
-    "kills": _kills,
-    "unplugs": _unplugs,
-    "wipes": _wipes,
-    "pauses": _pauses,
-    "holds_up": _holds_up,
-    "cuts_off": _cuts_off,
-    "resets": _resets,
+_DEEDS: Final[Mapping[str, tuple[str, Callable[[Scene, str], Callable[[], None]]]]] = {
+    "kills": ("kill", _kills),
+    "unplugs": ("power", _unplugs),
+    "wipes": ("disk_lost", _wipes),
+    "pauses": ("pause", _pauses),
+    "holds_up": ("held_up", _holds_up),
+    "cuts_off": ("cut_off", _cuts_off),
+    "resets": ("reset", _resets),
 }
+"""What each is, as a kind of injury, and how it is done; that returns how it is undone."""
 
 
 def _begin(scene: Scene, injury: Injury) -> None:
