@@ -6,6 +6,7 @@ from typing import Any
 
 from services.domain.call import Call
 from services.domain.exchange import CallerConfirmed, Connect, PersonAnswered, SayConnected
+from services.domain.joining import Joining
 from services.domain.transitions import State
 from services.domain.where import Where
 from services.ingress.conductor import Conductor
@@ -22,7 +23,7 @@ def connects_without_confirm(real: Any, call: Call, happened: Any, now: float) -
     return effects
 
 
-@mistake(Call, "_answered", only=("far_end",), calls=60)
+@mistake(Joining, "_answered", only=("far_end",), calls=60)
 def connects_two_answers(real: Any, call: Call, happened: PersonAnswered, now: float) -> None:
     """While one answer is being connected a second one is connected too, and the first to acknowledge is to win (P4):
     two people talk to one caller, and one of them is missing to somebody else."""
@@ -33,14 +34,14 @@ def connects_two_answers(real: Any, call: Call, happened: PersonAnswered, now: f
         real(call, happened, now)
 
 
-@mistake(Call, "_confirmed", only=("far_end",))
+@mistake(Joining, "_confirmed", only=("far_end",))
 def confirms_whatever_stands(real: Any, call: Call, happened: CallerConfirmed, now: float) -> None:
     """Which attempt the caller has confirmed is not looked at (P4): a word for an older answer, or for none at all,
     connects whoever has answered since."""
     real(call, CallerConfirmed(call._proposed), now)
 
 
-@mistake(Call, "_confirmed", only=("far_end", "process"))
+@mistake(Joining, "_confirmed", only=("far_end", "process"))
 def connected_before_acknowledged(real: Any, call: Call, happened: CallerConfirmed, now: float) -> None:
     """The caller hears `Connected` with the `Connect`, not with its acknowledgement (P4). Where the PSAP is gone in
     that moment the caller hangs on a line on which nobody is, and nobody looks for somebody else."""
@@ -50,7 +51,7 @@ def connected_before_acknowledged(real: Any, call: Call, happened: CallerConfirm
         call._do(SayConnected(call._proposed, attempt.where or Where("")))
 
 
-@mistake(Call, "_answered", only=("process", "network", "far_end"))
+@mistake(Joining, "_answered", only=("process", "network", "far_end"))
 def connects_in_the_hold(real: Any, call: Call, happened: PersonAnswered, now: float) -> None:
     """An answer in the two seconds of the hold is connected, though nobody holds the caller's stream (P3, P7): the
     person hears silence, and the caller's next leg finds the ring gone."""
