@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from loadtest.witness import ATTESTED, MAYBE_CONNECTED, Connection
@@ -10,7 +10,7 @@ from services.domain.rings import CONFIRM_S
 from services.domain.take_over_facts import TRIES_MAX, Leg, attempt_name
 from simulator.checkers.evidence import Entry, Evidence, OfCall
 from simulator.checkers.finding import Finding
-from simulator.installation import ALL_NAMES
+from simulator.installation import ALL_NAMES, TRUNKS, names_of
 from simulator.region import PSAPS
 
 BEGINS: Final = frozenset({"connected", "rung_back"})
@@ -38,14 +38,29 @@ def one_at_a_time(evidence: Evidence) -> Iterator[Finding]:
                 rung_back.add(Connection.of(entry))
             if event in BEGINS:
                 here = Connection.of(entry)
-                unknown: Collection[Connection] = ()
-                if event == "connected":
-                    unknown = talking.keys() if here.attempt in told_so else rung_back
-                for other in talking.keys() - {here, *unknown}:
+                unknown = set(rung_back) if event == "connected" else set()
+                if event == "connected" and here.attempt in told_so:
+                    unknown |= {
+                        each for each in talking if _nobody_could_say(evidence, call, each, talking[each], entry)
+                    }
+                for other in talking.keys() - {here} - unknown:
                     yield Finding("one_person", call.call_id, f"{here} is {event} while {other} talks to the caller")
                 talking[here] = entry["at_ms"]
             elif event in ("ended", "cancelled"):
                 talking.pop(Connection.of(entry), None)
+
+
+def _nobody_could_say(evidence: Evidence, call: OfCall, there: Connection, since_ms: int, entry: Entry) -> bool:
+    """Whether the far end itself, the conductor, or all who might have asked the far end, were hurt meanwhile."""
+    hurt = {
+        target.partition(":")[0]
+        for injury in evidence.weather.during(since_ms, entry["at_ms"])
+        for target in injury.targets
+    }
+    conductors = {each["ingress"].partition(":")[0] for each in call.caller if each["event"] == "offered"}
+    ends = {address.partition(":")[0] for address in TRUNKS} if there.line else {there.psap_id}
+    asked = names_of("failover" if there.line else "psap_gateway")
+    return bool(hurt & (conductors | ends)) or hurt.issuperset(asked)
 
 
 def only_by_the_stream(evidence: Evidence) -> Iterator[Finding]:
