@@ -41,11 +41,17 @@ FULL_DISK: Final = (
     Injury("disk_full", 2.0, 6.0, ("failover-3",), 1_253.0),
     Injury("kafka_gone", 2.5, 5.0, ("broker-1", "broker-2", "broker-3")),
 )
+LOST_DIALLERS: Final = (
+    Injury("cut_off", 0.0, 30.0, ("psap-gateway-1",)),
+    Injury("cut_off", 0.0, 30.0, ("psap-gateway-2",)),
+    *(Injury("steps", 2.0 + n, 1.0, ("far-end connected dialler resets",)) for n in range(18)),
+)
 
 # Sorted by name, one a line.
 # fmt: off
 SEEDS: Final = (
     Seed("a broker's clock was an hour ahead", 52000, 60, (), "no replica took up a caller whose ingress died (T2)", BROKER_AHEAD),  # noqa: E501
     Seed("a full disk that has room again", 192, 30, (), "a spool told of its full disk for ever (J6)", FULL_DISK),
+    Seed("a replica of failover lost at a connection", 24000, 40, (), "two people had one caller (P5)", LOST_DIALLERS),
 )
 # fmt: on
