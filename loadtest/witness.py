@@ -14,7 +14,7 @@ An entry of the journal is a fact, `{"event": "fact", "call_id", "leg", "seq", "
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -108,8 +108,13 @@ class _Call:
         return [fact for fact in self.facts if fact["kind"] in kinds]
 
 
-def compare(caller: Iterable[Entry], far_end: Iterable[Entry], journal: Iterable[Entry]) -> Verdict:
-    """Joins the three on call_id. Entries without one are a witness's remarks on itself, and are left out."""
+def compare(
+    caller: Iterable[Entry], far_end: Iterable[Entry], journal: Iterable[Entry], lossy: Collection[str] = ()
+) -> Verdict:
+    """Joins the three on call_id. Entries without one are a witness's remarks on itself, and are left out.
+
+    `lossy`: names of writers that died with what their disk did not have, or with the disk. Facts that open or settle a
+    call are in two places (J4); of those between them some may be missing of these writers, and of no other."""
     calls: dict[str, _Call] = {}
 
     def of(entry: Entry) -> _Call:
@@ -126,7 +131,7 @@ def compare(caller: Iterable[Entry], far_end: Iterable[Entry], journal: Iterable
             of(entry).facts.append(entry)
         elif entry["event"] == "outcome":
             of(entry).outcomes.append(entry["outcome"])
-    disagreements = [Disagreement(call.call_id, words) for call in calls.values() for words in _judge(call)]
+    disagreements = [Disagreement(call.call_id, words) for call in calls.values() for words in _judge(call, lossy)]
     everybody = list(calls.values())
     return Verdict(
         calls=len(everybody),
@@ -138,10 +143,10 @@ def compare(caller: Iterable[Entry], far_end: Iterable[Entry], journal: Iterable
     )
 
 
-def _judge(call: _Call) -> Iterator[str]:
+def _judge(call: _Call, lossy: Collection[str]) -> Iterator[str]:
     yield from _caller_alone(call)
     yield from _far_end_alone(call)
-    yield from _journal_alone(call)
+    yield from _journal_alone(call, lossy)
     yield from _together(call)
 
 
@@ -188,7 +193,7 @@ def _far_end_alone(call: _Call) -> Iterator[str]:
         yield "the far end connected it twice: " + ", ".join(map(str, standing))
 
 
-def _journal_alone(call: _Call) -> Iterator[str]:
+def _journal_alone(call: _Call, lossy: Collection[str]) -> Iterator[str]:
     if call.facts and not call.kept("offered"):
         yield "the journal has facts of it, and no offer"
     sequences: dict[tuple[int, str], set[int]] = {}
@@ -200,7 +205,7 @@ def _journal_alone(call: _Call) -> Iterator[str]:
         ):
             continue
         missing = sorted(set(range(max(numbers))) - numbers)
-        if missing:
+        if missing and not (missing[0] > 0 and writer.partition("/")[0] in lossy):
             yield f"the journal lacks fact {missing[0]} of leg {leg} by {writer}"
     yield from _taken_over(call)
     connects = {Connection.of(fact) for fact in call.kept(*JOURNAL_CONNECTS)}

@@ -25,6 +25,8 @@ class Settling:
         self.alarms: dict[str, set[str]] = {}
         self._scene = scene
         self._read: dict[int, int] = {}
+        self._ended: dict[int, int] = {}
+        """By partition, where it ended at the last look."""
         self._far_end_read = 0
         self._rings: dict[tuple[str, str, str], None] = {}
 
@@ -48,6 +50,7 @@ class Settling:
     def unsettled(self) -> list[str]:
         """What has not come to rest."""
         self.read_on()
+        behind = list(self._ledger_is_behind())
         replicas = self._scene.installation.replicas.items()
         return [
             *(
@@ -57,8 +60,21 @@ class Settling:
             ),
             *(f"{name}: {remark}" for name, replica in replicas for remark in replica.remarks()),
             *(["calls are in progress"] if self.reading.in_progress() else []),
+            *behind,
             *self._still_rings(),
         ]
+
+    def _ledger_is_behind(self) -> Iterator[str]:
+        """Nothing tells that a database is slow but the ledger's place in the journal."""
+        broker, installation = self._scene.broker, self._scene.installation
+        ended, self._ended = self._ended, {
+            number: broker.partition(Topic.CALLS, number).end for number in broker.partitions(Topic.CALLS)
+        }  # fmt: skip
+        if installation.store is None or not all(replica.ready for replica in installation.of("ledger")):
+            return  # that is said already
+        positions = installation.store.positions()
+        if any(positions.get(number, 0) < end for number, end in ended.items()):
+            yield "the ledger has not read what was there at the last look"
 
     def _still_rings(self) -> Iterator[str]:
         """A leg whose caller is gone holds its rings for a moment (P7), after the books have closed the call."""

@@ -9,9 +9,12 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from simulator.injuries import FAMILIES, Injury
+from simulator.installation import names_of
 
 CABLES: Final = frozenset(kind.name for kind in FAMILIES["network"])
 PROCESSES: Final = frozenset(kind.name for kind in FAMILIES["process"])
+DISKS: Final = frozenset(kind.name for kind in FAMILIES["disk"])
+DEATHS: Final = frozenset({"kill", "power", "restart", "roll", "scale"})
 AFTERWARDS_MS: Final = 1_000
 """A process that was started again, or a way that was mended, is well after this."""
 
@@ -41,6 +44,22 @@ class Weather:
             injury.kind in CABLES | PROCESSES and any(target in hosts for target in injury.targets)
             for injury in self.during(from_ms, to_ms)
         )
+
+    def lost_what_they_wrote(self) -> set[str]:
+        """Processes that lost their disk, or ended after it had not taken all that was written."""
+        lost: set[str] = set()
+        for injury in self._injuries:
+            hurt = {each.targets[0] for each in self._injuries if each.kind in DISKS and each.at_s < injury.at_s}
+            deeds = {step.split()[-1] for step in injury.targets if injury.kind in MOMENTS}
+            if injury.kind == "disk_lost":
+                lost.update(injury.targets)
+            elif injury.kind in DEATHS:
+                lost.update(hurt & set(injury.targets))
+            elif "wipes" in deeds:
+                lost.update(names_of("ingress"))
+            elif deeds & {"kills", "unplugs"}:
+                lost.update(hurt)
+        return lost
 
     def quiet(self, from_ms: int, to_ms: int, after_ms: int) -> bool:
         """Whether nothing at all was hurt meanwhile, nor shortly before."""

@@ -12,5 +12,6 @@ from simulator.checkers.finding import Finding
 def agree(evidence: Evidence) -> Iterator[Finding]:
     """No call is lost, none is connected twice, nobody rings whom the others do not know."""
     seen = evidence.seen
-    for disagreement in compare(seen.callers, seen.far_end, seen.journal).disagreements:
+    lossy = evidence.weather.lost_what_they_wrote()
+    for disagreement in compare(seen.callers, seen.far_end, seen.journal, lossy).disagreements:
         yield Finding("three_witnesses", disagreement.call_id, disagreement.words)

@@ -486,3 +486,17 @@ def test_files_can_be_compared_by_hand(tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / "far-end").write_text("")
     assert main(files) == 1
     assert main([]) == 64
+
+
+@pytest.mark.parametrize(
+    ("kind", "lossy", "agree"),
+    [("attempting", ("ingress-1",), True), ("attempting", ("ingress-2",), False), ("offered", ("ingress-1",), False)],
+)
+def test_a_writer_that_lost_its_disk_may_have_lost_what_neither_opens_nor_settles_a_call(
+    kind: str, lossy: tuple[str, ...], agree: bool
+) -> None:
+    """J4: these two are in two places; what lies between them died with the one disk that had it."""
+    told = accounts_of([answered])
+    journal = [entry for entry in told.journal if entry.get("kind") != kind]
+    found = compare(told.caller, told.far_end, journal, lossy).disagreements
+    assert (not found) == agree

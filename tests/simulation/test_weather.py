@@ -1,0 +1,34 @@
+"""What checkers ask of the injuries of a run."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulator.checkers.weather import Weather
+from simulator.injuries import Injury
+
+
+@pytest.mark.parametrize(
+    ("injuries", "lossy"),
+    [
+        ((Injury("disk_lost", 5.0, 1.0, ("ingress-1",)),), {"ingress-1"}),
+        ((Injury("disk_full", 1.0, 1.0, ("ingress-1",)), Injury("kill", 5.0, 1.0, ("ingress-1",))), {"ingress-1"}),
+        ((Injury("disk_full", 6.0, 1.0, ("ingress-1",)), Injury("kill", 5.0, 1.0, ("ingress-1",))), set()),
+        ((Injury("disk_full", 1.0, 1.0, ("ingress-2",)), Injury("kill", 5.0, 1.0, ("ingress-1",))), set()),
+        (
+            (
+                Injury("disk_hung", 1.0, 9.0, ("ingress-2",)),
+                Injury("steps", 5.0, 1.0, ("caller ringing conductor kills",)),
+            ),
+            {"ingress-2"},
+        ),
+        ((Injury("steps", 5.0, 1.0, ("caller ringing conductor wipes",)),), {"ingress-1", "ingress-2"}),
+        ((Injury("steps", 5.0, 1.0, ("caller ringing conductor kills",)),), set()),
+        ((Injury("kill", 5.0, 1.0, ("ingress-1",)), Injury("pause", 6.0, 1.0, ("ingress-1",))), set()),
+    ],
+)
+def test_only_who_died_after_its_disk_was_hurt_may_have_lost_what_it_wrote(
+    injuries: tuple[Injury, ...], lossy: set[str]
+) -> None:
+    """J4: a disk that is well brings back all that was written, whoever is killed."""
+    assert Weather(injuries, 0).lost_what_they_wrote() == lossy
