@@ -13,6 +13,8 @@ from simulator.installation import names_of
 
 CABLES: Final = frozenset(kind.name for kind in FAMILIES["network"])
 PROCESSES: Final = frozenset(kind.name for kind in FAMILIES["process"])
+MOMENTS: Final = frozenset(kind.name for kind in FAMILIES["steps"])
+"""Whom these hurt, of processes and ways, is found in the moment."""
 DISKS: Final = frozenset(kind.name for kind in FAMILIES["disk"])
 DEATHS: Final = frozenset({"kill", "power", "restart", "roll", "scale"})
 AFTERWARDS_MS: Final = 1_000
