@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from services.domain.publication import Current, draft
 from services.journal import Topic
@@ -27,13 +27,14 @@ def _draw(by: random.Random) -> Drawn:
 
 def _publishes(region: Callable[[Injury], Mapping[str, bytes]]) -> Callable[[Scene, Injury], None]:
     def strike(scene: Scene, injury: Injury) -> None:
-        scene.errands.add(asyncio.ensure_future(_publish(scene, region(injury))))
+        scene.errands.add(asyncio.ensure_future(_publish(scene, region(injury), list(scene.errands))))
 
     return strike
 
 
-async def _publish(scene: Scene, region: Mapping[str, bytes]) -> None:
-    """As a person does, who looks what came of it and tries again."""
+async def _publish(scene: Scene, region: Mapping[str, bytes], before: Sequence[asyncio.Future[None]]) -> None:
+    """As a person does, who lets the last one end, looks what came of their own and tries again."""
+    await asyncio.gather(*before)
     log = MemoryLog(scene.broker)
     for _ in range(TRIES_MAX):
         try:
