@@ -343,7 +343,8 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) != 3:
         print("expected: python -m loadtest.witness CALLER_FILE FAR_END_FILE JOURNAL_FILE", file=sys.stderr)
         return 64
-    verdict = compare(*(read_diary(Path(name)) for name in arguments))
+    caller, far_end, journal = (read_diary(Path(name)) for name in arguments)
+    verdict = compare(caller, far_end, journal)
     for disagreement in verdict.disagreements:
         print(disagreement)
     print(f"{verdict.calls} calls, {verdict.accepted} accepted, {len(verdict.disagreements)} disagreements")

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
+from services.host.region_feed import START_PATIENCE_S
+from services.journal.safekeeping import OPEN_WITHIN_S
 from simulator.injuries import FAMILIES, Injury
 from simulator.installation import names_of
 
@@ -17,6 +19,8 @@ MOMENTS: Final = frozenset(kind.name for kind in FAMILIES["steps"])
 """Whom these hurt, of processes and ways, is found in the moment."""
 DISKS: Final = frozenset(kind.name for kind in FAMILIES["disk"])
 DEATHS: Final = frozenset({"kill", "power", "restart", "roll", "scale"})
+KAFKA: Final = frozenset(kind.name for kind in FAMILIES["kafka"])
+PATIENCE_MS: Final = round(max(START_PATIENCE_S, OPEN_WITHIN_S) * 1000)
 AFTERWARDS_MS: Final = 1_000
 """A process that was started again, or a way that was mended, is well after this."""
 
@@ -37,8 +41,18 @@ class Weather:
         """Those that hurt at any moment between the two."""
         for injury in self._injuries:
             strikes_ms, heals_ms = self.window_ms(injury)
-            if strikes_ms <= to_ms and from_ms <= heals_ms + after_ms:
+            if strikes_ms <= to_ms and from_ms <= heals_ms + after_ms + self._starts_late_ms(injury, heals_ms):
                 yield injury
+
+    def _starts_late_ms(self, injury: Injury, starts_ms: int) -> int:
+        """A process that starts without Kafka, or on a bad disk, serves after so long without them."""
+        if injury.kind not in PROCESSES | MOMENTS:
+            return 0
+        for other in self._injuries:
+            strikes_ms, heals_ms = self.window_ms(other)
+            if other.kind in DISKS | KAFKA and strikes_ms <= starts_ms + PATIENCE_MS and starts_ms <= heals_ms:
+                return PATIENCE_MS
+        return 0
 
     def held_up(self, hosts: Collection[str], from_ms: int, to_ms: int) -> bool:
         """Whether one of these processes, or a way to or from one of these hosts, was hurt meanwhile."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.checkers.weather import Weather
+from simulator.checkers.weather import AFTERWARDS_MS, PATIENCE_MS, Weather
 from simulator.injuries import Injury
 
 
@@ -32,3 +32,21 @@ def test_only_who_died_after_its_disk_was_hurt_may_have_lost_what_it_wrote(
 ) -> None:
     """J4: a disk that is well brings back all that was written, whoever is killed."""
     assert Weather(injuries, 0).lost_what_they_wrote() == lossy
+
+
+@pytest.mark.parametrize(
+    ("other", "hurts_ms"),
+    [
+        (Injury("kafka_gone", 5.5, 9.0, ("broker-1",)), 6_000 + AFTERWARDS_MS + PATIENCE_MS),
+        (Injury("kafka_gone", 9.0, 9.0, ("broker-1",)), 6_000 + AFTERWARDS_MS),
+        (Injury("kafka_gone", 1.0, 4.0, ("broker-1",)), 6_000 + AFTERWARDS_MS),
+        (Injury("clock_skew", 5.5, 9.0, ("ingress-1",)), 6_000 + AFTERWARDS_MS),
+    ],
+)
+def test_a_process_that_starts_without_kafka_is_hurt_for_as_long_as_its_start_waits(
+    other: Injury, hurts_ms: int
+) -> None:
+    """Two seconds for the topic of regions or for a disk, and no longer (docs/decisions/0022)."""
+    weather = Weather((Injury("kill", 5.0, 1.0, ("ingress-1",)), other), 0)
+    assert weather.held_up({"ingress-1"}, hurts_ms, hurts_ms)
+    assert not weather.held_up({"ingress-1"}, hurts_ms + 1, hurts_ms + 1)
