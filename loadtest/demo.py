@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from deploy.kafka import Cluster
 from loadtest.books import Kept, read_journal
+from loadtest.call_told import Entry
 from loadtest.children import Outsider
 from loadtest.deaths import Conducted
 from loadtest.diary import Diary, read_diary, wall_ms
@@ -36,7 +37,7 @@ from loadtest.story import (
     choose_stricken,
     twice_over,
 )
-from loadtest.witness import Entry, Verdict, compare
+from loadtest.witness import Verdict, compare
 from loadtest.workload import STORM as TRACE
 from loadtest.workload import PlannedCall, plan, read_trace
 from services.domain.offer import SOS_URN

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from loadtest.witness import JOURNAL_CONNECTS, Connection, Entry
+from loadtest.call_told import Connection, Entry
+from loadtest.witness import JOURNAL_CONNECTS
 
 _MATTERS: Final[Mapping[str, Callable[[Entry], bool]]] = {
     "caller": lambda entry: entry["event"] in ("offered", "connected", "hung_up"),

@@ -14,14 +14,14 @@ An entry of the journal is a fact, `{"event": "fact", "call_id", "leg", "seq", "
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from loadtest.call_told import CallTold, Connection, Entry
 from loadtest.diary import read_diary
 
-Entry = Mapping[str, Any]
 CALLER_ENDS: Final = frozenset({"connected", "hung_up", "gave_up", "refused"})
 JOURNAL_CONNECTS: Final = {"answered": False, "diverted": True}
 """Kind of fact -> whether it is a line that answered."""
@@ -72,42 +72,6 @@ class Verdict:
     disagreements: tuple[Disagreement, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """A caller and a person, under which attempt and where. Two witnesses agree when theirs are equal."""
-
-    attempt: str
-    psap_id: str
-    line: str
-
-    @classmethod
-    def of(cls, entry: Entry) -> Connection:
-        return cls(entry.get("attempt", ""), entry.get("psap_id", ""), entry.get("line", ""))
-
-    def __str__(self) -> str:
-        return f"{self.attempt} at {self.psap_id}" + (f" line {self.line}" if self.line else "")
-
-
-@dataclass(slots=True)
-class _Call:
-    """All that was seen of one call, by witness."""
-
-    call_id: str
-    caller: list[Entry] = field(default_factory=list)
-    far_end: list[Entry] = field(default_factory=list)
-    facts: list[Entry] = field(default_factory=list)
-    outcomes: list[str] = field(default_factory=list)
-
-    def heard(self, *events: str) -> list[Entry]:
-        return [entry for entry in self.caller if entry["event"] in events]
-
-    def seen(self, *events: str) -> list[Entry]:
-        return [entry for entry in self.far_end if entry["event"] in events]
-
-    def kept(self, *kinds: str) -> list[Entry]:
-        return [fact for fact in self.facts if fact["kind"] in kinds]
-
-
 def compare(
     caller: Iterable[Entry], far_end: Iterable[Entry], journal: Iterable[Entry], lossy: Collection[str] = ()
 ) -> Verdict:
@@ -115,10 +79,10 @@ def compare(
 
     `lossy`: names of writers that died with what their disk did not have, or with the disk. Facts that open or settle a
     call are in two places (J4); of those between them some may be missing of these writers, and of no other."""
-    calls: dict[str, _Call] = {}
+    calls: dict[str, CallTold] = {}
 
-    def of(entry: Entry) -> _Call:
-        return calls.setdefault(entry["call_id"], _Call(entry["call_id"]))
+    def of(entry: Entry) -> CallTold:
+        return calls.setdefault(entry["call_id"], CallTold(entry["call_id"]))
 
     for entry in caller:
         if "call_id" in entry:
@@ -143,7 +107,7 @@ def compare(
     )
 
 
-def _judge(call: _Call, lossy: Collection[str]) -> Iterator[str]:
+def _judge(call: CallTold, lossy: Collection[str]) -> Iterator[str]:
     yield from _caller_alone(call)
     yield from _far_end_alone(call)
     yield from _journal_alone(call, lossy)
@@ -153,7 +117,7 @@ def _judge(call: _Call, lossy: Collection[str]) -> Iterator[str]:
 # Each witness must first agree with itself.
 
 
-def _caller_alone(call: _Call) -> Iterator[str]:
+def _caller_alone(call: CallTold) -> Iterator[str]:
     if not call.caller:
         yield "nobody placed this call, yet " + ("the far end saw it" if call.far_end else "the journal knows of it")
         return
@@ -176,7 +140,7 @@ def _caller_alone(call: _Call) -> Iterator[str]:
                 yield "hung up after more than a second on the line, and was never accepted"
 
 
-def _far_end_alone(call: _Call) -> Iterator[str]:
+def _far_end_alone(call: CallTold) -> Iterator[str]:
     came: dict[Connection, set[str]] = {}
     for entry in call.far_end:
         came.setdefault(Connection.of(entry), set()).add(entry["event"])
@@ -193,7 +157,7 @@ def _far_end_alone(call: _Call) -> Iterator[str]:
         yield "the far end connected it twice: " + ", ".join(map(str, standing))
 
 
-def _journal_alone(call: _Call, lossy: Collection[str]) -> Iterator[str]:
+def _journal_alone(call: CallTold, lossy: Collection[str]) -> Iterator[str]:
     if call.facts and not call.kept("offered"):
         yield "the journal has facts of it, and no offer"
     sequences: dict[tuple[int, str], set[int]] = {}
@@ -231,23 +195,23 @@ def _attests(fact: Entry) -> bool:
     return fact["kind"] in JOURNAL_CONNECTS and fact.get("reason") == ATTESTED
 
 
-def _newest_leg(call: _Call) -> int:
+def _newest_leg(call: CallTold) -> int:
     return max((fact["leg"] for fact in call.facts), default=0)
 
 
-def _on_the_list(call: _Call) -> bool:
+def _on_the_list(call: CallTold) -> bool:
     """Whether somebody is asked to ring this caller back; an entry is void once there is a higher leg (J2), unless a
     line has rung the caller by then."""
     listed = any(fact["leg"] == _newest_leg(call) for fact in call.kept(*JOURNAL_LISTS))
     return listed or _rung_for_an_older_leg(call)
 
 
-def _rung_for_an_older_leg(call: _Call) -> bool:
+def _rung_for_an_older_leg(call: CallTold) -> bool:
     """A line that was dialled for one leg says what came of it under that leg, whatever has come since (T3)."""
     return any(fact["leg"] < _newest_leg(call) for fact in call.kept("reconnected") if fact.get("attempt"))
 
 
-def _taken_over(call: _Call) -> Iterator[str]:
+def _taken_over(call: CallTold) -> Iterator[str]:
     """Who takes a leg over says so, and then what it found: a person who has the caller, or nobody: then the call goes
     onto the list, unless the caller's side has offered a higher leg by then."""
     takers = {(fact["leg"], fact["writer"]) for fact in call.kept("taken_over")}
@@ -262,7 +226,7 @@ def _taken_over(call: _Call) -> Iterator[str]:
 # Then all three together.
 
 
-def _together(call: _Call) -> Iterator[str]:
+def _together(call: CallTold) -> Iterator[str]:
     for leg in sorted({entry["leg"] for entry in call.heard("accepted")} - {f["leg"] for f in call.kept("offered")}):
         yield f"leg {leg} was accepted, and the journal has no offer of it"
     heard = {Connection.of(entry) for entry in call.heard("connected")}
@@ -281,7 +245,7 @@ def _together(call: _Call) -> Iterator[str]:
             yield f"the {who} says that it rang as {ring}, and the far end does not"
 
 
-def _rung_back(call: _Call) -> Iterator[str]:
+def _rung_back(call: CallTold) -> Iterator[str]:
     """A caller who was rung back talks where the journal says so, and with nobody else."""
     talked = {Connection.of(entry) for entry in call.seen("rung_back")}
     told = {Connection.of(fact) for fact in call.kept("reconnected") if fact.get("attempt")}
@@ -296,7 +260,7 @@ def _rung_back(call: _Call) -> Iterator[str]:
             yield f"the caller was connected, and then rung back as {each}"
 
 
-def _crossed(call: _Call, seen: set[Connection], kept: set[Connection]) -> bool:
+def _crossed(call: CallTold, seen: set[Connection], kept: set[Connection]) -> bool:
     """The caller hung up in the instant of being connected: confirmed, and gone before hearing of it.
 
     The journal may have it as connected, or the caller's word may have come first: then the caller is on the list.
@@ -308,7 +272,7 @@ def _crossed(call: _Call, seen: set[Connection], kept: set[Connection]) -> bool:
     return seen == kept or (not kept and _on_the_list(call))
 
 
-def _standing(call: _Call) -> list[Connection]:
+def _standing(call: CallTold) -> list[Connection]:
     """Connections at the far end that were not taken back at once by the backbone.
 
     By place, not by attempt alone: one attempt may ring several lines, one after the other. A ring that was cancelled
@@ -319,7 +283,7 @@ def _standing(call: _Call) -> list[Connection]:
     return [each for each in map(Connection.of, call.seen("connected")) if each not in taken_back]
 
 
-def _never_told(call: _Call) -> set[Connection]:
+def _never_told(call: CallTold) -> set[Connection]:
     """Connections that nobody but the far end has heard of, and by right: no caller was ever joined to one (P4).
 
     A PSAP may own up that it kept its `connected` to itself until the talk was over. Or all who could have brought the

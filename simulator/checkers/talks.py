@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from loadtest.witness import ATTESTED, MAYBE_CONNECTED, Connection
+from loadtest.call_told import Connection
+from loadtest.witness import ATTESTED, MAYBE_CONNECTED
 from services.domain.rings import CONFIRM_S
 from services.domain.take_over_facts import TRIES_MAX, Leg, attempt_name
 from simulator.checkers.evidence import Entry, Evidence, OfCall

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from loadtest.witness import Connection
+from loadtest.call_told import Connection
 from services.domain.lines import RESERVE_FOR
 from services.domain.overflow import OVERFLOW
 from simulator.checkers.evidence import Entry, Evidence, OfCall

@@ -85,7 +85,7 @@ def test_results_are_kept_as_they_are_and_never_added_to_anothers(tmp_path: Path
 
 def test_a_line_of_the_paper_says_what_was_run_and_what_it_bounds(tmp_path: Path) -> None:
     """Below those that are there; a run with findings bounds nothing."""
-    paper = tmp_path / "paper.md"
+    paper = tmp_path / "told"
     paper.write_text(f"| old |\n{record.END}\nrest\n")
     tally = Tally()
     tally.add(result(1))
