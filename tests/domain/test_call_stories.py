@@ -20,6 +20,7 @@ from services.domain.exchange import (
     Rang,
     Release,
     Remember,
+    Resume,
     Ring,
     SayConnected,
     SayConnecting,
@@ -31,6 +32,7 @@ from services.domain.exchange import (
     StreamBroke,
     TimePassed,
 )
+from services.domain.holding import NONE
 from services.domain.ladder import Destination, DialLines, RingPsap
 from services.domain.policy import Divert, Pass
 from services.domain.transitions import State
@@ -348,9 +350,11 @@ def test_an_answer_that_the_caller_does_not_confirm_is_released() -> None:
 
 
 def test_a_psap_that_goes_between_confirm_and_connect_is_rung_through_the_other_gateway() -> None:
-    """The caller hears of a new proposal and confirms that one (P4)."""
+    """Nobody has the caller, it is told (P5); then the caller hears of a new proposal and confirms that one (P4)."""
     shell = connecting()
     shell.failed(Failure.UNREACHABLE)
+    assert shell.state is State.RESUMING
+    shell.resumed(NONE)
     assert shell.state is State.ATTEMPTING
     assert shell.rungs[shell.newest] == RingPsap("P1", "gw-b", "town")
     shell.rang()
@@ -360,11 +364,11 @@ def test_a_psap_that_goes_between_confirm_and_connect_is_rung_through_the_other_
 
 
 def test_a_connect_without_an_answer_is_given_up() -> None:
-    """A gateway that is gone cannot acknowledge; the attempt is released before another is made (promise 4)."""
+    """A gateway that is gone cannot acknowledge; the attempt is released and asked after before another is made (P5)."""
     shell = connecting()
-    effects = shell.time_passes()
+    effects = [*shell.time_passes(), *shell.resumed(NONE)]
     order = [type(effect) for effect in effects if not isinstance(effect, Remember)]
-    assert order == [Release, Ring]
+    assert order == [Release, Resume, Ring]
 
 
 def test_a_second_answer_is_released_and_a_repeated_one_is_not() -> None:
