@@ -364,7 +364,7 @@ def test_a_psap_that_goes_between_confirm_and_connect_is_rung_through_the_other_
 
 
 def test_a_connect_without_an_answer_is_given_up() -> None:
-    """A gateway that is gone cannot acknowledge; the attempt is released and asked after before another is made (P5)."""
+    """A gateway that is gone cannot acknowledge; it is released and asked after before another is made (P5)."""
     shell = connecting()
     effects = [*shell.time_passes(), *shell.resumed(NONE)]
     order = [type(effect) for effect in effects if not isinstance(effect, Remember)]
