@@ -6,6 +6,7 @@ something else is refused: results of two versions of the code do not add up.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -24,20 +25,25 @@ END: Final = "<!-- simulations: end -->"
 """Each long run adds its line before it."""
 
 
+_CODE: Final = (".", ":!docs", ":!*.md")
+
+
 class OtherRun(Exception):
     """The file holds results of something else."""
 
 
 def commit() -> str:
-    """The commit that is run, with `+` where files differ from it; "unknown" outside a repository."""
+    """The commit that is run; where code differs from it, with a mark of the difference (papers do not count)."""
     try:
-        told = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=10"],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        )  # fmt: skip
+        head = _git("rev-parse", "--short=10", "HEAD")
+        changed = _git("diff", "HEAD", "--", *_CODE) + _git("ls-files", "--others", "--exclude-standard", "--", *_CODE)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return told.stdout.strip()
+    return head + (f"+{hashlib.sha256(changed.encode()).hexdigest()[:6]}" if changed else "")
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def machine() -> str:
@@ -65,15 +71,17 @@ class Kept:
         if found != head:
             raise OtherRun(f"{path} holds results of {found}, not of {head}; give another file, or remove it")
 
+        whole = path.read_bytes()
+        os.truncate(path, whole.rfind(b"\n") + 1)  # a line that was cut short is written anew
+
     def add(self, result: Result) -> None:
         """One line more."""
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(_to_json(result), separators=(",", ":")) + "\n")
 
     def results(self) -> Iterator[Result]:
-        """Those that are there; a last line that was cut short is left out."""
-        lines = self._path.read_text(encoding="utf-8").split("\n")
-        for line in lines[1:-1]:
+        """Those that are there."""
+        for line in self._path.read_text(encoding="utf-8").splitlines()[1:]:
             yield _from_json(json.loads(line))
 
 
@@ -111,4 +119,11 @@ def append(tally: Tally, seeds: range, wanted: Wanted, paper: Path = PAPER) -> N
     """Adds the line of a run to the paper, below those that are there."""
     before, mark, after = paper.read_text(encoding="utf-8").partition(END)
     assert mark, f"expected {END} in {paper}"
-    paper.write_text(f"{before}{row(tally, seeds, wanted)}\n{mark}{after}", encoding="utf-8")
+    line = row(tally, seeds, wanted)
+    kept = [each for each in before.splitlines(keepends=True) if not _same_run(each, line)]
+    paper.write_text(f"{''.join(kept)}{line}\n{mark}{after}", encoding="utf-8")
+
+
+def _same_run(one: str, other: str) -> bool:
+    """The same seeds of the same commit: told once, however often the command is given."""
+    return one.startswith("|") and one.split("|")[2:4] == other.split("|")[2:4]

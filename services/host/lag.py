@@ -21,6 +21,7 @@ class LoopLag:
     def __init__(self) -> None:
         self._due: float | None = None
         self._late_until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def late(self) -> bool:
@@ -29,11 +30,22 @@ class LoopLag:
         return now < self._late_until or (self._due is not None and now - self._due >= LATE_S)
 
     async def watch(self) -> None:
-        """Comes to a timer again and again, until cancelled, and notes how late it does."""
+        """Comes to a timer again and again, until cancelled, and notes how late it does. A bare timer: a task that woke
+        forty times a second would be a good part of what an idle process does."""
         loop = asyncio.get_running_loop()
-        while True:
-            self._due = loop.time() + LOOKED_AT_EVERY_S
-            await asyncio.sleep(LOOKED_AT_EVERY_S)
-            now = loop.time()
-            if now - self._due >= LATE_S:
-                self._late_until = now + REMEMBERED_S
+        try:
+            self._wait(loop, loop.time())
+            await loop.create_future()
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def _wait(self, loop: asyncio.AbstractEventLoop, now: float) -> None:
+        self._due = now + LOOKED_AT_EVERY_S
+        self._timer = loop.call_at(self._due, self._come, loop, self._due)
+
+    def _come(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        now = loop.time()
+        if now - due >= LATE_S:
+            self._late_until = now + REMEMBERED_S
+        self._wait(loop, now)

@@ -78,7 +78,10 @@ def test_results_are_kept_as_they_are_and_never_added_to_anothers(tmp_path: Path
         kept.add(each)
     with path.open("a") as file:
         file.write('{"seed": 3, "dig')
-    assert list(Kept(path, Wanted()).results()) == written
+    again = Kept(path, Wanted())
+    assert list(again.results()) == written
+    again.add(result(3))
+    assert [each.seed for each in again.results()] == [1, 2, 3]
     with pytest.raises(OtherRun, match="give another file"):
         Kept(path, Wanted(calls=7))
 
@@ -94,5 +97,7 @@ def test_a_line_of_the_paper_says_what_was_run_and_what_it_bounds(tmp_path: Path
     assert before.startswith("| old |\n| 20") and "| 1 to 1 | 110 | 109 | 2 |" in before
     assert f"| nothing | {record.bound_95(109):.1e} |" in before
     assert after == "\nrest\n"
+    record.append(tally, range(1, 2), Wanted(), paper)
+    assert paper.read_text().count("1 to 1") == 1, "the same run is told once"
     tally.add(result(9, Finding("at_rest", "", "no")))
     assert record.row(tally, range(1, 10), Wanted()).endswith("| 1: seeds 9 |  |")
