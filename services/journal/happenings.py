@@ -15,7 +15,7 @@ class Happening(StrEnum):
     ACKED_LATE = "acked_late"  # after the budget: it left the queue without being appended again
     OVER_BUDGET = "over_budget"  # unknown for now: it went to the queue as well
     UNAVAILABLE = "unavailable"  # surely not written, or the log gave up: it went to the queue
-    HELD_BACK = "held_back"  # an earlier record of its key waits in the queue: it went straight there
+    HELD_BACK = "held_back"  # another record of its key waits in the queue: it went there too, each in its order
     BYPASSED = "bypassed"  # the breaker of its leader is open: it went straight to the queue
     BREAKER_OPENED = "breaker_opened"  # so many records in a row were over budget at one leader; this was the last
     BREAKER_CLOSED = "breaker_closed"  # a record was acknowledged by that leader within the budget

@@ -198,7 +198,7 @@ class Journal:
             self._enqueue(append, Happening.HELD_BACK)
             return
         if self._leaders.in_doubt and self._leaders.is_open(self._log.leader_of(append.topic, append.key)):
-            self._enqueue(append, Happening.BYPASSED)
+            self._enqueue_with_others(append, Happening.BYPASSED)
             return
         self._idle.clear()
         self._under_way += 1
@@ -218,19 +218,19 @@ class Journal:
             if well:
                 self._leave_queue(append, Happening.ACKED_LATE)
         elif append.within_budget:
-            self._no_longer_running(append)
             if well:
+                self._no_longer_running(append)
                 if self._leaders.in_doubt:
                     self._in_time(self._log.leader_of(append.topic, append.key), append)
                 self._tell(Happening.ACKED, append)
                 append.answer(Durability.DURABLE)
             elif rejected(acked):
+                self._no_longer_running(append)
                 self._tell(Happening.REJECTED, append)
                 append.answer(Durability.NOT_DURABLE)
             else:
                 append.acked = None
-                self._enqueue(append, Happening.UNAVAILABLE)
-                self._enqueue_later_ones(append)
+                self._enqueue_with_others(append, Happening.UNAVAILABLE)
             self._note_idle()
 
     def _end_budgets(self, at_once: bool = False) -> None:
@@ -250,9 +250,7 @@ class Journal:
                     self._in_grace = True
                     self._budget_timer = loop.call_later(GRACE_S, self._end_budgets)
                     return
-                self._no_longer_running(append)
-                self._enqueue(append, Happening.OVER_BUDGET)
-                self._enqueue_later_ones(append)
+                self._enqueue_with_others(append, Happening.OVER_BUDGET)
                 if self._leaders.over_budget(self._log.leader_of(append.topic, append.key)):
                     self._tell(Happening.BREAKER_OPENED, append)
             self._budgets.popleft()
@@ -268,12 +266,14 @@ class Journal:
         if not self._running[key]:
             del self._running[key]
 
-    def _enqueue_later_ones(self, append: Append) -> None:
-        """What is under way of the same key waits behind it, at once: else the next that is held back would be on the
-        disk before these, and a process that is killed then would leave a hole in the middle of a call (J5)."""
-        for later in list(self._running.get((append.topic, append.key), ())):
-            self._no_longer_running(later)
-            self._enqueue(later, Happening.HELD_BACK)
+    def _enqueue_with_others(self, append: Append, why: Happening) -> None:
+        """What is under way of the same key waits with it, at once and each in its place: else a later one would be on
+        the disk before an earlier, and a process that is killed then would leave a hole in a call (J5)."""
+        running = list(self._running.get((append.topic, append.key), ()))
+        for each in running if append.within_budget else (*running, append):
+            if each.within_budget:
+                self._no_longer_running(each)
+            self._enqueue(each, why if each is append else Happening.HELD_BACK)
 
     def _enqueue(self, append: Append, why: Happening) -> None:
         older = self._backlog.older_version(append)

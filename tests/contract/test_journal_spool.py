@@ -451,3 +451,47 @@ def test_a_killed_process_leaves_the_beginning_of_each_call_and_no_hole_in_it(
         assert landed == [b"%d" % number for number in range(len(landed))]
 
     play(story)
+
+
+@pytest.mark.parametrize("killed_after_s", [0.002, 0.015, 0.2])
+def test_a_fact_that_is_refused_waits_behind_those_that_are_under_way(killed_after_s: float) -> None:
+    """J5: the disk has what the call said first, whenever the process is killed, and the back-fill keeps the order."""
+
+    async def story(stage: Stage) -> None:
+        stage.disk.slow_s = 0.01
+        said = []
+        for value, absent in ((b"1", False), (b"2", True), (b"3", False)):
+            stage.log.fail(lost=not absent, absent=absent)
+            said.append(asyncio.ensure_future(stage.say("a", value)))
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(killed_after_s)
+        for each in said:
+            each.cancel()
+        await stage.crash_and_start()
+        await asyncio.sleep(10)
+        landed = stage.landed("a")
+        assert landed == [b"1", b"2", b"3"][: len(landed)]
+        assert len(landed) == 3 or killed_after_s < 0.2
+
+    play(story)
+
+
+def test_a_fact_that_passes_the_log_by_waits_behind_those_that_are_under_way() -> None:
+    """J5: the breaker may open between two facts of one call; the first of them is on the disk first."""
+
+    async def story(stage: Stage) -> None:
+        stage.log.fail(lost=True)
+        leader = stage.log.leader_of(Topic.CALLS, "a")
+        keys = [f"{n}" for n in range(99) if stage.log.leader_of(Topic.CALLS, f"{n}") == leader][:3]
+        others = [asyncio.ensure_future(stage.say(key, b"0")) for key in keys]
+        await asyncio.sleep(0.6 * BUDGET_S)
+        said = [asyncio.ensure_future(stage.say("a", b"1"))]
+        await asyncio.sleep(0.6 * BUDGET_S)
+        assert stage.told(Happening.BREAKER_OPENED) == 1
+        said.append(asyncio.ensure_future(stage.say("a", b"2")))
+        await asyncio.wait([*others, *said])
+        await stage.crash_and_start()
+        await asyncio.sleep(10)
+        assert stage.landed("a") == [b"1", b"2"]
+
+    assert play(story).told(Happening.BYPASSED) == 1
