@@ -249,7 +249,7 @@ class Spool:
 
     def _is_time_to_try(self) -> None:
         self._next_try = None
-        if self._is_open and self.trouble is not None:
+        if self._is_open and (self.trouble is not None or self._left):
             self._tries = True
             self._go_on()
 
