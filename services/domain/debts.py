@@ -22,8 +22,9 @@ WINDOW_MS: Final = 15 * 60 * 1000
 """An open call writes a fact at least each 5 minutes; what is older than this is the ledger's."""
 CALLS_MAX: Final = 200_000
 SETTLED_MAX: Final = 100_000
-"""Calls that are remembered as settled, for the window at most, so that a copy of an old fact does not open them again:
-what is older than that opens no call."""
+"""Calls that are remembered as settled, for the window after that was seen, so that a copy of an old fact does not open
+them again: what is older than that opens no call."""
+SETTLED_FOR_S: Final = WINDOW_MS / 1000
 TRIED_MAX: Final = 16
 DEFERRED_S: Final = 30.0
 """So long, at most, a ring that somebody attests defers what is due."""
@@ -171,8 +172,8 @@ class Debts:
         self.dropped = 0
         """Open calls that were forgotten for want of room, or since their window was over."""
         self._calls: OrderedDict[str, OpenCall] = OrderedDict()
-        self._settled: OrderedDict[str, Stamp] = OrderedDict()
-        """By call, where what settled it stands."""
+        self._settled: OrderedDict[str, float] = OrderedDict()
+        """By call, when what settled it was seen here."""
         self._owing: dict[Conductor | None, set[str]] = {}
         self._listed_under: dict[str, tuple[Conductor | None, ...]] = {}
         self._urgent: dict[str, OpenCall] = {}
@@ -213,7 +214,7 @@ class Debts:
         if call_id in self._settled:
             return
         if fact.settled or fact.kind in CONNECTED or fact.kind in CLOSED:
-            self._settle(call_id, stamp)
+            self._settle(call_id, now)
             return
         call = self._calls.get(call_id)
         if call is None:
@@ -230,10 +231,11 @@ class Debts:
         if len(self._calls) > self._calls_max:
             self._drop(next(iter(self._calls)))
 
-    def forget_before(self, newest_ms: Mapping[int, int]) -> None:
+    def forget_before(self, newest_ms: Mapping[int, int], now: float) -> None:
         """Drops what has said nothing for the window, by the time of its own partition: the clock of a broker that is
-        wrong makes nobody's debts old but those of its own partitions. Copies are old by the slowest clock. So with
-        what was settled."""
+        wrong makes nobody's debts old but those of its own partitions. Copies are old by the slowest clock. What was
+        settled is forgotten by our own time: a broker's clock that is ahead for a moment must not have anybody rung
+        back whom a person has served, and to remember it for longer costs a name."""
         self._newest_ms = dict(newest_ms)
         for partition in list(self._by_age):
             by_age, older = self._by_age[partition], []
@@ -244,7 +246,7 @@ class Debts:
                     self._drop(call.call_id)
                 elif call.call_id in self._calls:
                     self._note_age(call, call.partition, call.since_ms)
-        while self._settled and self._is_old((first := next(iter(self._settled.values()))).partition, first.log_ms):
+        while self._settled and now - next(iter(self._settled.values())) > SETTLED_FOR_S:
             self._settled.popitem(last=False)
 
     def _is_old(self, partition: int | None, since_ms: int) -> bool:
@@ -255,9 +257,9 @@ class Debts:
     def _note_age(self, call: OpenCall, partition: int | None, since_ms: int) -> None:
         heappush(self._by_age.setdefault(partition, []), (since_ms, call.call_id))
 
-    def _settle(self, call_id: str, stamp: Stamp) -> None:
+    def _settle(self, call_id: str, now: float) -> None:
         self._remove(call_id)
-        self._settled[call_id] = stamp
+        self._settled[call_id] = now
         if len(self._settled) > self._settled_max:
             self._settled.popitem(last=False)
 

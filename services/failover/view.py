@@ -90,6 +90,6 @@ class View:
 
     def tidy(self, now: float) -> None:
         """Forgets what nobody owes any more."""
-        self.debts.forget_before(self.log_time.newest())
+        self.debts.forget_before(self.log_time.newest(), now)
         owes = frozenset(conductor for conductor, _ in self.debts.owing() if conductor is not None)
         self.watch.forget(owes | frozenset[Conductor](self.kept.conductors()), now)

@@ -86,14 +86,27 @@ def test_what_was_settled_before_the_window_is_forgotten_and_stays_settled() -> 
     """Memory that does not grow with the hours: no fact of that time, back-filled with its age, opens a call (T2)."""
     debts = Debts()
     debts.add(fact(), Stamp(0, 10), 0.0)
-    debts.add(fact(FactKind.ANSWERED, seq=1, settled=True), Stamp(0, 20), 0.0)
-    debts.forget_before({0: 20 + WINDOW_MS})
+    debts.add(fact(FactKind.ANSWERED, seq=1, settled=True), Stamp(0, 20), 1.0)
+    debts.forget_before({0: 20 + WINDOW_MS}, 1.0 + WINDOW_MS / 1000)
     assert debts.is_settled("call-1")
-    debts.forget_before({0: 21 + WINDOW_MS})
+    debts.forget_before({0: 21 + WINDOW_MS}, 1.001 + WINDOW_MS / 1000)
     assert not debts.is_settled("call-1")
     now_ms = 21 + WINDOW_MS
     debts.add(fact(age_ms=now_ms - 10), Stamp(0, now_ms), 0.0)
     assert debts.get("call-1") is None
+
+
+def test_a_broker_whose_clock_is_ahead_for_a_moment_has_no_settled_call_opened_again() -> None:
+    """T2, T3: a copy of an old fact that comes once the clock is right would have a served caller rung back."""
+    for partition in (0, None):
+        debts, hour_ms = Debts(), 3_600_000
+        debts.add(fact(), Stamp(0, 10), 0.0)
+        debts.add(fact(FactKind.ANSWERED, seq=1, settled=True), Stamp(partition, 1_010), 1.0)
+        debts.forget_before({0: hour_ms, 1: hour_ms}, 2.0)
+        debts.forget_before({0: 3_000, 1: 3_000}, 3.0)
+        debts.add(fact(), Stamp(0, 4_000), 4.0)
+        assert debts.is_settled("call-1")
+        assert (len(debts), debts.get("call-1")) == (0, None)
 
 
 def test_a_fact_of_an_unknown_kind_still_settles() -> None:
@@ -110,7 +123,7 @@ def test_no_more_than_the_limit_is_held_and_what_is_old_is_the_ledgers() -> None
     for n in range(3):
         debts.add(Fact(f"c{n}", 1, 0, "i1", FactKind.RINGING, n, due_in_ms=5_000, conductor=ONE), Stamp(0, n), 0.0)
     assert (len(debts), debts.dropped) == (2, 1)
-    debts.forget_before({0: WINDOW_MS + 2})
+    debts.forget_before({0: WINDOW_MS + 2}, 0.0)
     assert [debts.get(f"c{n}") is None for n in range(3)] == [True, True, False]
 
 
@@ -126,7 +139,7 @@ def test_what_is_older_than_the_window_opens_no_call_and_is_forgotten_wherever_i
     take("hours-old", WINDOW_MS + 10_000, age_ms=WINDOW_MS + 1)
     assert debts.get("hours-old") is None
     take("older", WINDOW_MS + 10_000, age_ms=WINDOW_MS - 1_000)
-    debts.forget_before({0: 2 * WINDOW_MS + 10_000})
+    debts.forget_before({0: 2 * WINDOW_MS + 10_000}, 0.0)
     assert debts.get("new") is not None
     assert debts.get("older") is None, "though a younger one stands before it"
 
@@ -140,7 +153,7 @@ def test_a_broker_whose_clock_is_wrong_makes_no_debt_old_but_those_of_its_own_pa
         time.saw(partition, log_ms)
         said = Fact(call_id, 1, 0, "i1", FactKind.RINGING, 0, due_in_ms=5_000, conductor=ONE)
         debts.add(said, Stamp(partition, log_ms), 0.0)
-        debts.forget_before(time.newest())
+        debts.forget_before(time.newest(), 0.0)
 
     take("before", 0, hour_ms)
     take("ahead", 1, 2 * hour_ms)
@@ -161,7 +174,7 @@ def test_what_is_forgotten_is_what_is_older_than_the_window_by_its_own_partition
         said = Fact(f"c{n}", 1, 0, "i1", FactKind.RINGING, n, due_in_ms=5_000, conductor=ONE)
         debts.add(said, Stamp(partition, log_ms), 0.0)
         debts._newest_ms.clear()  # every one of them is opened
-    debts.forget_before(newest)
+    debts.forget_before(newest, 0.0)
     for n, (partition, log_ms) in enumerate(stamps):
         own_ms = min(newest.values()) if partition is None else newest[partition]
         assert (debts.get(f"c{n}") is None) == (log_ms < own_ms - WINDOW_MS)
@@ -172,7 +185,7 @@ def test_a_copy_that_lands_is_forgotten_by_its_partition_from_then_on() -> None:
     debts = Debts()
     debts.add(fact(), Stamp(None, 0), 0.0)
     debts.add(fact(), Stamp(1, 0), 0.0)
-    debts.forget_before({0: 0, 1: WINDOW_MS + 1})
+    debts.forget_before({0: 0, 1: WINDOW_MS + 1}, 0.0)
     assert debts.get("call-1") is None
 
 
@@ -202,7 +215,7 @@ def test_no_fact_is_never_late() -> None:
     call = debts.get("call-1")
     assert isinstance(call, OpenCall)
     assert (call.since_ms, call.due_in_ms) == (10_000, WINDOW_MS)
-    debts.forget_before({0: 2 * WINDOW_MS + 20_000})
+    debts.forget_before({0: 2 * WINDOW_MS + 20_000}, 0.0)
     assert debts.get("call-1") is None
 
 
