@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
@@ -65,9 +66,21 @@ class Carrier:
         self._random = by
         self._wire = wire
         self._legs_max = legs_max
+        self._on_the_line: Counter[str] = Counter()
+
+    def carries(self, caller: str) -> bool:
+        """Whether this caller is on the line, and waits: they have one telephone, which no one else can ring."""
+        return self._on_the_line[caller] > 0
 
     async def carry(self, call: Call, patience_s: float, **about: Any) -> Outcome:
         """Carries one call to its end. `about` goes into the first `offered` line."""
+        self._on_the_line[call.caller] += 1
+        try:
+            return await self._carry(call, patience_s, about)
+        finally:
+            self._on_the_line[call.caller] -= 1
+
+    async def _carry(self, call: Call, patience_s: float, about: dict[str, Any]) -> Outcome:
         loop = asyncio.get_running_loop()
         carried = Carried(call, self._diary, loop.time(), loop.time() + patience_s)
         first = self._random.randrange(len(self._ingresses))

@@ -9,7 +9,7 @@ once a person at the line has answered (P5, T3). How its words travel is trunk_s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Any, Final
 
@@ -60,14 +60,21 @@ class Dialled(Ring):
 
 
 class Trunk:
-    """Every line of the region."""
+    """Every line of the region. `busy` says whether a caller's telephone is off the hook, where anybody here knows."""
 
-    def __init__(self, lines: Iterable[AdminLine], humans: Humans, diary: Account) -> None:
+    def __init__(
+        self,
+        lines: Iterable[AdminLine],
+        humans: Humans,
+        diary: Account,
+        busy: Callable[[str], bool] = lambda caller: False,
+    ) -> None:
         self.fault = TrunkFault.NONE
         self._channels = {line.number: line.channels for line in lines}
         self._taken: dict[str, dict[str, Dialled]] = {number: {} for number in self._channels}  # number -> call_id ->
         self._humans = humans
         self._diary = diary
+        self._busy = busy
 
     def who_has(self, request: holding_pb2.WhoHasRequest) -> holding_pb2.WhoHasResponse:
         """How far a call has come at any line. What is not here is surely not: every channel is ours."""
@@ -144,13 +151,20 @@ class Trunk:
         ring.stop_all()
         self._write("rings_caller", ring)
         fate = self._humans.rung_back(ring.caller, ring.call_id, ring.attempt)
-        if fate == "busy":
-            self._caller_not_reached(ring, fate)
+        if fate == "busy" or self._busy(ring.caller):
+            self._caller_not_reached(ring, "busy")
         elif fate == "no_answer":
             ring.start("caller", self._humans.passes(CALLER_RINGS_S), self._caller_not_reached, ring, fate)
         else:
             picks_up_s = self._humans.waits(CALLER_PICK_UP, ring.caller, ring.call_id)
-            ring.start("caller", picks_up_s, self._join, ring, "rung_back")
+            ring.start("caller", picks_up_s, self._caller_picks_up, ring)
+
+    def _caller_picks_up(self, ring: Dialled) -> None:
+        """Unless they dial themselves by now."""
+        if self._busy(ring.caller):
+            self._caller_not_reached(ring, "busy")
+        else:
+            self._join(ring, "rung_back")
 
     def _caller_not_reached(self, ring: Dialled, why: str) -> None:
         self._forget(ring)

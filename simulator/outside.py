@@ -69,22 +69,21 @@ class Outside:
             Switchboard([point], NetworkWire(network_of(psap_id)), random.Random(repr((seed, psap_id))), silent)
             for psap_id, point in self._points.items()
         ]
-        self._trunks = {
-            address: TrunkServer(Trunk(around.lines, humans, self._far_diary), NetworkWire(network_of(address)))
-            for address in around.trunks
-        }
-        self._callers = {
-            source: Callers(
-                Carrier(
-                    around.ingresses,
-                    self._caller_diary,
-                    random.Random(repr((seed, source))),
-                    NetworkWire(network_of(source)),
-                ),
-                humans,
-                Lateness(),
+        self._carriers = {
+            source: Carrier(
+                around.ingresses,
+                self._caller_diary,
+                random.Random(repr((seed, source))),
+                NetworkWire(network_of(source)),
             )
             for source in around.sources
+        }
+        self._callers = {source: Callers(each, humans, Lateness()) for source, each in self._carriers.items()}
+        self._trunks = {
+            address: TrunkServer(
+                Trunk(around.lines, humans, self._far_diary, self._on_the_line), NetworkWire(network_of(address))
+            )
+            for address in around.trunks
         }
         self._beating: asyncio.Task[None] | None = None
 
@@ -129,6 +128,10 @@ class Outside:
             await asyncio.sleep(BEAT_S)
             for switchboard in self._switchboards:
                 switchboard.beat(loop.time())
+
+    def _on_the_line(self, caller: str) -> bool:
+        """A caller whose call is carried still has their telephone in hand: whoever rings it finds it busy (T3)."""
+        return any(each.carries(caller) for each in self._carriers.values())
 
     def listen(self, told: Callable[[Mapping[str, Any]], None]) -> None:
         """`told` hears of each entry of either witness when it is written."""

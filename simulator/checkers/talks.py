@@ -25,23 +25,19 @@ _EVERYBODY: Final = frozenset((*ALL_NAMES, *PSAPS))
 def one_at_a_time(evidence: Evidence) -> Iterator[Finding]:
     """At most one person is connected to a caller at any moment, one that is taken back included.
 
-    Two things nobody could know: that a person has the caller, where all who could have said so are gone, and whoever
-    is rung next is told that (P5); and that a caller who was rung back talks to somebody, while their network offers
-    leg after leg of the call that was lost (T3).
+    One thing nobody could know: that a person has the caller, where all who could have said so are gone; whoever is
+    rung next is told that (P5).
     """
     for call in evidence.calls.values():
         talking: dict[Connection, int] = {}
         told_so = {fact["attempt"] for fact in call.facts if fact["reason"] == MAYBE_CONNECTED}
-        rung_back: set[Connection] = set()
         for entry in call.far_end:
             event = entry["event"]
-            if event == "rung_back":
-                rung_back.add(Connection.of(entry))
             if event in BEGINS:
                 here = Connection.of(entry)
-                unknown = set(rung_back) if event == "connected" else set()
+                unknown: set[Connection] = set()
                 if event == "connected" and here.attempt in told_so:
-                    unknown |= {
+                    unknown = {
                         each for each in talking if _nobody_could_say(evidence, call, each, talking[each], entry)
                     }
                 for other in talking.keys() - {here} - unknown:

@@ -7,20 +7,24 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
-from throughline.v1 import place_pb2
+from throughline.v1 import place_pb2, trunk_pb2
 
 from loadtest.answering_point import Fault
 from loadtest.books import Kept, Reading
 from loadtest.callers import Planned
+from loadtest.diary import MemoryDiary
+from loadtest.humans import Humans
 from loadtest.leg import NetworkMischief
 from loadtest.mischief import Mischief
 from loadtest.region_tables import RegionTables
-from loadtest.trunk import TrunkFault
+from loadtest.trunk import Trunk, TrunkFault
 from loadtest.witness import compare
 from services.domain.fold import Outcome
 from services.domain.place import Circle
 from services.journal import Topic
 from simulator.outside import Outside, Surroundings
+from simulator.run import run
+from simulator.schedule import draw
 from simulator.virtual_loop import run_virtual, virtual_wall_ms
 from tests.services.ingress_stage import WORCESTER
 from tests.simulation.backbone import REGION, Backbone, token_of
@@ -191,3 +195,43 @@ def test_whatever_is_wrong_with_one_trunk_the_other_serves(fault: TrunkFault) ->
     told = play(planned(), strike)
     assert told.verdict.disagreements == ()
     assert told.verdict.connected == CALLS
+
+
+def test_a_caller_whose_call_is_carried_still_is_not_reached_by_a_line_that_rings_them_back() -> None:
+    """T3: they have one telephone, and it is off the hook while their network offers leg after leg."""
+    seen = run(draw(1, 30, ("kill_all@ingress",)))
+    carried_ms: dict[str, list[int]] = {}
+    for entry in seen.callers:
+        carried_ms.setdefault(entry["call_id"], []).append(entry["at_ms"])
+    met_busy = 0
+    for entry in seen.far_end:
+        times = carried_ms[entry["call_id"]]
+        still = times[0] <= entry["at_ms"] < times[-1]
+        assert not (entry["event"] == "rung_back" and still), entry
+        met_busy += still and entry.get("reason") == "caller_busy"
+    assert met_busy > 0
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_caller_who_dials_anew_while_they_are_rung_back_is_busy(busy: bool) -> None:
+    """T3: who talks to them then is their own call's business."""
+
+    async def scene() -> tuple[str, str]:
+        dials: set[str] = set()
+        diary = MemoryDiary("far-end", virtual_wall_ms)
+        trunk = Trunk([LINES[0]], Humans(1), diary, dials.__contains__)
+        number = place_pb2.Where(psap_id=LINES[0].owner, line=LINES[0].number)
+        ring = trunk.dial(
+            trunk_pb2.DialNumber(attempt="c/1/1", call_id="c", where=number, callback=True, caller="+15085550142")
+        )
+        said = ""
+        while said not in ("connected", "rejected"):
+            word = await ring.unsaid.get()
+            assert word is not None
+            said = str(word.WhichOneof("said"))
+            if said == "answer":
+                trunk.connect(ring)
+                dials |= {"+15085550142"} if busy else set()
+        return said, word.rejected.reason
+
+    assert run_virtual(scene()) == (("rejected", "caller_busy") if busy else ("connected", ""))

@@ -63,10 +63,11 @@ def back_fill_begins_with_the_newest(real: Any, backlog: Backlog, *asked: Any) -
     return [next(reversed(backlog._keys[each.topic, each.key])) for each in window]
 
 
-@mistake(Keeper, "_keep", only=("kafka_gone", "kill_all@failover", "disk_lost@ingress", "disk_lost@ingress"))
+@mistake(Keeper, "_keep", only=("kafka_gone", "kill_all@failover", "disk_lost@ingress"))
 async def keeper_keeps_in_memory(real: Any, keeper: Keeper, request: Any, fact: Any, raw: bytes) -> None:
     """A failover replica answers `Keep` before the copy is on its disk (J4), and writes it never: the network hears
     `durable` of a call that is gone with two processes."""
     if not keeper._view.needs_no_copy(fact):
-        copy = Copy(fact, raw, _conductor(request, fact), keeper._world.wall_ms(), Ticket(0, 0))
-        keeper._view.keep(copy, asyncio.get_running_loop().time())
+        kept_ms = keeper._world.wall_ms()
+        copy = Copy(fact, raw, _conductor(request, fact), kept_ms, Ticket(0, 0))
+        keeper._view.keep(copy, kept_ms, asyncio.get_running_loop().time())
