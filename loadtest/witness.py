@@ -111,7 +111,7 @@ def _judge(call: CallTold, lossy: Collection[str]) -> Iterator[str]:
     yield from _caller_alone(call)
     yield from _far_end_alone(call)
     yield from _journal_alone(call, lossy)
-    yield from _together(call)
+    yield from _together(call, lossy)
 
 
 # Each witness must first agree with itself.
@@ -226,8 +226,9 @@ def _taken_over(call: CallTold) -> Iterator[str]:
 # Then all three together.
 
 
-def _together(call: CallTold) -> Iterator[str]:
-    for leg in sorted({entry["leg"] for entry in call.heard("accepted")} - {f["leg"] for f in call.kept("offered")}):
+def _together(call: CallTold, lossy: Collection[str]) -> Iterator[str]:
+    accepted = {entry["leg"] for entry in call.heard("accepted")} - _settled_since(call, lossy)
+    for leg in sorted(accepted - {fact["leg"] for fact in call.kept("offered")}):
         yield f"leg {leg} was accepted, and the journal has no offer of it"
     heard = {Connection.of(entry) for entry in call.heard("connected")}
     yield from _rung_back(call)
@@ -243,6 +244,14 @@ def _together(call: CallTold) -> Iterator[str]:
     for who, rings in (("caller", call.heard("ringing")), ("journal", call.kept("ringing"))):
         for ring in sorted({Connection.of(entry) for entry in rings} - rang, key=str):
             yield f"the {who} says that it rang as {ring}, and the far end does not"
+
+
+def _settled_since(call: CallTold, lossy: Collection[str]) -> set[int]:
+    """Legs whose conductor lost its disk, and whose call a higher one settled: their copies are dropped then, and need
+    not have come to the log (J4)."""
+    newest = max((fact["leg"] for fact in call.kept(*JOURNAL_CONNECTS)), default=0)
+    offered = {entry["leg"]: entry.get("ingress", "").partition(":")[0] for entry in call.heard("offered")}
+    return {leg for leg, ingress in offered.items() if leg < newest and ingress in lossy}
 
 
 def _rung_back(call: CallTold) -> Iterator[str]:

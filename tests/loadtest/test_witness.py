@@ -500,3 +500,18 @@ def test_a_writer_that_lost_its_disk_may_have_lost_what_neither_opens_nor_settle
     journal = [entry for entry in told.journal if entry.get("kind") != kind]
     found = compare(told.caller, told.far_end, journal, lossy).disagreements
     assert (not found) == agree
+
+
+@pytest.mark.parametrize(("lossy", "agree"), [(("ingress-2",), True), (("ingress-1",), False), ((), False)])
+def test_a_leg_whose_conductor_lost_its_disk_may_be_missing_where_a_higher_one_settled_the_call(
+    lossy: tuple[str, ...], agree: bool
+) -> None:
+    """J4: copies are dropped when the settlement of their call is on the log, whether they came there or not."""
+    told = accounts_of([offered_again])
+    at = {1: "ingress-2:1", 2: "ingress-1:1"}
+    callers = [{**each, "ingress": at[each["leg"]]} if each["event"] == "offered" else each for each in told.caller]
+    journal = [entry for entry in told.journal if entry.get("leg") != 1]
+    found = compare(callers, told.far_end, journal, lossy).disagreements
+    assert (not found) == agree
+    unsettled = [entry for entry in journal if entry.get("kind") != "answered"]
+    assert compare(callers, told.far_end, unsettled, lossy).disagreements

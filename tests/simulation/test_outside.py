@@ -224,14 +224,13 @@ def test_a_caller_who_dials_anew_while_they_are_rung_back_is_busy(busy: bool) ->
         ring = trunk.dial(
             trunk_pb2.DialNumber(attempt="c/1/1", call_id="c", where=number, callback=True, caller="+15085550142")
         )
-        said = ""
-        while said not in ("connected", "rejected"):
-            word = await ring.unsaid.get()
-            assert word is not None
+        while (word := await ring.unsaid.get()) is not None:
             said = str(word.WhichOneof("said"))
             if said == "answer":
                 trunk.connect(ring)
                 dials |= {"+15085550142"} if busy else set()
-        return said, word.rejected.reason
+            elif said != "ringing":
+                return said, word.rejected.reason
+        raise AssertionError("the stream ended without a word")
 
     assert run_virtual(scene()) == (("rejected", "caller_busy") if busy else ("connected", ""))
