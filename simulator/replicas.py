@@ -27,6 +27,9 @@ from simulator.virtual_loop import Process, State, running_loop
 RESTARTS_AFTER_S: Final = 1.0
 """A process that ended by itself is started again after this, as by any supervisor."""
 
+CREATED: Final = "_created"
+"""What the metrics' library adds to each counter: an instant of real time, and no count."""
+
 
 class Stands(StrEnum):
     """How a replica is."""
@@ -228,6 +231,8 @@ class Replica:
         for registry in self.registries:
             for metric in registry.collect():
                 for sample in metric.samples:
+                    if sample.name.endswith(CREATED):
+                        continue
                     labels = ",".join(f"{key}={value}" for key, value in sorted(sample.labels.items()))
                     name = f"{sample.name}{{{labels}}}" if labels else sample.name
                     totals[name] = totals.get(name, 0.0) + sample.value

@@ -42,6 +42,7 @@ SETTLES_WITHIN_S: Final = 60.0
 """From the last caller's end, and from the last injury's."""
 LIMIT_S: Final = 400.0
 PARTITIONS: Final = {Topic.CALLS: 3}
+Counts = Mapping[str, Mapping[str, float]]
 _SILENT: Final = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(50))
 
 
@@ -83,8 +84,10 @@ class Observed:
     """What failed where nobody waited for it, and processes that ended though nobody hurt them."""
     alarms: Mapping[str, Collection[str]] = field(default_factory=dict)
     """By replica: all that it said against itself when it was asked, twice a second."""
-    counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    counts: Counts = field(default_factory=dict)
     """By replica: every metric of all its processes, by name and labels."""
+    looks: list[tuple[float, Counts]] = field(default_factory=list)
+    """The same in the schedule's second in which an injury strikes or heals, just before it does, oldest first."""
     digest: str = ""
 
     @property
@@ -135,7 +138,7 @@ async def _play(schedule: Schedule, seen: Observed) -> None:
     await outside.start()
     await asyncio.sleep(COMES_UP_S)
     seen.began_ms = loop.wall_ms()
-    hurting = asyncio.ensure_future(_hurt(schedule, scene))
+    hurting = asyncio.ensure_future(_hurt(schedule, scene, seen))
     settling = Settling(scene)
     probing = asyncio.ensure_future(settling.probe())
     try:
@@ -161,7 +164,7 @@ def _surroundings() -> Surroundings:
     )
 
 
-async def _hurt(schedule: Schedule, scene: Scene) -> None:
+async def _hurt(schedule: Schedule, scene: Scene, seen: Observed) -> None:
     """Strikes and heals at the schedule's instants."""
     loop = running_loop()
     began_s = loop.time()
@@ -170,6 +173,7 @@ async def _hurt(schedule: Schedule, scene: Scene) -> None:
     standing: list[Injury] = []
     for at_s, strikes, _, injury in sorted(todo, key=lambda each: each[:3]):
         await asyncio.sleep(max(0.0, began_s + at_s - loop.time()))
+        seen.looks.append((at_s, _counted(scene)))
         kind = KINDS[injury.kind]
         if strikes:
             standing.append(injury)
@@ -214,8 +218,12 @@ def _look(scene: Scene, settling: Settling, seen: Observed) -> None:
         for name, replica in scene.installation.replicas.items()
         if replica.disk.files
     }
-    seen.counts = {name: replica.counts() for name, replica in scene.installation.replicas.items()}
+    seen.counts = _counted(scene)
     seen.digest = _digest(seen)
+
+
+def _counted(scene: Scene) -> Counts:
+    return {name: replica.counts() for name, replica in scene.installation.replicas.items()}
 
 
 def _digest(seen: Observed) -> str:

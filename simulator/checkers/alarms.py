@@ -17,7 +17,7 @@ from simulator.checkers.evidence import Entry, Evidence
 from simulator.checkers.finding import Finding
 from simulator.injuries import FAMILIES, Injury
 from simulator.installation import names_of
-from simulator.run import PARTITIONS
+from simulator.run import PARTITIONS, Counts
 
 SURE: Final = 20.0
 """So many facts must be expected to be hit by what hits a share of them: none is, once in 500 million times."""
@@ -29,6 +29,8 @@ DOUBTED_MS: Final = 800 + 300 + 100
 """A silent PSAP's own beat, its 0.8 s, and the ways (R2)."""
 OFFENDS: Final = frozenset({"answers_for_another", "floods", "garbage", "says_hello_again", "shouts"})
 """What no gateway lets pass (R2)."""
+TELLS_WITHIN_S: Final = 1.0
+"""From an injury's end: what it brought about is counted by then."""
 UNWELL: Final = frozenset({"down", "paused", "starting"})
 KAFKA: Final = frozenset(kind.name for kind in FAMILIES["kafka"])
 INGRESSES: Final = names_of("ingress")
@@ -138,18 +140,26 @@ def _offended(evidence: Evidence, injury: Injury) -> bool:
 # What was heard.
 
 
-def _counted(names: Iterable[str], *parts: str) -> Callable[[Evidence, Injury], bool]:
-    """Whether one of these replicas counted something of which the name has one of these parts."""
+def _counted(names: Iterable[str], metric: str, *labels: str) -> Callable[[Evidence, Injury], bool]:
+    """Whether one of these replicas counted more of this metric, under one of these labels, while the injury stood."""
+    wanted = [f"{metric}{{{label}}}" for label in labels] or [metric]
 
     def heard(evidence: Evidence, injury: Injury) -> bool:
-        counts = evidence.seen.counts
+        before, after = _around(evidence, injury)
         return any(
-            value and any(part in metric for part in parts)
+            after.get(name, {}).get(each, 0.0) > before.get(name, {}).get(each, 0.0)
             for name in names
-            for metric, value in counts.get(name, {}).items()
+            for each in wanted
         )
 
     return heard
+
+
+def _around(evidence: Evidence, injury: Injury) -> tuple[Counts, Counts]:
+    """What had been counted when it struck, and at the first look after it was over."""
+    looks, over_s = evidence.seen.looks, injury.at_s + injury.lasts_s + TELLS_WITHIN_S
+    before = next((counts for at_s, counts in looks if at_s >= injury.at_s), {})
+    return before, next((counts for at_s, counts in looks if at_s >= over_s), evidence.seen.counts)
 
 
 def _said_unwell(evidence: Evidence, injury: Injury) -> bool:
@@ -162,7 +172,10 @@ def _journal_troubled(evidence: Evidence, injury: Injury) -> bool:
     return _QUEUED(evidence, injury) and (said or injury.kind != "kafka_gone")
 
 
-_QUEUED: Final = _counted(INGRESSES, "=over_budget", "=unavailable", "=bypassed")
+_QUEUED: Final = _counted(
+    INGRESSES, "throughline_ingress_journal_events_total",
+    "happening=over_budget", "happening=unavailable", "happening=bypassed",
+)  # fmt: skip
 ALARMS: Final = (
     Alarm(frozenset({"kill", "power", "disk_lost", "pause"}), _long, _said_unwell, "no prober met it unwell"),
     Alarm(
@@ -174,14 +187,14 @@ ALARMS: Final = (
     Alarm(
         frozenset({"psap_silent"}),
         _rang_there,
-        _counted(GATEWAYS, "psap_gateway_doubts_total"),
+        _counted(GATEWAYS, "throughline_psap_gateway_doubts_total"),
         "no gateway doubted it while a call rang there",
     ),
     Alarm(
         frozenset(f"psap_{sin}" for sin in OFFENDS),
         _offended,
-        _counted(GATEWAYS, "streams_ended_total{offence=out_of_turn", "streams_ended_total{offence=anothers_id",
-                 "streams_ended_total{offence=flood", "streams_ended_total{offence=unreadable"),
+        _counted(GATEWAYS, "throughline_psap_gateway_streams_ended_total",
+                 "offence=out_of_turn", "offence=anothers_id", "offence=flood", "offence=unreadable"),
         "no gateway has ended its stream",
     ),
 )  # fmt: skip
