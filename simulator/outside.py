@@ -16,7 +16,7 @@ from loadtest.answering_point import Fault
 from loadtest.attachment import BEAT_S, Switchboard
 from loadtest.callers import Callers, Lateness, Planned
 from loadtest.carrier import Carrier
-from loadtest.diary import MemoryDiary, silent
+from loadtest.diary import Account, MemoryDiary, silent
 from loadtest.humans import Humans
 from loadtest.mischief import Mischief, MischievousPoint
 from loadtest.region_tables import AdminLine
@@ -81,7 +81,8 @@ class Outside:
         self._callers = {source: Callers(each, humans, Lateness()) for source, each in self._carriers.items()}
         self._trunks = {
             address: TrunkServer(
-                Trunk(around.lines, humans, self._far_diary, self._on_the_line), NetworkWire(network_of(address))
+                Trunk(around.lines, humans, _OfTrunk(self._far_diary, address), self._on_the_line),
+                NetworkWire(network_of(address)),
             )
             for address in around.trunks
         }
@@ -157,3 +158,15 @@ class Outside:
     async def trunk_fault(self, address: str, fault: TrunkFault) -> None:
         """From now on this is wrong with the trunk; TrunkFault.NONE heals it."""
         await self._trunks[address].strike(fault)
+
+
+class _OfTrunk:
+    """What one trunk writes down, with its address: every trunk has every line."""
+
+    def __init__(self, diary: Account, address: str) -> None:
+        self._diary = diary
+        self._address = address
+
+    def write(self, event: str, **seen: Any) -> None:
+        """See Account."""
+        self._diary.write(event, **seen, trunk=self._address)

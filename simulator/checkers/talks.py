@@ -11,7 +11,8 @@ from services.domain.rings import CONFIRM_S
 from services.domain.take_over_facts import TRIES_MAX, Leg, attempt_name
 from simulator.checkers.evidence import Entry, Evidence, OfCall
 from simulator.checkers.finding import Finding
-from simulator.installation import ALL_NAMES, TRUNKS, names_of
+from simulator.injuries import FAMILIES
+from simulator.installation import ALL_NAMES, names_of
 from simulator.region import PSAPS
 
 BEGINS: Final = frozenset({"connected", "rung_back"})
@@ -19,6 +20,8 @@ NEAR_MS: Final = 20
 """What the few messages between a gateway's second and the PSAP's hearing of it take."""
 BY_ANOTHERS_WORD: Final = frozenset({ATTESTED, "resumed", "connected_already"})
 """Reasons of a connection that its writer did not make: whoever has the caller said so (P5, R3, T3)."""
+SILENCE: Final = frozenset(kind.name for family in ("process", "network", "far_end") for kind in FAMILIES[family])
+"""Kinds of injury of which somebody falls silent."""
 _EVERYBODY: Final = frozenset((*ALL_NAMES, *PSAPS))
 
 
@@ -29,7 +32,7 @@ def one_at_a_time(evidence: Evidence) -> Iterator[Finding]:
     rung next is told that (P5).
     """
     for call in evidence.calls.values():
-        talking: dict[Connection, int] = {}
+        talking: dict[Connection, Entry] = {}
         told_so = {fact["attempt"] for fact in call.facts if fact["reason"] == MAYBE_CONNECTED}
         for entry in call.far_end:
             event = entry["event"]
@@ -37,27 +40,41 @@ def one_at_a_time(evidence: Evidence) -> Iterator[Finding]:
                 here = Connection.of(entry)
                 unknown: set[Connection] = set()
                 if event == "connected" and here.attempt in told_so:
-                    unknown = {
-                        each for each in talking if _nobody_could_say(evidence, call, each, talking[each], entry)
-                    }
+                    unknown = {each for each, talk in talking.items() if _nobody_could_say(evidence, call, talk, entry)}
                 for other in talking.keys() - {here} - unknown:
                     yield Finding("one_person", call.call_id, f"{here} is {event} while {other} talks to the caller")
-                talking[here] = entry["at_ms"]
+                talking[here] = entry
             elif event in ("ended", "cancelled"):
                 talking.pop(Connection.of(entry), None)
 
 
-def _nobody_could_say(evidence: Evidence, call: OfCall, there: Connection, since_ms: int, entry: Entry) -> bool:
-    """Whether the far end itself, the conductor, or all who might have asked the far end, were hurt meanwhile."""
+def _nobody_could_say(evidence: Evidence, call: OfCall, talk: Entry, entry: Entry) -> bool:
+    """Whether it was asked after, and the far end itself, the conductor, or all who might have asked the far end, were
+    silenced meanwhile. Kafka, disks and clocks silence nobody."""
+    if not _asked_after(call, talk["attempt"], entry["at_ms"]):
+        return False
     hurt = {
         target.partition(":")[0]
-        for injury in evidence.weather.during(since_ms, entry["at_ms"])
+        for injury in evidence.weather.during(talk["at_ms"], entry["at_ms"])
+        if injury.kind in SILENCE
         for target in injury.targets
     }
     conductors = {each["ingress"].partition(":")[0] for each in call.caller if each["event"] == "offered"}
-    ends = {address.partition(":")[0] for address in TRUNKS} if there.line else {there.psap_id}
-    asked = names_of("failover" if there.line else "psap_gateway")
-    return bool(hurt & (conductors | ends)) or hurt.issuperset(asked)
+    end = talk["trunk"].partition(":")[0] if talk.get("line") else talk["psap_id"]
+    asked = names_of("failover" if talk.get("line") else "psap_gateway")
+    return bool(hurt & (conductors | {end})) or hurt.issuperset(asked)
+
+
+def _asked_after(call: OfCall, attempt: str, before_ms: int) -> bool:
+    """A conductor asks after what the caller confirmed: on an earlier leg, or on this one where it was lost on its way
+    to be connected (P5)."""
+    legs = {each["leg"] for each in call.caller if each["event"] == "confirmed" and each["attempt"] == attempt}
+    higher = any(
+        each["event"] == "offered" and each["leg"] > min(legs) and each["at_ms"] <= before_ms
+        for each in (call.caller if legs else ())
+    )
+    lost = any(fact["kind"] == "delivery_failed" and fact["attempt"] == attempt for fact in call.facts)
+    return bool(legs) and (higher or lost)
 
 
 def only_by_the_stream(evidence: Evidence) -> Iterator[Finding]:

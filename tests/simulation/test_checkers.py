@@ -17,7 +17,9 @@ from services.wire import facts
 from simulator.checkers import CHECKERS, check
 from simulator.checkers.alarms import ALARMS
 from simulator.checkers.evidence import gather
+from simulator.checkers.talks import one_at_a_time
 from simulator.injuries import Injury
+from simulator.installation import ALL_NAMES
 from simulator.run import Counts, LedgerKept, Observed, run
 from simulator.schedule import draw
 
@@ -92,6 +94,44 @@ def test_a_second_person_beside_the_first_is_found(good: Observed) -> None:
     assert len(of("one_person", twice)) == 1
     one_after_the_other = replace(good, far_end=behind(good.far_end, talk, {**talk, "event": "ended"}, other))
     assert of("one_person", one_after_the_other) == []
+
+
+KAFKA_SLOW = Injury("kafka_slow", 0.0, 60.0, ALL_NAMES, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("injury", "line", "asked", "found"),
+    [
+        (KAFKA_SLOW, "", True, True),
+        (Injury("kafka_twice", 0.0, 60.0, ("ingress-1", "ingress-2"), 0.5), "", True, True),
+        (Injury("clock_skew", 0.0, 60.0, ("ingress-1",), 1_000.0), "", True, True),
+        (Injury("disk_slow", 0.0, 60.0, ("ingress-1",), 0.1), "", True, True),
+        (Injury("steps", 0.0, 60.0, ("caller ringing conductor kills",)), "", True, True),
+        (Injury("psap_silent", 0.0, 60.0, ("P1",)), "", False, True),
+        (Injury("psap_silent", 0.0, 60.0, ("P1",)), "", True, False),
+        (Injury("trunk_gone", 0.0, 60.0, ("trunk-2:1",)), "A", True, True),
+        (Injury("trunk_gone", 0.0, 60.0, ("trunk-1:1",)), "A", True, False),
+        (Injury("pause", 0.0, 60.0, ("psap-gateway-1",)), "", True, True),
+        (Injury("kill", 0.0, 60.0, ("ingress-1",)), "", True, False),
+    ],
+)
+def test_a_second_person_is_excused_only_where_the_first_was_asked_after_in_vain(
+    injury: Injury, line: str, asked: bool, found: bool
+) -> None:
+    """Kafka, disks and clocks silence nobody; nor does a trunk that has another call (P5)."""
+    where = {"psap_id": "P1", **({"line": line, "trunk": "trunk-1:1"} if line else {})}
+    told = {"call_id": "c", "witness": "caller", "leg": 1}
+    callers = [{**told, "event": "offered", "ingress": "ingress-1:1", "at_ms": 1_000},
+               {**told, "event": "confirmed", "attempt": "c/1/1", "at_ms": 2_000}]  # fmt: skip
+    if asked:
+        callers.append({**told, "event": "offered", "leg": 2, "ingress": "ingress-2:1", "at_ms": 3_000})
+    first_talk = {"call_id": "c", "event": "connected", "attempt": "c/1/1", "at_ms": 2_001, **where}
+    second = {"call_id": "c", "event": "connected", "attempt": "c/2/1", "psap_id": "P2", "at_ms": 4_000}
+    fact = {"call_id": "c", "event": "fact", "kind": "attempting", "leg": 2, "attempt": "c/2/1", "psap_id": "P2",
+            "reason": "maybe_connected", "at_ms": 3_500, "seq": 1, "writer": "ingress-2/x"}  # fmt: skip
+    schedule = replace(draw(SEED, 1), injuries=(injury,))
+    seen = Observed(schedule, callers=callers, far_end=[first_talk, second], journal=[fact])
+    assert bool(list(one_at_a_time(gather(seen)))) is found
 
 
 def test_a_connection_that_the_caller_did_not_confirm_is_found(good: Observed) -> None:
