@@ -26,6 +26,10 @@ from simulator.virtual_loop import Process, State, running_loop
 
 RESTARTS_AFTER_S: Final = 1.0
 """A process that ended by itself is started again after this, as by any supervisor."""
+SYNC_S: Final = (0.0005, 0.005)
+"""What a well disk takes."""
+KAFKA_WAY_S: Final = (0.0005, 0.005)
+"""What a message takes to a well Kafka and back, each: an append 1 to 10 ms."""
 
 CREATED: Final = "_created"
 """What the metrics' library adds to each counter: an instant of real time, and no count."""
@@ -67,7 +71,7 @@ class Replica:
         self.plan = plan
         self.name = plan.name
         self.stands = Stands.DOWN
-        self.disk = MemoryDisk()
+        self.disk = MemoryDisk(sync_s=SYNC_S, random=random.Random(ground.by.getrandbits(64)))
         self.tables = Tables(random.Random(ground.by.getrandbits(64)))
         """The database on that disk, for who has one."""
         self.registries: list[CollectorRegistry] = []
@@ -103,7 +107,7 @@ class Replica:
         chance = random.Random(ground.by.getrandbits(64))
         self.incarnations.append(mint_incarnation(process.wall_ms(), chance))
         self.registries.append(CollectorRegistry())
-        self.log = MemoryLog(ground.broker, random=chance)
+        self.log = MemoryLog(ground.broker, random=chance, way_s=KAFKA_WAY_S)
         self.log.suffer(self._faults)
         world = World(
             name=self.name,
@@ -164,7 +168,7 @@ class Replica:
         if keeps_disk:
             self._gone(disk.as_bad_as(self.disk))
         else:
-            self._gone(MemoryDisk())
+            self._gone(MemoryDisk(sync_s=SYNC_S, random=self.disk.random))
             self.tables.close()
             self.tables = Tables(random.Random(by.getrandbits(64)))
 

@@ -60,13 +60,15 @@ class Disk(Protocol):
 class MemoryDisk:
     """A disk that is a mapping. Change its faults at any moment; `files` can be looked at and damaged.
 
-    slow_s: how long an append takes. hangs_s: how long claiming, reading and removing take. room_bytes: what still
-    fits; give some back at any moment. broken: why nothing works, if nothing does. unreadable: files that nobody reads.
-    fail_share: of appends, between 0 and 1; these write some part of their bytes and fail. It needs `random`.
+    sync_s: what a well disk takes for an append, and for a removal, drawn between the two. It needs `random`.
+    slow_s: how much longer an append takes. hangs_s: how long claiming, reading and removing take. room_bytes: what
+    still fits; give some back at any moment. broken: why nothing works, if nothing does. unreadable: files that nobody
+    reads. fail_share: of appends, between 0 and 1; these write some part of their bytes and fail. It needs `random`.
     appends: how many were made, so that a test sees a group commit.
     """
 
     files: dict[Path, bytes] = field(default_factory=dict)
+    sync_s: tuple[float, float] = (0.0, 0.0)
     slow_s: float = 0.0
     hangs_s: float = 0.0
     room_bytes: int = 1 << 40
@@ -138,7 +140,7 @@ class MemoryDisk:
         self.appends += 1
         self._writing[path] = data
         try:
-            await self._take(self.slow_s)
+            await self._take(self._syncs_s() + self.slow_s)
         finally:
             del self._writing[path]
         self._must_work(path)
@@ -157,10 +159,13 @@ class MemoryDisk:
         self._must_work(path)
         self._removing[path] = self.files.pop(path, b"")
         try:
-            await self._take(self.hangs_s)
+            await self._take(self._syncs_s() + self.hangs_s)
         finally:
             self.room_bytes += len(self._removing.pop(path))
         self._must_work(path)
+
+    def _syncs_s(self) -> float:
+        return self.random.uniform(*self.sync_s) if self.random is not None else 0.0
 
     async def _take(self, duration_s: float) -> None:
         await asyncio.sleep(duration_s)
@@ -175,7 +180,7 @@ class MemoryDisk:
         files = dict(self.files)
         for path, data in there.items():
             files[path] = files.get(path, b"") + data
-        return MemoryDisk(files, room_bytes=self.room_bytes, random=self.random)
+        return MemoryDisk(files, self.sync_s, room_bytes=self.room_bytes, random=self.random)
 
     def _must_work(self, path: Path) -> None:
         if self.broken:

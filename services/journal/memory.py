@@ -46,25 +46,36 @@ class _Sent:
 class _Queue:
     """What this client has on its way to one partition. What was appended later never lands earlier."""
 
-    __slots__ = ("number", "sent", "timer", "topic")
+    __slots__ = ("acked_at", "number", "sent", "timer", "topic")
 
     def __init__(self, topic: Topic, number: int) -> None:
         self.topic = topic
         self.number = number
         self.sent: deque[_Sent] = deque()
         self.timer: asyncio.TimerHandle | None = None
+        self.acked_at = 0.0
 
 
 class MemoryLog:
     """One client's view of a `MemoryBroker`: a `Log`. `deadline_s` bounds each append, as in the real one.
 
     `random` is needed where chance is: by shares that are neither none nor all, and drawn delays. With it, some of what
-    is on its way when the process is killed never arrives."""
+    is on its way when the process is killed never arrives. `way_s`: what a message takes to a broker that is well, and
+    one back, drawn between the two: an append takes both, and what has landed is read after one."""
 
-    def __init__(self, broker: MemoryBroker, *, deadline_s: float = 5.0, random: Random | None = None) -> None:
+    def __init__(
+        self,
+        broker: MemoryBroker,
+        *,
+        deadline_s: float = 5.0,
+        random: Random | None = None,
+        way_s: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        assert random is not None or not way_s[1], "a drawn way needs a Random"
         self._broker = broker
         self._deadline_s = deadline_s
         self._random = random
+        self._way_s = way_s
         self._faults = WELL
         self._deaf_since: float | None = None
         self._queues: dict[tuple[Topic, int], _Queue] = {}
@@ -129,7 +140,7 @@ class MemoryLog:
             return acked
         faults, now = self._faults, loop.time()
         fate = faults.fate(self._random)
-        lands_at = now + faults.lands_after_s(self._random)
+        lands_at = now + self._takes_s() + faults.lands_after_s(self._random)
         if fate is Fate.REFUSED:
             loop.call_at(lands_at, self._refuse, acked, context=self._broker.context)
         elif fate is Fate.LOST:
@@ -153,7 +164,7 @@ class MemoryLog:
     ) -> MemoryFollower:
         """See `Log.follow`."""
         assert since_ms is None or offsets is None, "follow() takes an instant or offsets; both were given"
-        follower = MemoryFollower(self._broker, lambda: self._faults, topic, since_ms, offsets)
+        follower = MemoryFollower(self._broker, lambda: self._faults, topic, since_ms, offsets, self._takes_s)
         self._followers = [*(each for each in self._followers if not each.has_ended), follower]
         return follower
 
@@ -175,6 +186,9 @@ class MemoryLog:
     async def close(self) -> None:
         """See `Log.close`. What is on its way still lands, as with a broker that has already received it."""
         self._closed = True
+
+    def _takes_s(self) -> float:
+        return self._random.uniform(*self._way_s) if self._random is not None and self._way_s[1] else 0.0
 
     def _why_not(self, topic: Topic, number: int) -> str | None:
         if self._closed:
@@ -249,11 +263,16 @@ class MemoryLog:
             return
         if sent.fate is Fate.UNACKED:
             self._expect(sent.acked, sent.sent_at)
-        elif self._faults.absent:
+        elif back_s := self._takes_s() + self._faults.acked_after_s:
+            queue.acked_at = max(queue.acked_at, loop.time() + back_s)  # in the order of the appends
+            loop.call_at(queue.acked_at, self._come_back, sent, context=self._broker.context)
+        else:
+            self._come_back(sent)
+
+    def _come_back(self, sent: _Sent) -> None:
+        if self._faults.absent and not self._killed:
             self._unheard.append(sent)
             self._expect(sent.acked, sent.sent_at)
-        elif self._faults.acked_after_s:
-            loop.call_later(self._faults.acked_after_s, self._acknowledge, sent, context=self._broker.context)
         else:
             self._acknowledge(sent)
 

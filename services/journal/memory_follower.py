@@ -24,15 +24,18 @@ class MemoryFollower:
         topic: Topic,
         since_ms: int | None,
         offsets: Mapping[int, int] | None,
+        takes_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._broker = broker
         self._faults = faults
         self._topic = topic
+        self._takes_s = takes_s
         self._since_ms = since_ms
         self._offsets = dict(offsets or {})
         self._positions: dict[int, int] = {}
         self._ends: dict[int, int] = {}  # as seen at the start; empty once they are reached
         self._fresh: set[int] = set()  # partitions in which something may be new
+        self._fetched: set[int] = set()  # those of which something new is on its way, all in one answer
         self._due: set[int] = set()  # partitions whose records come late, and are on their way
         self._waiter: asyncio.Future[None] | None = None
         self._stopped = False
@@ -78,7 +81,18 @@ class MemoryFollower:
 
     def landed(self, partition: int) -> None:
         """See `Watcher.landed`."""
-        self._fresh.add(partition)
+        if self._fetched:
+            self._fetched.add(partition)
+        elif takes_s := self._takes_s():
+            self._fetched.add(partition)
+            asyncio.get_running_loop().call_later(takes_s, self._came, context=self._broker.context)
+        else:
+            self._fresh.add(partition)
+            self._wake()
+
+    def _came(self) -> None:
+        self._fresh |= self._fetched
+        self._fetched.clear()
         self._wake()
 
     def look_again(self) -> None:

@@ -210,3 +210,23 @@ def test_whatever_ends_a_process_the_next_one_finds_all_that_is_owed_and_nothing
         assert len(lives.said) > 50
 
     play(story)
+
+
+def test_a_well_disk_takes_its_time_and_may_be_torn_in_it() -> None:
+    """J4: a kill within the drawn time of a sync finds any part of the write there, though the disk was well."""
+    found: set[bytes] = set()
+
+    async def story() -> None:
+        chance = Random(1)
+        for _ in range(40):
+            disk = MemoryDisk(sync_s=(0.0005, 0.005), random=chance)
+            began_s = asyncio.get_running_loop().time()
+            await disk.append(FILE, b"old")
+            assert 0.0005 <= asyncio.get_running_loop().time() - began_s <= 0.005
+            writing = asyncio.ensure_future(disk.append(FILE, b"new"))
+            writing.add_done_callback(lambda done: done.cancelled() or done.exception())
+            await asyncio.sleep(0.0001)
+            found.add(disk.killed(chance).files[FILE])
+
+    run_virtual(story())
+    assert found == {b"old", b"oldn", b"oldne", b"oldnew"}

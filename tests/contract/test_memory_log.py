@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from random import Random
 
 import pytest
 
-from services.journal import Topic, Unavailable, Unknown
+from services.journal import Record, Topic, Unavailable, Unknown
 from services.journal.memory import MemoryBroker, MemoryLog
 from simulator.virtual_loop import EPOCH_MS, run_virtual, virtual_wall_ms
 
@@ -103,3 +105,58 @@ def test_a_client_that_is_cut_off_reads_on_where_it_was_while_others_never_notic
         await follower.stop()
 
     run_virtual(story())
+
+
+def test_a_well_log_takes_its_time_each_way() -> None:
+    """Others may have read what its writer has not yet heard of; what was appended first is acknowledged first."""
+    acked: list[int] = []
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        broker = MemoryBroker(virtual_wall_ms)
+        log = MemoryLog(broker, random=Random(1), way_s=(0.0005, 0.005))
+        follower = log.follow(Topic.CALLS)
+        await follower.start()
+        reading = aiter(follower)
+        for n in range(20):
+            done = log.append(Topic.CALLS, "a", bytes([n]))
+            done.add_done_callback(lambda _, n=n: acked.append(n))  # type: ignore[misc]
+        assert values(broker) == []
+        await log.append(Topic.CALLS, "a", b"x")
+        assert 0.001 <= loop.time() <= 0.010
+        assert acked == list(range(20))
+        read = [record.value async for record in _one_by_one(reading, 21)]
+        assert read == values(broker)
+        began_s = loop.time()
+        waiting = asyncio.ensure_future(anext(reading))
+        await asyncio.sleep(0.0)
+        broker.land(Topic.CALLS, "a", b"y")
+        await waiting
+        assert 0.0005 <= loop.time() - began_s <= 0.005
+
+    run_virtual(story())
+
+
+def test_what_is_acknowledged_while_the_way_back_is_gone_is_heard_of_when_it_is_there_again() -> None:
+    """A broker that took a record is not heard by a client that has lost it meanwhile."""
+
+    async def story() -> None:
+        broker = MemoryBroker(virtual_wall_ms)
+        log = MemoryLog(broker, random=Random(1), way_s=(0.002, 0.003))
+        done = log.append(Topic.CALLS, "a", b"1")
+        await asyncio.sleep(0.0035)
+        assert values(broker) == [b"1"]
+        log.fail(absent=True)
+        await asyncio.sleep(1.0)
+        assert not done.done()
+        log.fail()
+        await done
+
+    run_virtual(story())
+
+
+async def _one_by_one(batches: AsyncIterator[list[Record]], count: int) -> AsyncIterator[Record]:
+    while count > 0:
+        for record in await anext(batches):
+            count -= 1
+            yield record
