@@ -21,7 +21,7 @@ from services.domain.events import Conductor
 from services.domain.routing import rendezvous
 from services.host.network import Broken, Network
 from services.ingress.replicas import NOBODY_THERE, Diallers
-from services.ingress.scribe import NOTHING_OWED_AFTER
+from services.ingress.scribe import nothing_is_owed_after
 from services.wire import facts
 from services.wire.methods import KEEP
 
@@ -63,13 +63,16 @@ class Copies:
         loop = asyncio.get_running_loop()
         until = loop.time() + KEEP_S
         in_order = self._diallers.doubted_last(sorted(self._diallers.addresses, key=partial(rendezvous, call_id)))
-        if facts.decode(fact).kind in NOTHING_OWED_AFTER:
-            for address in in_order[1:]:
-                self._handed_over(address, fact).add_done_callback(_looked_at)
+        by_all: dict[str, asyncio.Future[None]] = {}
+        if nothing_is_owed_after(facts.decode(fact)):
+            by_all = {address: self._handed_over(address, fact) for address in in_order}
+            for kept in by_all.values():
+                kept.add_done_callback(_looked_at)
         for left, address in zip(range(len(in_order), 0, -1), in_order, strict=True):
             try:
                 async with asyncio.timeout(max(0.001, (until - loop.time()) / left)):
-                    await self._handed_over(address, fact)
+                    # Nobody is handed it twice; and who does not answer in time has it when it does.
+                    await (asyncio.shield(by_all[address]) if by_all else self._handed_over(address, fact))
             except TimeoutError:
                 self._diallers.doubt(address)
             except Broken as broken:

@@ -10,12 +10,17 @@ from services.domain.exchange import Remember
 from services.domain.offer import Offer
 from services.wire import facts
 
-NOTHING_OWED_AFTER: Final = frozenset(
+_ENDS: Final = frozenset(
     {FactKind.ANSWERED, FactKind.DIVERTED, FactKind.ABANDONED, FactKind.CALLBACK_DUE, FactKind.ENDED}
 )
-"""Facts with which a conductor's debt ends: a person has the call, or it stands on the callback list."""
-OPENS_OR_SETTLES: Final = NOTHING_OWED_AFTER | {FactKind.OFFERED, FactKind.CALLER_LOST}
+OPENS_OR_SETTLES: Final = _ENDS | {FactKind.OFFERED, FactKind.CALLER_LOST}
 """Facts of which a failover replica keeps a copy while Kafka does not have them (J4)."""
+
+
+def nothing_is_owed_after(fact: Fact) -> bool:
+    """Whether a conductor's debt ends with it: a person has the call, or it stands on the callback list. A parked call
+    does so too, and its caller is on the line: what owes another fact ends nothing (L1)."""
+    return fact.kind in _ENDS and (fact.settled or fact.due_in_ms == 0)
 
 
 class Scribe:

@@ -243,6 +243,7 @@ def test_a_call_that_no_line_takes_is_parked_and_set_up_when_there_is_room() -> 
             for number, (caller, end) in enumerate(zip(callers, ends, strict=True)):
                 due = next(fact for fact in stage.facts(f"call-{number}") if fact.kind is FactKind.CALLBACK_DUE)
                 assert due.reason == "overflow"
+                assert due.due_in_ms > 0, "its conductor owes another fact"
                 await end
                 assert caller.words[-1] == "connected"
                 assert caller.longest_silence_s() <= 0.5
