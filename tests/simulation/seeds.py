@@ -46,6 +46,14 @@ LOST_DIALLERS: Final = (
     Injury("cut_off", 0.0, 30.0, ("psap-gateway-2",)),
     *(Injury("steps", 2.0 + n, 1.0, ("far-end connected dialler resets",)) for n in range(18)),
 )
+CLOCKS_AHEAD: Final = (
+    Injury("kafka_twice", 0.0, 60.0, ("ingress-1", "ingress-2"), 0.4),
+    *(Injury("broker_jump", 2.5 + 5 * n, 2.0, (f"broker-{of}",), 3_600_000.0) for n in range(2) for of in (1, 2, 3)),
+    Injury("cut_off", 19.5, 30.0, ("psap-gateway-1",)),
+    Injury("cut_off", 19.5, 30.0, ("psap-gateway-2",)),
+    Injury("kill", 20.0, 10.0, ("ingress-1",)),
+    Injury("kill", 20.2, 12.0, ("ingress-2",)),
+)
 
 # Sorted by name, one a line.
 # fmt: off
@@ -53,5 +61,6 @@ SEEDS: Final = (
     Seed("a broker's clock was an hour ahead", 52000, 60, (), "no replica took up a caller whose ingress died (T2)", BROKER_AHEAD),  # noqa: E501
     Seed("a full disk that has room again", 192, 30, (), "a spool told of its full disk for ever (J6)", FULL_DISK),
     Seed("a replica of failover lost at a connection", 24000, 40, (), "two people had one caller (P5)", LOST_DIALLERS),
+    Seed("brokers' clocks ahead while replicas tidy up", 1, 60, (), "a caller who talked to a person was rung back (T3)", CLOCKS_AHEAD),  # noqa: E501
 )
 # fmt: on
