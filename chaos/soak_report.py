@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chaos.plot import svg
-from chaos.soak import GREW_SHARE_MAX, MEASURES, Growth, Sample
+from chaos.soak import MEASURES, Growth, Sample
 
 WIDTH: Final = 110
 HEADINGS: Final = {
@@ -31,8 +31,12 @@ def show_growth(grown: Sequence[Growth], samples: Sequence[Sample], folder: Path
     table.add_column("")
     for each in grown:
         if each.begin or each.end:
-            told = f"more than {GREW_SHARE_MAX:.0%}" if each.leaks else ""
-            numbers = f"{each.begin:,.1f}", f"{each.end:,.1f}", f"{100 * each.share:+.1f}"
+            told = f"more than by {each.allowed:,.1f}" if each.leaks else ""
+            numbers = (
+                f"{each.begin:,.1f}",
+                f"{each.end:,.1f}",
+                f"{100 * each.share:+.1f}" if each.begin else "from nothing",
+            )
             table.add_row(each.name, HEADINGS[each.measure], *numbers, told)
     console.print(table)
     (folder / "soak.svg").write_text(plotted(samples), "utf-8")

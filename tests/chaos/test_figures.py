@@ -114,3 +114,17 @@ def test_a_plot_holds_every_line_and_needs_nothing_else() -> None:
     assert drawn.count("<polyline") == 2
     assert "a &amp; b" in drawn and "ingress-1" in drawn and "1.0 min" in drawn
     assert "http" not in drawn.replace("http://www.w3.org/2000/svg", "")
+def test_whatever_else_grows_is_a_leak_too_also_from_nothing() -> None:
+    """Descriptors, tasks, facts that wait and the spool each have a bound; what calls bring and take stays below it."""
+
+    def leaks(begin: float, end: float, measure: str) -> bool:
+        samples = [Sample(at_s, "router-1", 100, **{measure: begin if at_s < 50 else end}) for at_s in range(101)]
+        [grown] = [each for each in growths(samples) if each.measure == measure]
+        return grown.leaks
+
+    for measure in ("descriptors", "tasks", "queued_facts", "spool_kb"):
+        assert leaks(0, 1_000, measure) and leaks(300, 600, measure), measure
+        assert not leaks(0, 5, measure) and not leaks(1_000, 1_000, measure), measure
+        assert not leaks(300, 10, measure)
+
+
