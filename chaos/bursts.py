@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+from chaos.felt import Window
 from chaos.stage import COMES_UP_WITHIN_S, HUMANS, Stage
 from loadtest.children import Outsider
 from loadtest.diary import wall_ms
@@ -17,14 +18,6 @@ from services.domain.offer import SOS_URN
 
 FINISHES_WITHIN_S: Final = 40.0
 OnEntry = Callable[[Mapping[str, Any]], None]
-
-
-class Window:
-    """From when to when something was wrong; wall milliseconds."""
-
-    def __init__(self, from_ms: int) -> None:
-        self.from_ms = from_ms
-        self.to_ms = from_ms
 
 
 class Burst:
@@ -84,7 +77,7 @@ class Burst:
         try:
             yield window
         finally:
-            window.to_ms = wall_ms()
+            window.close(wall_ms())
 
     async def finished(self, within_s: float = FINISHES_WITHIN_S) -> Mapping[str, Any]:
         """Waits for the last caller; returns how late the callers' own process was. Raises ChildEnded."""

@@ -3,34 +3,41 @@ far end, and the journal as read back from Kafka. Pure: entries in, findings out
 
 `loadtest/witness.py` compares all that they say. On top of it, in rules of its own, short enough to be believed: an
 accepted call is *lost* when its caller talked to nobody and nobody is asked to ring back; *connected twice* when two
-people have it, at the far end or in the journal; *unheard* instead when the second of them was told that it may be so
-(P5) and the caller was joined with one alone; and *woken* when a conductor that stood still connected it after its
-caller had left that leg (P3).
+people have it, at the far end or in the journal; *unheard* instead when something was hurt between the first and the
+second, the second was told that there may be somebody (P5), and the caller was never joined with the first; and
+*woken* when a conductor, a gateway or failover that stood still connected it after its caller had gone on (P3).
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Final
 
-from loadtest.witness import JOURNAL_CONNECTS, OUTCOMES_LEFT, compare
+from chaos.felt import Window
+from loadtest.call_told import Connection
+from loadtest.witness import JOURNAL_CONNECTS, MAYBE_CONNECTED, OUTCOMES_LEFT, compare
 
 Entry = Mapping[str, Any]
 LEFT_AFTER_MS: Final = 2_000
 """A caller's side leaves a leg on which nothing is heard for a second (P2); what came later may still be there."""
-
-
-MAYBE_CONNECTED: Final = "maybe_connected"
-"""Why the journal says that somebody was rung who was told so (P5)."""
+CROSSES_MS: Final = 1_000
+"""Who hangs up and who connects may pass each other; by then each has heard of the other."""
+TAKEN_BACK_MS: Final = 1_000
+"""Who has a caller beside somebody else is released by then."""
+RECOVERS_MS: Final = 4_000
+"""A dial that met a bad network tries for the last time so long after the network is whole (TCP's 1, 2 and 4 s)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stood:
-    """A conductor that stood still: its name, and from when to when, in wall milliseconds."""
+    """A process that stood still: its name, service and address, and from when to when, in wall milliseconds."""
 
     name: str
+    service: str
+    address: str
     from_ms: int
     to_ms: int
 
@@ -54,23 +61,27 @@ class Judged:
     def sound(self) -> bool:
         return not (self.lost or self.twice or self.woken or self.disagreements)
 
-    def troubles(self) -> list[str]:
-        """In a line each."""
-        return [
-            *(f"{call_id}: lost" for call_id in self.lost),
-            *(f"{call_id}: connected twice" for call_id in self.twice),
-            *(f"{call_id}: connected by a conductor that woke" for call_id in self.woken),
-            *self.disagreements,
-        ]
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A person who had the caller, and from when. `to_ms` is None while nobody took the talk back."""
+
+    who: Connection
+    from_ms: int
+    to_ms: int | None = None
 
 
 def judge(
-    callers: Sequence[Entry], far_end: Sequence[Entry], journal: Sequence[Entry], stood: Sequence[Stood] = ()
+    callers: Sequence[Entry],
+    far_end: Sequence[Entry],
+    journal: Sequence[Entry],
+    stood: Sequence[Stood] = (),
+    struck: Sequence[Window] = (),
 ) -> Judged:
-    """Compares the three. All entries are of the calls in question."""
+    """Compares the three. All entries are of the calls in question; `struck` is when something was hurt."""
     verdict = compare(callers, far_end, journal)
     twice = _twice(far_end, journal)
-    unheard = _unheard(twice, callers, far_end, journal)
+    unheard = _unheard(twice, callers, journal, struck)
     disagreements = [each for each in verdict.disagreements if not (each.call_id in unheard and _of_two(each.words))]
     return Judged(
         calls=verdict.calls,
@@ -78,7 +89,7 @@ def judge(
         connected=verdict.connected,
         never_accepted=verdict.never_accepted,
         lost=tuple(sorted(_lost(callers, far_end, journal))),
-        twice=tuple(sorted(twice - unheard)),
+        twice=tuple(sorted(twice.keys() - unheard)),
         unheard=tuple(sorted(unheard)),
         woken=tuple(sorted(_woken(callers, far_end, journal, stood))),
         disagreements=tuple(map(str, disagreements)),
@@ -89,36 +100,94 @@ def _lost(callers: Sequence[Entry], far_end: Sequence[Entry], journal: Sequence[
     accepted = _calls(callers, "accepted")
     talked = _calls(callers, "connected") | _calls(far_end, "rung_back")
     listed = {entry["call_id"] for entry in journal if entry.get("outcome") in OUTCOMES_LEFT}
-    # Who hung up in the instant of being connected had somebody on the line: the far end says so.
-    crossed = _calls(callers, "hung_up", "gave_up") & _calls(far_end, "connected")
+    crossed = {entry["call_id"] for entry, _ in _crossed(callers, far_end)}
     return accepted - talked - listed - crossed
 
 
-def _twice(far_end: Sequence[Entry], journal: Sequence[Entry]) -> set[str]:
-    people: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
+def _crossed(callers: Sequence[Entry], far_end: Sequence[Entry]) -> Iterator[tuple[Entry, Entry]]:
+    """Connections, and the hang-ups that they crossed: a person had the caller, who had confirmed and was not told yet.
+
+    One that had ended before the caller left is none: who is connected to nobody, and waits, is lost.
+    """
+    left = {entry["call_id"]: entry for entry in callers if entry["event"] in ("hung_up", "gave_up")}
+    confirmed = _attempts(callers, "confirmed")
+    over = {
+        (entry["call_id"], Connection.of(entry)): entry["at_ms"]
+        for entry in far_end
+        if entry["event"] in ("ended", "cancelled")
+    }
     for entry in far_end:
+        leaves = left.get(entry["call_id"])
+        if entry["event"] != "connected" or leaves is None or (entry["call_id"], entry["attempt"]) not in confirmed:
+            continue
+        over_ms = over.get((entry["call_id"], Connection.of(entry)), leaves["at_ms"])
+        if abs(leaves["at_ms"] - entry["at_ms"]) <= CROSSES_MS and over_ms >= leaves["at_ms"]:
+            yield entry, leaves
+
+
+def _twice(far_end: Sequence[Entry], journal: Sequence[Entry]) -> dict[str, list[tuple[Talk, Talk]]]:
+    """Calls that two people have, and each two of them, the earlier first.
+
+    A talk that ended counts for ever: one call has one answer. One that was taken back counts with who came more than
+    a second before that.
+    """
+    talks: defaultdict[str, list[Talk]] = defaultdict(list)
+    for entry in far_end:
+        of_call, who = talks[entry["call_id"]], Connection.of(entry)
         if entry["event"] == "connected":
-            people[entry["call_id"]].add(_who(entry))
-    for entry in far_end:
-        if entry["event"] == "cancelled" and entry.get("stage", "connected") == "connected":
-            people[entry["call_id"]].discard(_who(entry))
-    told: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
+            of_call.append(Talk(who, entry["at_ms"]))
+        elif entry["event"] == "cancelled" and entry.get("stage", "connected") == "connected":
+            of_call[:] = [
+                Talk(who, each.from_ms, entry["at_ms"]) if each.who == who and each.to_ms is None else each
+                for each in of_call
+            ]
+    told: defaultdict[str, dict[Connection, Talk]] = defaultdict(dict)
     for entry in journal:
         if entry.get("kind") in JOURNAL_CONNECTS:
-            told[entry["call_id"]].add(_who(entry))
-    return {call_id for seen in (people, told) for call_id, who in seen.items() if len(who) > 1}
+            who = Connection.of(entry)
+            told[entry["call_id"]].setdefault(who, Talk(who, entry["at_ms"]))
+    found: defaultdict[str, list[tuple[Talk, Talk]]] = defaultdict(list)
+    for call_id, of_call in talks.items():
+        by_time = sorted(of_call, key=lambda talk: talk.from_ms)
+        found[call_id] += [two for two in combinations(by_time, 2) if _at_once(*two)]
+    for call_id, by_who in told.items():
+        # Each writer has a clock of its own, so that which was first is what the far end says, where it says it.
+        ranks = {talk.who: talk.from_ms for talk in talks[call_id]} if call_id in talks else {}
+        by_time = sorted(by_who.values(), key=lambda talk: ranks.get(talk.who, talk.from_ms))
+        found[call_id] += combinations(by_time, 2)
+    return {call_id: pairs for call_id, pairs in found.items() if pairs}
 
 
-def _unheard(twice: set[str], callers: Sequence[Entry], far_end: Sequence[Entry], journal: Sequence[Entry]) -> set[str]:
-    flagged = {entry["call_id"] for entry in journal if entry.get("reason") == MAYBE_CONNECTED}
-    joined = Counter(entry["call_id"] for entry in callers if entry["event"] == "connected")
-    confirmed = {(entry["call_id"], entry["attempt"]) for entry in callers if entry["event"] == "confirmed"}
-    strangers = {
-        entry["call_id"]
-        for entry in far_end
-        if entry["event"] == "connected" and (entry["call_id"], entry["attempt"]) not in confirmed
-    }
-    return {call_id for call_id in twice & flagged - strangers if joined[call_id] <= 1}
+def _at_once(earlier: Talk, later: Talk) -> bool:
+    if earlier.who == later.who:
+        return False  # the same attempt at the same place, rung anew through another gateway (R5)
+    ends_ms = [talk.to_ms for talk in (earlier, later) if talk.to_ms is not None]
+    return not ends_ms or min(ends_ms) - later.from_ms > TAKEN_BACK_MS
+
+
+def _unheard(
+    twice: Mapping[str, Sequence[tuple[Talk, Talk]]],
+    callers: Sequence[Entry],
+    journal: Sequence[Entry],
+    struck: Sequence[Window],
+) -> set[str]:
+    """Those of whom each second person was told, by a word that could not come while something was hurt (P5)."""
+    flagged = {(e["call_id"], e["attempt"]) for e in journal if e.get("reason") == MAYBE_CONNECTED}
+    joined = _attempts(callers, "connected")
+    confirmed = _attempts(callers, "confirmed")
+
+    def explained(call_id: str, earlier: Talk, later: Talk) -> bool:
+        first, second = (call_id, earlier.who.attempt), (call_id, later.who.attempt)
+        return (
+            second in flagged
+            and {first, second} <= confirmed
+            and first not in joined
+            and any(
+                window.from_ms <= later.from_ms and window.to_ms + RECOVERS_MS >= earlier.from_ms for window in struck
+            )
+        )
+
+    return {call_id for call_id, pairs in twice.items() if all(explained(call_id, *two) for two in pairs)}
 
 
 def _of_two(words: str) -> bool:
@@ -126,36 +195,53 @@ def _of_two(words: str) -> bool:
     return words.startswith(("connected: the caller says", "the far end connected it twice"))
 
 
-def _who(entry: Entry) -> tuple[str, ...]:
-    return entry.get("attempt", ""), entry.get("psap_id", ""), entry.get("line", "")
-
-
 def _woken(
     callers: Sequence[Entry], far_end: Sequence[Entry], journal: Sequence[Entry], stood: Sequence[Stood]
 ) -> set[str]:
+    slept = [each for each in stood if each.to_ms - each.from_ms > LEFT_AFTER_MS]
     conductor = {
         (entry["call_id"], entry["leg"]): entry["writer"].partition("/")[0]
         for entry in journal
         if entry.get("kind") == "offered"
     }
     offered = {(entry["call_id"], entry["leg"]): entry["at_ms"] for entry in callers if entry["event"] == "offered"}
-    # The next leg's conductor may connect what an earlier leg rang (P5): then the caller has heard of it.
-    heard = {(entry["call_id"], entry.get("attempt")) for entry in callers if entry["event"] == "connected"}
+    # The next leg's conductor may connect what an earlier leg rang (P5): then the caller has heard of it. Who had hung
+    # up as a line or a PSAP connected is crossed, by whomever.
+    heard = _attempts(callers, "connected")
+    crossed = {(entry["call_id"], entry["attempt"]) for entry, _ in _crossed(callers, far_end)}
+    handed: dict[tuple[str, str], Entry] = {}
     found = set()
     for entry in far_end:
-        attempt = entry.get("attempt", "")
-        leg = entry.get("call_id", ""), _leg_of(attempt)
-        if entry["event"] != "connected" or leg not in offered or (entry["call_id"], attempt) in heard:
+        call_id, attempt = entry.get("call_id", ""), entry.get("attempt", "")
+        if entry["event"] == "offered":
+            handed[call_id, attempt] = entry
+        if entry["event"] != "connected" or (call_id, attempt) in heard:
             continue
-        found |= {
-            entry["call_id"]
-            for each in stood
-            if conductor.get(leg) == each.name
-            and entry["at_ms"] >= each.to_ms
-            and offered[leg] < each.to_ms - LEFT_AFTER_MS
-            and each.to_ms - each.from_ms > LEFT_AFTER_MS
-        }
+        leg = call_id, _leg_of(attempt)
+        for each in slept:
+            if entry["at_ms"] < each.to_ms:
+                continue
+            offered_ms = offered.get(leg)
+            left = offered_ms is not None and offered_ms < each.to_ms - LEFT_AFTER_MS
+            if left and conductor.get(leg) == each.name:
+                found.add(call_id)
+            by = handed.get((call_id, attempt))
+            if (
+                by is not None
+                and by["at_ms"] < each.from_ms
+                and _carried(by, each)
+                and (call_id, attempt) not in crossed
+            ):
+                found.add(call_id)
     return found
+
+
+def _carried(offer: Entry, stood: Stood) -> bool:
+    """Whether what stood still may have been between a conductor and this ring: which failover dialled a line, nobody
+    at the far end can tell."""
+    if offer.get("line"):
+        return stood.service == "failover"
+    return stood.service == "psap_gateway" and offer.get("gateway") == stood.address
 
 
 def _leg_of(attempt: str) -> int:
@@ -166,3 +252,8 @@ def _leg_of(attempt: str) -> int:
 
 def _calls(entries: Iterable[Entry], *events: str) -> set[str]:
     return {entry["call_id"] for entry in entries if entry["event"] in events and "call_id" in entry}
+
+
+def _attempts(entries: Iterable[Entry], event: str) -> set[tuple[str, str]]:
+    """Calls and attempts of which this happened."""
+    return {(entry["call_id"], entry["attempt"]) for entry in entries if entry["event"] == event}

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from chaos.links import enter, why_not
-from chaos.paper import PAPER, write
+from chaos.paper import PAPER, of_one_version, write
 from chaos.record import RUNS, Setting, read
 from chaos.run import Run
 from chaos.schedule import Kind, Lengths, schedule
@@ -106,7 +106,8 @@ def soak(
 
     Looked at: resident memory, open file descriptors, tasks, facts that wait for Kafka, and the spool.
 
-    Exit code 1 if the memory of a service grew by more than 5 % after the first tenth of the run, or a call was lost.
+    Exit code 1 if one of these of one process grew by more than 5 % after the first tenth of the run (or by what the
+    coming and going of calls explains, where that is more), or a call was lost.
     Example: throughline chaos soak --hours 0.05
     """
     no_namespaces = _separate()
@@ -140,14 +141,19 @@ def soak(
 @app.command()
 def paper(
     runs: Annotated[Path, typer.Option(help="The rounds to add up.")] = RUNS,
+    commit: Annotated[str, typer.Option(help="Of this commit of the code; without it, of the one run last.")] = "",
 ) -> None:
-    """Add all recorded rounds up, and write them into docs/reliability.md.
+    """Add the recorded rounds of one commit up, and write them into docs/reliability.md.
+
+    Rounds of other commits, and of files that differ from every commit, are left out: they measure something else.
 
     Example: throughline chaos paper
     """
-    rows = list(read(runs))
+    every = list(read(runs))
+    rows = of_one_version(every, commit)
     write(rows)
-    say(f"{len(rows)} rounds of {len({row['run'] for row in rows})} runs are in {PAPER.relative_to(ROOT)}")
+    told = f"{len(rows)} rounds of {len({row['run'] for row in rows})} runs are in {PAPER.relative_to(ROOT)}"
+    say(f"{told}; {len(every) - len(rows)} rounds of other code are left out")
 
 
 def _separate() -> str:

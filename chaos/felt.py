@@ -14,6 +14,18 @@ from typing import Any
 Entry = Mapping[str, Any]
 
 
+@dataclass(slots=True)
+class Window:
+    """From when to when something was wrong, wall milliseconds; without an end while it is."""
+
+    from_ms: int
+    to_ms: float = math.inf
+
+    def close(self, at_ms: int) -> None:
+        """It is over, unless it was before."""
+        self.to_ms = min(self.to_ms, at_ms)
+
+
 @dataclass(frozen=True, slots=True)
 class Rang:
     """One `Ringing` that a caller heard."""
@@ -56,10 +68,15 @@ class CallFelt:
         there = [leg.ingress for leg in self.legs if leg.at_ms <= at_ms]
         return there[-1] if there else ""
 
+    def ring_at(self, at_ms: int) -> Rang | None:
+        """The newest ringing by this instant."""
+        before = [rang for rang in self.rang if rang.at_ms <= at_ms]
+        return before[-1] if before else None
+
     def ringing_at(self, at_ms: int) -> str:
         """The PSAP that rang newest at this instant; empty where none did, or where a line does."""
-        before = [rang for rang in self.rang if rang.at_ms <= at_ms]
-        return before[-1].psap_id if before and not before[-1].line else ""
+        ring = self.ring_at(at_ms)
+        return ring.psap_id if ring and not ring.line else ""
 
     def in_hand_at(self, at_ms: int) -> bool:
         """Offered, and neither connected nor gone."""
@@ -140,7 +157,7 @@ def calm(calls: Iterable[CallFelt], until_ms: int) -> Delay:
     )
 
 
-def offered_between(from_ms: int, to_ms: int) -> Callable[[CallFelt], bool]:
+def offered_between(from_ms: int, to_ms: float) -> Callable[[CallFelt], bool]:
     """Whoever was offered meanwhile, or was set up when it began: offered before, and had not rung."""
 
     def hit(call: CallFelt) -> bool:

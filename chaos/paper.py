@@ -5,20 +5,25 @@ Only what stands between the two marks is written; what a person wrote around it
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from chaos.bounds import upper_bound
 from chaos.felt import Delay
+from chaos.hands import BROKER
 from chaos.schedule import BESIDE_KINDS, Kind
+from loadtest.bounds import upper_bound
+from loadtest.measured_code import is_committed
 from services.host.settings import ROOT
 
 PAPER: Final = ROOT / "docs" / "reliability.md"
 BEGIN: Final = "<!-- real processes: begin -->\n"
 END: Final = "<!-- real processes: end -->\n"
+SLEEPERS: Final = frozenset((Kind.PAUSE, service) for service in ("ingress", "psap_gateway", "failover"))
+"""Whoever may connect a caller, or bring the word to do it, stands still."""
 LASTS: Final = re.compile(r" for (\d+) s")
 Row = Mapping[str, Any]
 
@@ -26,6 +31,14 @@ Row = Mapping[str, Any]
 def section(rows: Sequence[Row]) -> str:
     """All of it, from the rounds of all runs."""
     return "".join(["\n", *_totals(rows), "\n", *_kills(rows), "\n", *_kinds(rows), "\n", *_runs(rows), "\n"])
+
+
+def of_one_version(rows: Sequence[Row], commit: str = "") -> list[Row]:
+    """The rounds that add up: those of this commit, or of the one that was run last. What was run with changed files is
+    nobody's commit, and is never added."""
+    known = [row for row in rows if is_committed(row["commit"])]
+    wanted = commit or max(known, key=lambda row: row["run"], default={"commit": ""})["commit"]
+    return [row for row in known if row["commit"] == wanted]
 
 
 def rewritten(paper: str, rows: Sequence[Row]) -> str:
@@ -39,15 +52,13 @@ def rewritten(paper: str, rows: Sequence[Row]) -> str:
 
 def _totals(rows: Sequence[Row]) -> Iterator[str]:
     accepted, connected = _sum(rows, "accepted"), _sum(rows, "connected")
-    pauses = [row for row in rows if row["kind"] == Kind.PAUSE]
+    slept = sum(len(each["calls"]) for each in _hands(rows) if (each["kind"], each["service"]) in SLEEPERS)
     yield "| what must not be | seen | among | at most, with 95 % |\n|---|---|---|---|\n"
     yield _zero("an accepted call is lost", _found(rows, "lost"), accepted, "accepted calls")
     yield _zero("a call is connected twice", _found(rows, "twice"), connected, "connected calls")
     yield _zero("a call-taker finds nobody on the line", _found(rows, "unheard"), connected, "connected calls")
     yield _zero("the witnesses disagree about a call", _found(rows, "disagreements"), accepted, "accepted calls")
-    yield _zero(
-        "a paused process wakes and connects", _found(rows, "woken"), _sum(pauses, "accepted"), "accepted calls"
-    )
+    yield _zero("a paused process wakes and connects", _found(rows, "woken"), slept, "calls in its hands")
 
 
 def _zero(what: str, seen: int, tries: int, of: str) -> str:
@@ -59,19 +70,50 @@ def _share(seen: int, tries: int) -> str:
 
 
 def _kills(rows: Sequence[Row]) -> Iterator[str]:
-    yield "| killed with `kill -9` | times | calls of those rounds | lost | twice | lost at most, with 95 % |\n"
+    """A zero stands among the calls that the victim had in its hands, and no others: they are what a kill puts at
+    risk."""
+    yield "| killed with `kill -9` | times | calls in its hands | lost | twice | lost at most, with 95 % |\n"
     yield "|---|---|---|---|---|---|\n"
-    services = sorted({service for row in rows for service in row["kills"]})
-    for service in services:
-        there = [row for row in rows if row["kills"].get(service)]
-        times = sum(row["kills"][service] for row in there)
-        calls, lost, twice = _sum(there, "accepted"), _found(there, "lost"), _found(there, "twice")
-        yield f"| {service} | {times:,} | {calls:,} | {lost} | {twice} | {_share(lost, calls)} |\n"
+    for service in sorted({service for row in rows for service in row["kills"]} - {BROKER}):
+        yield _killed(service, service, rows, {Kind.KILL})
+    for kind in sorted({row["kind"] for row in rows if row["kills"].get(BROKER)}):
+        yield _killed(BROKER, f"{BROKER}, by {kind}", [row for row in rows if row["kind"] == kind], {kind})
+
+
+def _killed(service: str, what: str, rows: Sequence[Row], kinds: Collection[str]) -> str:
+    times = sum(row["kills"].get(service, 0) for row in rows)
+    at_risk, found = 0, {"lost": 0, "twice": 0}
+    for row in rows:
+        there = {
+            call_id
+            for each in row["hands"]
+            if each["service"] == service and each["kind"] in kinds
+            for call_id in each["calls"]
+        }
+        at_risk += len(there) if row["calls"] else 0  # what was found late has a line of its own, and is no other call
+        for key in found:
+            found[key] += len(there.intersection(row[key]))
+    counts = f"{at_risk:,} | {found['lost']} | {found['twice']} | {_share(found['lost'], at_risk)}"
+    return f"| {what} | {times:,} | {counts if at_risk else 'none | - | - | -'} |\n"
+
+
+def _hands(rows: Iterable[Row]) -> Iterator[Mapping[str, Any]]:
+    """Of each strike, once."""
+    for row in rows:
+        if row["calls"]:
+            yield from row["hands"]
 
 
 def _kinds(rows: Sequence[Row]) -> Iterator[str]:
-    columns = ["what was done", "rounds", "accepted", "lost", "twice", "other findings", "hit", "rang again"]
-    columns += ["median, ms", "p99, ms", "worst, ms"]
+    columns = ["what was done", "rounds", "accepted", "lost", "twice", "other findings", "in its hands", "went on"]
+    columns += [
+        "rang again",
+        "median, ms",
+        "p99, ms",
+        "worst, ms",
+        "called meanwhile",
+        *["median, ms", "p99, ms", "worst, ms"],
+    ]
     yield f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n"
     by_what: defaultdict[str, list[Row]] = defaultdict(list)
     for row in rows:
@@ -79,10 +121,11 @@ def _kinds(rows: Sequence[Row]) -> Iterator[str]:
     for what, there in sorted(by_what.items()):
         others = sum(len(row["disagreements"]) + len(row["woken"]) + len(row["troubles"]) for row in there)
         hit = [ms for row in there for ms in row["hit_ms"]]
-        felt = Delay.of(hit) if hit else None
-        delays = f"{felt.median_ms:.0f} | {felt.p99_ms:.0f} | {felt.worst_ms:.0f}" if felt else "- | - | -"
+        meanwhile = [ms for row in there for ms in row["meanwhile_ms"]]
+        went_on = _sum(there, "went_on")
         counts = f"{_played(there)} | {_sum(there, 'accepted'):,} | {_found(there, 'lost')} | {_found(there, 'twice')}"
-        yield f"| {what} | {counts} | {others} | {len(hit):,} | {_sum(there, 'rang'):,} | {delays} |\n"
+        felt = f"{len(hit) + went_on:,} | {went_on:,} | {_sum(there, 'rang'):,} | {_delays(hit)}"
+        yield f"| {what} | {counts} | {others} | {felt} | {len(meanwhile):,} | {_delays(meanwhile)} |\n"
     back = [row["backfilled_s"] for row in rows if row["backfilled_s"] is not None]
     if back:
         yield (
@@ -90,6 +133,16 @@ def _kinds(rows: Sequence[Row]) -> Iterator[str]:
             f"nobody had anything to fill in. {_sum(rows, 'copies'):,} records said again what another had said (an "
             "append of which nobody knew): readers drop them.\n"
         )
+
+
+def _delays(delays_ms: Sequence[int | None]) -> str:
+    """Middle, 99th of a hundred, worst; who neither rang nor left waited for ever."""
+    if not delays_ms:
+        return "- | - | -"
+    felt = Delay.of(math.inf if ms is None else ms for ms in delays_ms)
+    return " | ".join(
+        f"{ms:.0f}" if ms < math.inf else "for ever" for ms in (felt.median_ms, felt.p99_ms, felt.worst_ms)
+    )
 
 
 def _runs(rows: Sequence[Row]) -> Iterator[str]:

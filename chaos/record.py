@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from loadtest.measured_code import commit
 from services.host.settings import ROOT
 
 RUNS: Final = ROOT / "build" / "chaos" / "runs.jsonl"
@@ -46,7 +45,8 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class RoundRecord:
-    """One judged round. Call ids where something is wrong; milliseconds to the next ringing of whoever was hit."""
+    """One judged round. Call ids where something is wrong. Delays are milliseconds to the next ringing, or to the
+    caller's leaving; None where neither came."""
 
     number: int
     kind: str
@@ -67,9 +67,16 @@ class RoundRecord:
     disagreements: list[str]
     durability: Mapping[str, int]
     """How the first legs were accepted: calls by word."""
-    hit_ms: list[int]
+    hands: list[Mapping[str, Any]]
+    """Of each strike: its `kind`, the `service` that it hurt, and the `calls` that stood with the victim (hands.py)."""
+    hit_ms: list[int | None]
+    """Of calls in a victim's hands, since the strike, those apart that were connected without ringing again."""
     rang: int
-    """How many of those who were hit rang again; the others had left before."""
+    """How many of `hit_ms` rang; the others had left before, or (None) neither came."""
+    went_on: int
+    """In a victim's hands, and connected without ringing again."""
+    meanwhile_ms: list[int | None]
+    """Of those who called while something was wrong, since their offer."""
     copies: int
     backfilled_s: float | None = None
     """From Kafka's return until nobody had anything to fill in."""
@@ -79,18 +86,17 @@ class RoundRecord:
 
     @property
     def sound(self) -> bool:
-        return not (self.lost or self.twice or self.woken or self.disagreements or self.troubles)
+        return not self.findings()
 
-
-def commit() -> str:
-    """The commit of the code that runs, with a mark where files differ from it; empty where git cannot say."""
-    if shutil.which("git") is None:
-        return ""
-    told = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--exclude", "*"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return told.stdout.strip()
+    def findings(self) -> list[str]:
+        """What should not be, in a line each."""
+        return [
+            *(f"{call_id}: lost" for call_id in self.lost),
+            *(f"{call_id}: connected twice" for call_id in self.twice),
+            *(f"{call_id}: connected by a process that woke" for call_id in self.woken),
+            *self.disagreements,
+            *self.troubles,
+        ]
 
 
 def append(setting: Setting, told: RoundRecord, path: Path = RUNS) -> None:

@@ -9,22 +9,23 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from chaos.bursts import Burst, Window
+from chaos.bursts import Burst
 from chaos.checker import Judged, judge
-from chaos.felt import offered_between, read_calls
+from chaos.felt import Window, read_calls
+from chaos.hands import BROKER, Hurt, gateways_of, in_hand, waited
 from chaos.record import RoundRecord, Setting, append
-from chaos.schedule import Kind, Round, Strike
+from chaos.schedule import KAFKA_KINDS, Kind, Round, Strike, possible
 from chaos.stage import Stage
 from chaos.strikes import Striker
 from chaos.witnesses import Accounts
 from deploy.kafka import CannotStart
-from loadtest.diary import read_diary, wall_ms
+from loadtest.diary import wall_ms
 from services.launch.child import ChildFailed
 
 FINISHES_WITHIN_S: Final = 300.0
@@ -72,6 +73,7 @@ class Played:
     kills: Mapping[str, int] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    hurts: list[Hurt] = field(default_factory=list)
     backfilled_s: float | None = None
 
 
@@ -89,6 +91,8 @@ class Run:
         self._say = say
         self._runs = runs
         self._now: dict[Strike, float] = {}
+        self._struck: list[Window] = []
+        """When something was hurt, in the whole run: a call may outlast its round."""
         self._judged: list[tuple[Burst, RoundRecord]] = []
         self._judging: set[asyncio.Task[None]] = set()
         self._bursts: list[Burst] = []
@@ -127,7 +131,8 @@ class Run:
 
     async def _play(self, each: Round, burst: Burst) -> None:
         """One round, from its first call to its last; the judgement goes on by itself."""
-        played = Played()
+        each, left_out = possible(each, self._striker.why_not)
+        played = Played(skipped=[left_out] if left_out else [])
         before = Counter(self._striker.kills)
         burst.begin()
         await asyncio.gather(*(self._strike(strike, each, burst, played) for strike in each.strikes))
@@ -146,22 +151,30 @@ class Run:
 
     async def _strike(self, strike: Strike, each: Round, burst: Burst, played: Played) -> None:
         await burst.second(strike.at_s - each.begins_s)
-        if why := self._striker.why_not(strike.kind):
-            played.skipped.append(f"{strike}: {why}")
-            return
         window = Window(wall_ms())
-        burst.windows.append(window)
+        if strike.kind is not Kind.CALM:
+            self._struck.append(window)
         self._now[strike] = strike.ends_s
         try:
-            async with self._striker.struck(strike):
+            async with self._striker.struck(strike, window):
                 await asyncio.sleep(strike.lasts_s)  # from when it is done: on a busy machine that takes its time
             if not strike.lasts_s:
                 await self._stage.installation.back(strike.victim)
         except (ChildFailed, CannotStart, TimeoutError) as missed:
             played.troubles.append(str(missed) or f"{strike}: not back in time")
         finally:
-            window.to_ms = wall_ms()
+            window.close(wall_ms())
+            played.hurts += self._hurts(strike, window)
             del self._now[strike]
+
+    def _hurts(self, strike: Strike, window: Window) -> Iterator[Hurt]:
+        if strike.kind in KAFKA_KINDS:
+            yield Hurt(strike.kind, BROKER, "", window)
+        child = self._stage.installation.children.get(strike.victim)
+        if child is not None:
+            yield Hurt(strike.kind, child.service, child.address, window)
+        elif strike.kind not in KAFKA_KINDS:
+            yield Hurt(strike.kind, "", "", window)
 
     # The judgement.
 
@@ -179,22 +192,17 @@ class Run:
         self._write(told)
 
     def _judge(self, burst: Burst) -> Judged:
-        return judge(*self._accounts.of(burst.run, burst.diary), self._striker.stood)
+        return judge(*self._accounts.of(burst.run, burst.diary), self._striker.stood, self._struck)
 
     def _recorded(self, each: Round, burst: Burst, judged: Judged, played: Played) -> RoundRecord:
-        calls = read_calls(read_diary(burst.diary))
-        hit = {
-            call.call_id: (call, window.from_ms)
-            for window in burst.windows
-            for call in calls
-            if offered_between(window.from_ms, window.to_ms)(call)
-        }
-        delays_ms = [call.rings_after_ms(from_ms) for call, from_ms in hit.values()]
+        callers, far_end, _ = self._accounts.of(burst.run, burst.diary)
+        calls, gateways = read_calls(callers), gateways_of(far_end)
+        hit, meanwhile = waited(calls, played.hurts, gateways)
         if unreadable := self._accounts.journal.unreadable(burst.run):
             played.troubles.append(f"{unreadable} records of the journal cannot be read")
         return RoundRecord(
             number=each.number,
-            kind=Kind.CALM if played.skipped else each.kind,  # what was not done is no figure of its kind
+            kind=each.kind,
             strikes=[str(strike) for strike in each.strikes],
             skipped=played.skipped,
             kills=played.kills,
@@ -208,8 +216,19 @@ class Run:
             woken=list(judged.woken),
             disagreements=list(judged.disagreements),
             durability=dict(Counter(call.durability or "never" for call in calls)),
-            hit_ms=sorted(ms for ms in delays_ms if ms is not None),
-            rang=sum(any(rang.at_ms >= from_ms for rang in call.rang) for call, from_ms in hit.values()),
+            hands=[
+                {
+                    "kind": hurt.kind,
+                    "service": hurt.service,
+                    "calls": [call.call_id for call in in_hand(calls, hurt, gateways)],
+                }
+                for hurt in played.hurts
+                if hurt.kind != Kind.CALM
+            ],
+            hit_ms=hit.ms,
+            rang=hit.rang,
+            went_on=hit.went_on,
+            meanwhile_ms=meanwhile.ms,
             copies=self._accounts.journal.copies(burst.run),
             backfilled_s=played.backfilled_s,
             troubles=played.troubles,
@@ -219,10 +238,7 @@ class Run:
     def _write(self, told: RoundRecord) -> None:
         append(self._setting, told, self._runs)
         self.totals.add(told)
-        findings = [*told.disagreements, *told.troubles, *(f"{call_id}: lost" for call_id in told.lost)]
-        findings += [f"{call_id}: connected twice" for call_id in told.twice]
-        findings += [f"{call_id}: connected by a conductor that woke" for call_id in told.woken]
-        verdict = "all well" if told.sound else "NOT SOUND: " + "; ".join(findings)
+        verdict = "all well" if told.sound else "NOT SOUND: " + "; ".join(told.findings())
         self._say(f"round {told.number} ({', '.join(told.strikes)}): {told.calls} calls, {verdict}")
         if told.unheard:
             self._say(f"round {told.number}: a call-taker found nobody on the line: {', '.join(told.unheard)}")
@@ -236,6 +252,7 @@ class Run:
             late = replace(
                 told,
                 calls=0, accepted=0, connected=0, never_accepted=0, kills={}, durability={}, hit_ms=[], rang=0,
+                went_on=0, meanwhile_ms=[],
                 lost=sorted({*judged.lost} - {*told.lost}),
                 twice=sorted({*judged.twice} - {*told.twice}),
                 unheard=[],

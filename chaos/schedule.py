@@ -9,8 +9,8 @@ may be killed while one stands still or is cut off, because failures do not wait
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
@@ -47,6 +47,8 @@ class Kind(StrEnum):
 
 
 NEEDS_NAMESPACES: Final = frozenset({Kind.DELAY, Kind.LOSS, Kind.CUT_ONE_WAY, Kind.CUT_BOTH_WAYS, Kind.SPOOL_FULL})
+KAFKA_KINDS: Final = frozenset({Kind.BROKER_KILL, Kind.BROKER_PAUSE, Kind.KAFKA_GONE, Kind.SPOOL_FULL})
+"""Those that hurt brokers."""
 EVERYBODY: Final = "*"
 KAFKA: Final = "kafka"
 BROKERS: Final = 3
@@ -156,6 +158,16 @@ def schedule(
         ends_s = max(strike.ends_s + _well_after_s(strike.kind) for strike in strikes) + AFTER_S
         yield Round(number, kind, begins_s, ends_s, strikes)
         begins_s = ends_s
+
+
+def possible(each: Round, why_not: Callable[[Kind], str]) -> tuple[Round, str]:
+    """The round as it can be done here, and what is left out and why. A round whose kind cannot be done is calm: nobody
+    is killed beside what does not happen, since a figure of calm would hold the kill."""
+    if not (why := why_not(each.kind)):
+        return each, ""
+    first = each.strikes[0]
+    calm = Strike(Kind.CALM, first.at_s, first.lasts_s, "")
+    return replace(each, kind=Kind.CALM, strikes=(calm,)), f"{', '.join(map(str, each.strikes))}: {why}"
 
 
 def _well_after_s(kind: Kind) -> float:

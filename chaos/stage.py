@@ -192,19 +192,15 @@ class Stage:
         began = loop.time()
         said: dict[str, str] = {}
         while loop.time() - began < READS_AGAIN_WITHIN_S:
-            said = {}
-            for child in self.running():
-                page = await self.page(child, "readyz")
-                waiting = 0.0 if "journal" in page else await self._queued(child)
-                if "journal" in page or waiting:
-                    said[child.name] = page if "journal" in page else f"{waiting:.0f} facts wait"
+            pages = {
+                child.name: (await self.page(child, "readyz"), await self.page(child, "metrics"))
+                for child in self.running()
+            }
+            said = {name: why for name, page in pages.items() if (why := misses_kafka(*page))}
             if not said:
                 return loop.time() - began
             await asyncio.sleep(0.5)
         raise KafkaMissed(f"Kafka has been back for {READS_AGAIN_WITHIN_S:.0f} s, and these are not: {said}")
-
-    async def _queued(self, child: Child) -> float:
-        return sum([value async for name, _, value in self.samples(child) if name.endswith(QUEUED)])
 
     def running(self) -> list[Child]:
         """The processes that run and are not about to end."""
@@ -236,6 +232,17 @@ class Stage:
                 async for name, has, value in self.samples(child):
                     total += value if name == metric and labels.items() <= has.items() else 0.0
         return total
+
+
+def misses_kafka(readyz: str, metrics: str) -> str:
+    """What a process still misses by its own pages; empty where nothing. One that does not answer is not well."""
+    if "journal" in readyz:
+        return readyz
+    if not (readyz and metrics):
+        return "does not answer"
+    families = text_string_to_metric_families(metrics)
+    waiting = sum(each.value for family in families for each in family.samples if each.name.endswith(QUEUED))
+    return f"{waiting:.0f} facts wait" if waiting else ""
 
 
 def everybody(counts: Mapping[str, int] = TWO_OF_EACH) -> Sequence[tuple[str, str]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from chaos.checker import Stood
+from chaos.felt import Window
 from chaos.links import CUT, Impairment, Links, mount_tmpfs, unmount
 from chaos.schedule import EVERYBODY, KAFKA, NEEDS_NAMESPACES, Kind, Strike
 from chaos.stage import KafkaMissed, Stage
@@ -53,13 +54,14 @@ class Striker:
         return ""
 
     @asynccontextmanager
-    async def struck(self, strike: Strike) -> AsyncIterator[None]:
-        """Does it at the beginning of the block, and makes it well at its end."""
+    async def struck(self, strike: Strike, window: Window) -> AsyncIterator[None]:
+        """Does it at the beginning of the block, and makes it well at its end. The window begins anew where the victim
+        was waited for first, and is closed where something is waited for that hurts nobody."""
         match strike.kind:
             case Kind.CALM:
                 yield
             case Kind.KILL:
-                await self._kill(strike.victim)
+                await self._kill(strike.victim, window)
                 yield
             case Kind.BROKER_KILL:
                 self.kills["broker"] += 1
@@ -79,11 +81,11 @@ class Striker:
                 async with self._impaired(strike):
                     yield
             case Kind.SPOOL_FULL:
-                async with self._without_room(strike.victim) as filler, self._without_kafka():
+                async with self._without_room(strike.victim) as filler, self._without_kafka(window):
                     yield
                     filler.unlink()  # there is room again before Kafka is back
             case Kind.KAFKA_GONE:
-                async with self._without_kafka():
+                async with self._without_kafka(window):
                     yield
             case Kind.CLOCK_JUMP:
                 async with self._clock_jumps(strike.victim, strike.lasts_s / 2):
@@ -98,17 +100,19 @@ class Striker:
             await self._stage.installation.back(name, BACK_WITHIN_S)
         await self._stage.all_attached()
 
-    async def _kill(self, name: str) -> None:
+    async def _kill(self, name: str, window: Window) -> None:
         """Not while it, or its sibling, is still coming back from the last one."""
         children = self._stage.installation.children
         service = children[name].service
         for child in self._stage.installation.of(service):
             await self._stage.installation.back(child.name, BACK_WITHIN_S)
         self.kills[service] += 1
+        window.from_ms = wall_ms()
         await self._stage.installation.kill(name)
 
     @asynccontextmanager
     async def _stands_still(self, name: str) -> AsyncIterator[None]:
+        child = self._stage.installation.children[name]
         from_ms = wall_ms()
         await self._stage.installation.pause(name)
         try:
@@ -116,17 +120,19 @@ class Striker:
         finally:
             to_ms = wall_ms()
             await self._stage.installation.go_on(name)
-            self.stood.append(Stood(name, from_ms, to_ms))
+            self.stood.append(Stood(name, child.service, child.address, from_ms, to_ms))
 
     @asynccontextmanager
-    async def _without_kafka(self) -> AsyncIterator[None]:
+    async def _without_kafka(self, window: Window) -> AsyncIterator[None]:
         cluster = self._stage.cluster
         self.kafka_up.clear()
+        window.from_ms = wall_ms()
         for node in cluster.nodes:
             self.kills["broker"] += 1
             await asyncio.to_thread(cluster.kill, node.number)
         yield
         await asyncio.to_thread(cluster.start_all_again)
+        window.close(wall_ms())
         self.kafka_up.set()
         try:
             self.backfilled_s = await self._stage.nobody_misses_kafka()

@@ -11,10 +11,11 @@ from typing import Annotated, Final
 
 import typer
 
+from loadtest.bounds import upper_bound
 from simulator.campaign import Result, Tally, Wanted, campaign, judged
 from simulator.checkers import Finding, check
 from simulator.injuries import FAMILIES
-from simulator.record import PAPER, ROOT, Kept, OtherRun, append, bound_95
+from simulator.record import PAPER, ROOT, Kept, OtherRun, append
 from simulator.run import run
 from simulator.schedule import Schedule, kinds_named
 from simulator.shrink import shrink
@@ -170,7 +171,7 @@ def _sum_up(tally: Tally, took_s: float) -> None:
     if tally.found:
         print(f"findings after {len(tally.found)} schedules: seeds {', '.join(map(str, tally.found[:20]))}")
     else:
-        print(f"no findings: at 95 %, fewer than {bound_95(tally.accepted):.1e} of accepted calls")
+        print(f"no findings: at 95 %, fewer than {upper_bound(0, tally.accepted):.1e} of accepted calls")
 
 
 def _list_faults() -> None:

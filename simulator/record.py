@@ -6,16 +6,16 @@ something else is refused: results of two versions of the code do not add up.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from loadtest.bounds import upper_bound
+from loadtest.measured_code import commit
 from simulator.campaign import Result, Tally, Wanted
 from simulator.checkers import Finding
 
@@ -25,25 +25,8 @@ END: Final = "<!-- simulations: end -->"
 """Each long run adds its line before it."""
 
 
-_CODE: Final = (".", ":!docs", ":!*.md")
-
-
 class OtherRun(Exception):
     """The file holds results of something else."""
-
-
-def commit() -> str:
-    """The commit that is run; where code differs from it, with a mark of the difference (papers do not count)."""
-    try:
-        head = _git("rev-parse", "--short=10", "HEAD")
-        changed = _git("diff", "HEAD", "--", *_CODE) + _git("ls-files", "--others", "--exclude-standard", "--", *_CODE)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return head + (f"+{hashlib.sha256(changed.encode()).hexdigest()[:6]}" if changed else "")
-
-
-def _git(*words: str) -> str:
-    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def machine() -> str:
@@ -52,17 +35,12 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, {bytes_ / 2**30:.0f} GiB, Python {platform.python_version()}"
 
 
-def bound_95(calls: int) -> float:
-    """What share of calls may fail at most, at 95 %, where none of so many did (Clopper and Pearson)."""
-    return 1.0 if calls == 0 else float(1.0 - 0.05 ** (1.0 / calls))
-
-
 class Kept:
     """The results in one file. Raises OtherRun where they are another version's, or of other schedules."""
 
-    def __init__(self, path: Path, wanted: Wanted) -> None:
+    def __init__(self, path: Path, wanted: Wanted, code: str = "") -> None:
         self._path = path
-        head = {"commit": commit(), "calls": wanted.calls, "only": list(wanted.only)}
+        head = {"commit": code or commit(), "calls": wanted.calls, "only": list(wanted.only)}
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(head) + "\n", encoding="utf-8")
@@ -108,7 +86,7 @@ def row(tally: Tally, seeds: range, wanted: Wanted) -> str:
     day = datetime.now(UTC).date().isoformat()
     only = f", only {' '.join(wanted.only)}" if wanted.only else ""
     found = f"{len(tally.found)}: seeds {', '.join(map(str, tally.found[:8]))}" if tally.found else "nothing"
-    bound = "" if tally.found else f"{bound_95(tally.accepted):.1e}"
+    bound = "" if tally.found else f"{upper_bound(0, tally.accepted):.1e}"
     return (
         f"| {day} | {commit()} | {seeds[0]} to {seeds[-1]}{only} | {tally.calls:,} | {tally.accepted:,} | "
         f"{sum(tally.injuries.values()):,} | {machine()} | {found} | {bound} |"
@@ -116,7 +94,7 @@ def row(tally: Tally, seeds: range, wanted: Wanted) -> str:
 
 
 def append(tally: Tally, seeds: range, wanted: Wanted, paper: Path = PAPER) -> None:
-    """Adds the line of a run to the paper, below those that are there."""
+    """Adds the line of a run to the paper, below those that are there; a run that is there already is not added."""
     before, mark, after = paper.read_text(encoding="utf-8").partition(END)
     assert mark, f"expected {END} in {paper}"
     line = row(tally, seeds, wanted)

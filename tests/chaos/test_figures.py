@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos.bounds import upper_bound
-from chaos.paper import BEGIN, END, rewritten
+from chaos.felt import Window, read_calls
+from chaos.hands import Hurt, Waits, in_hand, waited
+from chaos.paper import BEGIN, END, of_one_version, rewritten
 from chaos.plot import svg
 from chaos.record import RoundRecord, Setting, append, read
 from chaos.soak import Sample, growths
+from chaos.stage import misses_kafka
+from loadtest.bounds import upper_bound
 
 SETTING = Setting("2026-01-02T03:04:05Z-1", "python -m chaos run", 1, 5.0, 20, "abc", 2, 23)
 TOLD = RoundRecord(
     number=1,
     kind="kill",
-    strikes=["kill ingress-1", "kill router-1"],
+    strikes=["kill ingress-1", "kill ledger-1"],
     skipped=[],
-    kills={"ingress": 1, "router": 1},
+    kills={"ingress": 1, "ledger": 1},
     calls=400,
     accepted=390,
     connected=300,
@@ -33,10 +38,21 @@ TOLD = RoundRecord(
     woken=[],
     disagreements=[],
     durability={"durable": 390, "never": 10},
+    hands=[
+        {"kind": "kill", "service": "ingress", "calls": ["round1-0001", "round1-0002", "round1-0003", "round1-0004"]},
+        {"kind": "kill", "service": "ledger", "calls": []},
+    ],
     hit_ms=[10, 20, 30],
     rang=3,
+    went_on=1,
+    meanwhile_ms=[40, None],
     copies=0,
 )
+
+
+def rows_of(*rounds: RoundRecord) -> list[Mapping[str, Any]]:
+    """As they are read back."""
+    return [{**asdict(SETTING), **asdict(each)} for each in rounds]
 
 
 @given(st.integers(1, 10**6))
@@ -72,12 +88,13 @@ def test_rounds_of_many_runs_add_up_and_a_line_cut_short_is_left_out(tmp_path: P
 
 def test_the_paper_says_how_many_calls_stand_behind_each_zero() -> None:
     """A zero without its number of tries says nothing; what a person wrote around it stays."""
-    rows = [{**asdict(SETTING), **asdict(TOLD)}, {**asdict(SETTING), **asdict(replace(TOLD, kind="calm", kills={}))}]
+    rows = rows_of(TOLD, replace(TOLD, kind="calm", kills={}, hands=[]))
     paper = rewritten(f"before\n{BEGIN}old\n{END}after\n", rows)
     assert paper.startswith(f"before\n{BEGIN}") and paper.endswith(f"{END}after\n") and "old" not in paper
     assert f"| an accepted call is lost | 0 | 780 accepted calls | {upper_bound(0, 780):.2g} |" in paper
-    assert "| ingress | 1 | 390 | 0 | 0 |" in paper
-    assert "| kill | 1 | 390 | 0 | 0 | 0 | 3 | 3 | 20 | 30 | 30 |" in paper
+    assert f"| ingress | 1 | 4 | 0 | 0 | {upper_bound(0, 4):.2g} |" in paper, "those in its hands, and no others"
+    assert "| ledger | 1 | none | - | - | - |" in paper
+    assert "| kill | 1 | 390 | 0 | 0 | 0 | 4 | 1 | 3 | 20 | 30 | 30 | 2 | 40 | for ever | for ever |" in paper
     assert "| `python -m chaos run` | 1 | abc | 2 | 20 | 2 cores, 23 GB |" in paper
     assert rewritten(paper, rows) == paper
 
@@ -85,9 +102,92 @@ def test_the_paper_says_how_many_calls_stand_behind_each_zero() -> None:
 def test_what_is_found_late_counts_as_found_and_not_as_a_round() -> None:
     """The second judgement of a round has no calls of its own."""
     late = replace(TOLD, calls=0, accepted=0, connected=0, kills={}, hit_ms=[], lost=["round1-0001"])
-    paper = rewritten(f"{BEGIN}{END}", [{**asdict(SETTING), **asdict(each)} for each in (TOLD, late)])
+    paper = rewritten(f"{BEGIN}{END}", rows_of(TOLD, late))
     assert "| an accepted call is lost | 1 | 390 accepted calls |" in paper
     assert "| kill | 1 | 390 | 1 | 0 | 0 |" in paper
+    assert f"| ingress | 1 | 4 | 1 | 0 | {upper_bound(1, 4):.2g} |" in paper
+
+
+def test_brokers_stand_in_a_row_for_each_kind_that_kills_them() -> None:
+    """Three that are killed at once are another thing than one of three."""
+    hands = [{"kind": "kafka-gone", "service": "broker", "calls": ["round1-0001"]}]
+    gone = replace(TOLD, kind="kafka-gone", kills={"broker": 3}, hands=hands)
+    one = replace(gone, kind="broker-kill", kills={"broker": 1}, hands=[{**hands[0], "kind": "broker-kill"}])
+    paper = rewritten(f"{BEGIN}{END}", rows_of(gone, one, one))
+    assert "| broker, by kafka-gone | 3 | 1 | 0 | 0 |" in paper
+    assert "| broker, by broker-kill | 2 | 2 | 0 | 0 |" in paper
+
+
+def test_a_sleeper_that_connects_nobody_is_told_among_the_calls_in_its_hands() -> None:
+    """Who stood beside it, and what a paused ledger or router had, says nothing of it."""
+    ids = ["round1-0001", "round1-0002"]
+    rounds = [
+        replace(TOLD, kind="pause", kills={}, hands=[{"kind": "pause", "service": service, "calls": ids}])
+        for service in ("ingress", "psap_gateway", "ledger", "router")
+    ]
+    paper = rewritten(f"{BEGIN}{END}", rows_of(*rounds))
+    assert "| a paused process wakes and connects | 0 | 4 calls in its hands |" in paper
+
+
+def test_rounds_of_one_commit_add_up_and_those_of_no_commit_never() -> None:
+    """Two versions are two things that are measured, and a changed file is no version at all."""
+    rows: list[Mapping[str, Any]] = [
+        {"run": f"2026-01-0{day}", "commit": commit}
+        for day, commit in enumerate(["old", "new", "new", "", "unknown", "new+"], 1)
+    ]
+    assert of_one_version(rows) == rows[1:3]
+    assert of_one_version(rows, "old") == rows[:1]
+    assert of_one_version(rows, "new+") == []
+    assert of_one_version(rows[3:]) == []
+
+
+def test_calls_that_stood_with_the_victim_are_told_from_those_that_called_meanwhile() -> None:
+    """Whoever rang there must ring again, and is in the figures; whoever stood elsewhere thins nothing out."""
+
+    def call(
+        name: str, at_ms: int, *more: tuple[int, str], ingress: str = "one", line: str = ""
+    ) -> list[dict[str, Any]]:
+        where = {"attempt": f"{name}/1/1", "psap_id": "P", "line": line}
+        offered = {"event": "offered", "call_id": name, "at_ms": at_ms, "leg": 1, "ingress": ingress}
+        return [offered, *({"event": event, "call_id": name, "at_ms": ms, **where} for ms, event in more)]
+
+    calls = read_calls(
+        [
+            *call("again", 0, (50, "ringing"), (300, "ringing")),
+            *call("on", 0, (50, "ringing"), (900, "connected")),
+            *call("ever", 0, (50, "ringing")),
+            *call("other", 0, (50, "ringing"), (300, "hung_up"), ingress="two"),
+            *call("line", 0, (50, "ringing"), (400, "hung_up"), line="+15550100", ingress="two"),
+            *call("early", 90, (120, "ringing")),
+            *call("during", 150, (180, "ringing")),
+            *call("after", 250, (260, "ringing")),
+        ]
+    )
+    kill = Hurt("kill", "ingress", "one", Window(100, 200))
+    gateways = {f"{name}/1/1": "g1" for name in ("again", "on")} | {"other/1/1": "g2"}
+    assert waited(calls, [kill], gateways) == (Waits([200, None, 20], 2, 1), Waits([30], 1, 0))
+    later = Hurt("kill", "ingress", "one", Window(250, 270))
+    assert waited(calls, [later, kill], gateways)[0] == Waits([200, None, 20, None, 10], 3, 1), "the first counts"
+    assert waited(calls, [Hurt("calm", "", "", Window(100, 200))], gateways) == (Waits([], 0, 0), Waits([30], 1, 0))
+
+    def names(service: str, address: str = "") -> list[str]:
+        return [each.call_id for each in in_hand(calls, Hurt("kill", service, address, Window(100)), gateways)]
+
+    assert names("psap_gateway", "g1") == ["again", "on"]
+    assert names("psap_gateway", "g2") == ["other"]
+    assert names("failover") == ["line"]
+    assert names("router") == ["early"]
+    assert names("ledger") == []
+    assert names("broker") == ["again", "on", "ever", "other", "line", "early"]
+
+
+def test_a_process_that_does_not_answer_is_not_taken_for_well() -> None:
+    """Kafka's return is over when everybody says so."""
+    metrics = "# TYPE throughline_ingress_journal_queued_facts gauge\nthroughline_ingress_journal_queued_facts {}\n"
+    assert misses_kafka("ready\n", metrics.format(0)) == ""
+    assert misses_kafka("ready\n", metrics.format(7)) == "7 facts wait"
+    assert "journal" in misses_kafka("not ready: the journal is away\n", metrics.format(0))
+    assert misses_kafka("", metrics.format(0)) == misses_kafka("ready\n", "") == "does not answer"
 
 
 def test_a_paper_without_marks_is_not_overwritten() -> None:
@@ -108,12 +208,6 @@ def test_memory_that_grows_after_the_warm_up_is_a_leak() -> None:
     assert growths([]) == []
 
 
-def test_a_plot_holds_every_line_and_needs_nothing_else() -> None:
-    """One file that a browser shows by itself."""
-    drawn = svg("a & b", {"memory": {"ingress-1": [(0, 1), (60, 2)], "router-1": [(0, 1)]}, "tasks": {}})
-    assert drawn.count("<polyline") == 2
-    assert "a &amp; b" in drawn and "ingress-1" in drawn and "1.0 min" in drawn
-    assert "http" not in drawn.replace("http://www.w3.org/2000/svg", "")
 def test_whatever_else_grows_is_a_leak_too_also_from_nothing() -> None:
     """Descriptors, tasks, facts that wait and the spool each have a bound; what calls bring and take stays below it."""
 
@@ -128,3 +222,9 @@ def test_whatever_else_grows_is_a_leak_too_also_from_nothing() -> None:
         assert not leaks(300, 10, measure)
 
 
+def test_a_plot_holds_every_line_and_needs_nothing_else() -> None:
+    """One file that a browser shows by itself."""
+    drawn = svg("a & b", {"memory": {"ingress-1": [(0, 1), (60, 2)], "router-1": [(0, 1)]}, "tasks": {}})
+    assert drawn.count("<polyline") == 2
+    assert "a &amp; b" in drawn and "ingress-1" in drawn and "1.0 min" in drawn
+    assert "http" not in drawn.replace("http://www.w3.org/2000/svg", "")

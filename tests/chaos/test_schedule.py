@@ -21,6 +21,7 @@ from chaos.schedule import (
     Lengths,
     Round,
     Strike,
+    possible,
     schedule,
 )
 
@@ -139,3 +140,16 @@ def test_a_deck_gives_every_card_before_any_again(seed: int, cards: list[int], d
     taken = [deck.draw() for _ in range(draws)]
     counts = Counter(taken)
     assert max(counts.values()) - min(counts[card] for card in cards) <= 1
+
+
+@given(seeds)
+def test_a_round_that_cannot_be_done_is_calm_and_nobody_is_killed_beside(seed: int) -> None:
+    """A kill in it would stand in the figures of calm."""
+    for each in drawn(seed, 1_000):
+        done, left_out = possible(each, lambda kind: "no namespaces" if kind is Kind.LOSS else "")
+        if each.kind is Kind.LOSS:
+            assert [strike.kind for strike in done.strikes] == [done.kind] == [Kind.CALM]
+            assert (done.number, done.begins_s, done.ends_s) == (each.number, each.begins_s, each.ends_s)
+            assert left_out.startswith("loss ") and left_out.endswith(": no namespaces")
+        else:
+            assert (done, left_out) == (each, "")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from loadtest.bounds import upper_bound
 from simulator import record
 from simulator.campaign import Result, Tally, Wanted
 from simulator.checkers import Finding
@@ -72,18 +73,20 @@ def result(seed: int, *findings: Finding) -> Result:
 def test_results_are_kept_as_they_are_and_never_added_to_anothers(tmp_path: Path) -> None:
     """Also where the last line was cut short by a kill; another version's or other schedules' are refused."""
     path = tmp_path / "kept.jsonl"
-    kept = Kept(path, Wanted())
+    kept = Kept(path, Wanted(), "abc")
     written = [result(1), result(2, Finding("at_rest", "", "no"))]
     for each in written:
         kept.add(each)
     with path.open("a") as file:
         file.write('{"seed": 3, "dig')
-    again = Kept(path, Wanted())
+    again = Kept(path, Wanted(), "abc")
     assert list(again.results()) == written
     again.add(result(3))
     assert [each.seed for each in again.results()] == [1, 2, 3]
     with pytest.raises(OtherRun, match="give another file"):
-        Kept(path, Wanted(calls=7))
+        Kept(path, Wanted(calls=7), "abc")
+    with pytest.raises(OtherRun, match="give another file"):
+        Kept(path, Wanted(), "abd")
 
 
 def test_a_line_of_the_paper_says_what_was_run_and_what_it_bounds(tmp_path: Path) -> None:
@@ -95,7 +98,7 @@ def test_a_line_of_the_paper_says_what_was_run_and_what_it_bounds(tmp_path: Path
     record.append(tally, range(1, 2), Wanted(), paper)
     before, _, after = paper.read_text().partition(record.END)
     assert before.startswith("| old |\n| 20") and "| 1 to 1 | 110 | 109 | 2 |" in before
-    assert f"| nothing | {record.bound_95(109):.1e} |" in before
+    assert f"| nothing | {upper_bound(0, 109):.1e} |" in before
     assert after == "\nrest\n"
     record.append(tally, range(1, 2), Wanted(), paper)
     assert paper.read_text().count("1 to 1") == 1, "the same run is told once"

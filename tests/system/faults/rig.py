@@ -17,9 +17,9 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from chaos.bursts import FINISHES_WITHIN_S, OnEntry, Window
+from chaos.bursts import FINISHES_WITHIN_S, OnEntry
 from chaos.bursts import Burst as Callers
-from chaos.felt import CallFelt, Delay, added, calm, offered_between, read_calls, to_ringing
+from chaos.felt import CallFelt, Delay, Window, added, calm, offered_between, read_calls, to_ringing
 from chaos.stage import Stage, quiet_ports
 from loadtest.books import Kept, read_journal
 from loadtest.diary import read_diary
