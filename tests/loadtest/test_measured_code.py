@@ -18,7 +18,7 @@ def test_code_is_named_by_what_it_is_and_papers_do_not_count(tmp_path: Path) -> 
     assert commit(tmp_path) == "unknown" and not is_committed("unknown")
     git(tmp_path, "init")
     (tmp_path / "services").mkdir()
-    code, paper = tmp_path / "services" / "code.py", tmp_path / "paper.md"
+    code, paper = tmp_path / "services" / "code.py", tmp_path / "paper"
     code.write_text("one\n")
     paper.write_text("one\n")
     git(tmp_path, "add", ".")
