@@ -213,7 +213,7 @@ def _woken(
     found = set()
     for entry in far_end:
         call_id, attempt = entry.get("call_id", ""), entry.get("attempt", "")
-        if entry["event"] == "offered":
+        if entry["event"] in ("offered", "ringing"):
             handed[call_id, attempt] = entry
         if entry["event"] != "connected" or (call_id, attempt) in heard:
             continue

@@ -6,6 +6,7 @@ routers or failovers had a call. The ledger has none: it stands on no call's way
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -40,14 +41,20 @@ class Waits:
     went_on: int
 
 
-def gateways_of(far_end: Iterable[Entry]) -> dict[str, str]:
-    """Attempt -> the gateway that it was last offered through."""
-    return {
-        entry["attempt"]: entry["gateway"] for entry in far_end if entry["event"] == "offered" and "gateway" in entry
-    }
+Gateways = Mapping[str, Sequence[tuple[int, str]]]
+"""Attempt -> from when through which gateway it rang, in order: one that dies hands its rings on (R5)."""
 
 
-def in_hand(calls: Iterable[CallFelt], hurt: Hurt, gateways: Mapping[str, str]) -> list[CallFelt]:
+def gateways_of(far_end: Iterable[Entry]) -> Gateways:
+    """As the far end has it."""
+    found: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+    for entry in far_end:
+        if entry["event"] in ("offered", "ringing") and "gateway" in entry:
+            found[entry["attempt"]].append((entry["at_ms"], entry["gateway"]))
+    return found
+
+
+def in_hand(calls: Iterable[CallFelt], hurt: Hurt, gateways: Gateways) -> list[CallFelt]:
     """Those that stood with the victim in the instant of the strike."""
     at_ms = hurt.window.from_ms
     if hurt.kind == Kind.CALM:
@@ -55,13 +62,13 @@ def in_hand(calls: Iterable[CallFelt], hurt: Hurt, gateways: Mapping[str, str]) 
     return [call for call in calls if call.in_hand_at(at_ms) and _with(call, hurt, at_ms, gateways)]
 
 
-def _with(call: CallFelt, hurt: Hurt, at_ms: int, gateways: Mapping[str, str]) -> bool:
+def _with(call: CallFelt, hurt: Hurt, at_ms: int, gateways: Gateways) -> bool:
     ring = call.ring_at(at_ms)
     match hurt.service:
         case "ingress":
             return call.ingress_at(at_ms) == hurt.address
         case "psap_gateway":
-            return ring is not None and not ring.line and gateways.get(ring.attempt) == hurt.address
+            return ring is not None and not ring.line and _gateway_at(gateways, ring.attempt, at_ms) == hurt.address
         case "failover":
             return ring is not None and bool(ring.line)
         case service if service in SET_UP_BY:
@@ -72,7 +79,12 @@ def _with(call: CallFelt, hurt: Hurt, at_ms: int, gateways: Mapping[str, str]) -
             return True
 
 
-def waited(calls: Iterable[CallFelt], hurts: Sequence[Hurt], gateways: Mapping[str, str]) -> tuple[Waits, Waits]:
+def _gateway_at(gateways: Gateways, attempt: str, at_ms: int) -> str:
+    by_then = [gateway for since_ms, gateway in gateways.get(attempt, ()) if since_ms <= at_ms]
+    return by_then[-1] if by_then else ""
+
+
+def waited(calls: Iterable[CallFelt], hurts: Sequence[Hurt], gateways: Gateways) -> tuple[Waits, Waits]:
     """Of those who were in the hands of a victim, from the strike; and of those who called while something was wrong,
     from their offer. A call that was hit twice counts once, from the first."""
     everybody = list(calls)

@@ -172,11 +172,14 @@ def test_a_gateway_or_failover_that_wakes_and_connects_by_a_word_of_before_is_fo
     """R5: its conductor has asked elsewhere by then, and the caller is told nothing of this connection."""
     here = [caller("offered", 0, ingress="one"), caller("accepted", 5), caller("confirmed", 600, attempt=f"{CALL}/1/1")]
     kept = [fact("offered", 0)]
-    there = [far("offered", 10, gateway="g1"), far("ringing", 15), far("answered", 590), far("connected", 10_500)]
+    there = [far("offered", 10, gateway="g1"), far("ringing", 15, gateway="g1")]
+    there += [far("answered", 590), far("connected", 10_500)]
     gateway = Stood("psap-gateway-1", "psap_gateway", "g1", 601, 10_000)
     assert judge(here, there, kept, [gateway]).woken == (CALL,)
     other = Stood("psap-gateway-2", "psap_gateway", "g2", 601, 10_000)
     assert judge(here, there, kept, [other]).woken == (), "the other one had it"
+    moved = [*there[:3], far("ringing", 900, gateway="g2"), there[3]]
+    assert judge(here, moved, kept, [gateway]).woken == (), "the other one has it by then"
     early = Stood("psap-gateway-1", "psap_gateway", "g1", 5, 10_000)
     assert judge(here, there, kept, [early]).woken == (), "it came when it stood already: another's, or a new one"
     heard = [*here, caller("connected", 10_510, attempt=f"{CALL}/1/1", **PLACE)]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaos.felt import Window, read_calls
-from chaos.hands import Hurt, Waits, in_hand, waited
+from chaos.hands import Hurt, Waits, gateways_of, in_hand, waited
 from chaos.paper import BEGIN, END, of_one_version, rewritten
 from chaos.plot import svg
 from chaos.record import RoundRecord, Setting, append, read
@@ -164,7 +164,14 @@ def test_calls_that_stood_with_the_victim_are_told_from_those_that_called_meanwh
         ]
     )
     kill = Hurt("kill", "ingress", "one", Window(100, 200))
-    gateways = {f"{name}/1/1": "g1" for name in ("again", "on")} | {"other/1/1": "g2"}
+    far_end = [
+        {"event": event, "at_ms": at_ms, "attempt": f"{name}/1/1", "gateway": gateway}
+        for event, at_ms, name, gateway in (
+            *(("offered", 40, "again", "g1"), ("ringing", 45, "on", "g1"), ("offered", 40, "other", "g2")),
+            *(("ringing", 101, "again", "g2"), ("offered", 102, "on", "g2")),
+        )
+    ]
+    gateways = gateways_of(far_end)
     assert waited(calls, [kill], gateways) == (Waits([200, None, 20], 2, 1), Waits([30], 1, 0))
     later = Hurt("kill", "ingress", "one", Window(250, 270))
     assert waited(calls, [later, kill], gateways)[0] == Waits([200, None, 20, None, 10], 3, 1), "the first counts"
@@ -173,7 +180,7 @@ def test_calls_that_stood_with_the_victim_are_told_from_those_that_called_meanwh
     def names(service: str, address: str = "") -> list[str]:
         return [each.call_id for each in in_hand(calls, Hurt("kill", service, address, Window(100)), gateways)]
 
-    assert names("psap_gateway", "g1") == ["again", "on"]
+    assert names("psap_gateway", "g1") == ["again", "on"], "they were handed on later"
     assert names("psap_gateway", "g2") == ["other"]
     assert names("failover") == ["line"]
     assert names("router") == ["early"]
