@@ -43,6 +43,7 @@ SETTLES_WITHIN_S: Final = 60.0
 LIMIT_S: Final = 400.0
 PARTITIONS: Final = {Topic.CALLS: 3}
 Counts = Mapping[str, Mapping[str, float]]
+Disks = Mapping[str, Mapping[str, bytes]]
 _SILENT: Final = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(50))
 
 
@@ -73,7 +74,7 @@ class Observed:
     books: Books | None = None
     ledger: LedgerKept | None = None
     """What the ledger's tables say at the end."""
-    spools: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
+    spools: Disks = field(default_factory=dict)
     """By replica: every file that lies on its disk at the end."""
     settled: bool = False
     """Whether all came to rest within its time."""
@@ -88,6 +89,8 @@ class Observed:
     """By replica: every metric of all its processes, by name and labels."""
     looks: list[tuple[float, Counts]] = field(default_factory=list)
     """The same in the schedule's second in which an injury strikes or heals, just before it does, oldest first."""
+    disks: list[Disks] = field(default_factory=list)
+    """By replica, in the same instants: every file that lay on its disk."""
     digest: str = ""
 
     @property
@@ -174,6 +177,7 @@ async def _hurt(schedule: Schedule, scene: Scene, seen: Observed) -> None:
     for at_s, strikes, _, injury in sorted(todo, key=lambda each: each[:3]):
         await asyncio.sleep(max(0.0, began_s + at_s - loop.time()))
         seen.looks.append((at_s, _counted(scene)))
+        seen.disks.append(_on_disks(scene))
         kind = KINDS[injury.kind]
         if strikes:
             standing.append(injury)
@@ -213,17 +217,21 @@ def _look(scene: Scene, settling: Settling, seen: Observed) -> None:
     store = scene.installation.store
     if store is not None:
         seen.ledger = LedgerKept(store.sums(), [call.call_id for call in store.callbacks()])
-    seen.spools = {
-        name: {str(path): data for path, data in replica.disk.files.items()}
-        for name, replica in scene.installation.replicas.items()
-        if replica.disk.files
-    }
+    seen.spools = _on_disks(scene)
     seen.counts = _counted(scene)
     seen.digest = _digest(seen)
 
 
 def _counted(scene: Scene) -> Counts:
     return {name: replica.counts() for name, replica in scene.installation.replicas.items()}
+
+
+def _on_disks(scene: Scene) -> Disks:
+    return {
+        name: {str(path): bytes(data) for path, data in replica.disk.files.items()}
+        for name, replica in scene.installation.replicas.items()
+        if replica.disk.files
+    }
 
 
 def _digest(seen: Observed) -> str:

@@ -38,6 +38,7 @@ CHECKERS: Final[tuple[Callable[[Evidence], Iterator[Finding]], ...]] = (
     ways.as_before,
     ways.keeps_channels,
     order.in_order,
+    order.lies_in_order,
 )
 
 

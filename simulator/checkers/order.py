@@ -1,36 +1,117 @@
-"""The facts of one leg come to the journal in their order (J5, J6)."""
+"""The facts of one leg come to the journal in their order, and lie in it on every disk (J5, J6).
+
+Two things may bring a later fact to the log before an earlier one: a Kafka that answers some appends of a process and
+not others, which takes the later one before the earlier one is known to be refused; and a death, which leaves facts in
+several hands. Either excuses that process alone, and facts that it had in hand then.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from loadtest.witness import NUMBERED_BY_KIND
-from simulator.checkers.evidence import Evidence
+from services.domain.events import Fact
+from services.journal import Topic
+from services.journal.segments import read
+from services.wire import facts
+from services.wire.methods import Unreadable
+from simulator.checkers.evidence import Entry, Evidence
 from simulator.checkers.finding import Finding
+from simulator.checkers.spools import KEPT, SEGMENT
+from simulator.checkers.weather import DEATHS
 from simulator.injuries import FAMILIES
+from simulator.installation import ALL_NAMES
 
-EXCUSED: Final = frozenset(
-    kind.name
-    for family in ("process", "kafka", "disk", "network", "clock")
-    for kind in FAMILIES[family]
-    if kind.name not in ("kafka_gone", "kafka_deaf", "kafka_late", "compacted", "clock_skew", "clock_jump")
-)
-"""A process that dies leaves facts in several hands, and a Kafka that answers some appends and not others takes a later
-one before an earlier one is known to be refused."""
+CLOCKS: Final = frozenset({"clock_skew", "clock_jump"})
+IN_ORDER: Final = frozenset({"kafka_gone", "kafka_deaf", "kafka_late", "compacted"})
+"""Kinds of a hurt Kafka that treat all appends of a process alike."""
+SOME: Final = frozenset(kind.name for kind in FAMILIES["kafka"]) - IN_ORDER
+DIES: Final = DEATHS | {"crash", "kill_all", "disk_lost"}
+BUDGET_MS: Final = 50
 
 
 def in_order(evidence: Evidence) -> Iterator[Finding]:
     """A key's later facts wait behind its earlier ones."""
-    if any(injury.kind in EXCUSED for injury in evidence.seen.injuries):
-        return
+    landed_ms: dict[tuple[str, int, int, str], int] | None = None
     for call in evidence.calls.values():
         newest: dict[tuple[int, str], int] = {}
         for fact in call.facts:  # by offset, each where it came first
             key = (fact["leg"], fact["writer"])
             if fact["writer"] in NUMBERED_BY_KIND:
                 continue
-            if fact["seq"] < newest.get(key, -1):
-                words = f"fact {fact['seq']} of leg {fact['leg']} by {fact['writer']} came behind fact {newest[key]}"
-                yield Finding("order", call.call_id, words)
-            newest[key] = max(fact["seq"], newest.get(key, -1))
+            ahead = newest.get(key, -1)
+            if fact["seq"] < ahead:
+                landed_ms = _landed(evidence) if landed_ms is None else landed_ms
+                at_ms = landed_ms.get((call.call_id, fact["leg"], fact["seq"], fact["writer"]), fact["at_ms"])
+                if not _excused(evidence, fact, at_ms):
+                    words = f"fact {fact['seq']} of leg {fact['leg']} by {fact['writer']} came behind fact {ahead}"
+                    yield Finding("order", call.call_id, words)
+            newest[key] = max(fact["seq"], ahead)
+
+
+def lies_in_order(evidence: Evidence) -> Iterator[Finding]:
+    """What a process has written down of a call lies on its disk in the order in which it was said, whatever was hurt,
+    at every moment: whoever is killed between two writes leaves no later fact without the earlier ones."""
+    told: set[str] = set()
+    for disks in (*evidence.seen.disks, evidence.seen.spools):
+        for name, files in disks.items():
+            for call_id, words in _lies_wrongly(files):
+                if f"{name} {words}" not in told:
+                    told.add(f"{name} {words}")
+                    yield Finding("order", call_id, f"{name}: {words}")
+
+
+def _lies_wrongly(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
+    newest: dict[tuple[str, int, str], int] = {}
+    for path in sorted(each for each in files if each.endswith(SEGMENT) and KEPT not in each):
+        for spooled in read(files[path]).entries:
+            fact = _fact(spooled.value) if spooled.topic is Topic.CALLS else None
+            if fact is None or fact.writer in NUMBERED_BY_KIND:
+                continue
+            key = (fact.call_id, fact.leg, fact.writer)
+            if fact.seq < newest.get(key, -1):
+                yield fact.call_id, f"fact {fact.seq} of leg {fact.leg} lies in {path} behind fact {newest[key]}"
+            newest[key] = max(fact.seq, newest.get(key, -1))
+
+
+def _fact(value: bytes) -> Fact | None:
+    try:
+        return facts.decode(value)
+    except Unreadable:
+        return None
+
+
+def _landed(evidence: Evidence) -> dict[tuple[str, int, int, str], int]:
+    """When each fact came to the log first, by the broker's clock; looked up only where something is out of order."""
+    landed_ms: dict[tuple[str, int, int, str], int] = {}
+    for record in evidence.seen.records:
+        fact = _fact(record.value)
+        if fact is not None:
+            landed_ms.setdefault(fact.identity, record.log_ms)
+    return landed_ms
+
+
+def _excused(evidence: Evidence, fact: Entry, landed_ms: int) -> bool:
+    """Whether its writer's own Kafka was hurt when it was said, or its writer died with it in hand."""
+    writer = fact["writer"].partition("/")[0]
+    said_ms = fact["at_ms"] - _ahead_ms(evidence, writer, fact["at_ms"])
+    for injury in evidence.weather.during(said_ms, max(said_ms, landed_ms)):
+        strikes_ms, heals_ms = evidence.weather.window_ms(injury)
+        everybodys = not any(target in ALL_NAMES for target in injury.targets)
+        if injury.kind in DIES and writer in injury.targets and strikes_ms >= said_ms - BUDGET_MS:
+            return True
+        hurts = writer in injury.targets or everybodys
+        if injury.kind in SOME and hurts and strikes_ms - BUDGET_MS <= said_ms <= heals_ms + BUDGET_MS:
+            return True
+    return False
+
+
+def _ahead_ms(evidence: Evidence, writer: str, at_ms: int) -> int:
+    """By how much the writer's clock was wrong when it wrote this instant down."""
+    for injury in evidence.seen.injuries:
+        strikes_ms, heals_ms = evidence.weather.window_ms(injury)
+        ahead_ms = round(injury.amount)
+        if injury.kind in CLOCKS and writer in injury.targets and strikes_ms <= at_ms - ahead_ms <= heals_ms:
+            return ahead_ms
+    return 0

@@ -74,9 +74,11 @@ def climbed(evidence: Evidence) -> Iterator[Finding]:
 
 def as_before(evidence: Evidence) -> Iterator[Finding]:
     """What is well again is used again: PSAPs are reached, calls are screened (R8, and each budget's end)."""
-    skewed = any(injury.kind in _CLOCKS for injury in evidence.seen.injuries)
-    for call in evidence.calls.values() if not skewed else ():  # facts bear their writers' clocks
+    skewed = {target for injury in evidence.seen.injuries if injury.kind in _CLOCKS for target in injury.targets}
+    for call in evidence.calls.values():
         for fact in call.facts:
+            if fact["writer"].partition("/")[0] in skewed:
+                continue  # it bears its writer's clock
             if fact["kind"] == "routed" and "unreachable" in fact["reason"]:
                 yield from _unreachable(evidence, call, fact)
             unscreened = fact["kind"] == "screened" and fact["reason"].startswith("unscreened")

@@ -12,6 +12,8 @@ from services.domain.events import FactKind, Tick
 from services.domain.fold import Outcome
 from services.domain.take_over_facts import Leg, attempt_name, callback_due, taken_over
 from services.journal import Record, Topic
+from services.journal.segments import Entry as Spooled
+from services.journal.segments import header, payload_of, record
 from services.wire import facts
 from simulator.checkers import check
 from simulator.injuries import Injury
@@ -171,5 +173,48 @@ def test_facts_that_come_out_of_their_order_are_found(calm: Observed) -> None:
     entries[at[0]], entries[at[1]] = entries[at[1]], entries[at[0]]
     damaged = replace(calm, journal=entries)
     assert "came behind" in of("order", damaged)[0]
-    killed = replace(calm.schedule, injuries=(Injury("kill", 1.0, 1.0, ("ingress-1",)),))
-    assert of("order", replace(damaged, schedule=killed)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "mine", "stands", "excused"),
+    [
+        ("kill", True, True, True),
+        ("kill", False, True, False),
+        ("kill", True, False, False),
+        ("kafka_loses", True, True, True),
+        ("kafka_loses", False, True, False),
+        ("kafka_loses", True, False, False),
+        ("kafka_gone", True, True, False),
+        ("pause", True, True, False),
+        ("far", True, True, False),
+        ("disk_fails", True, True, False),
+    ],
+)
+def test_an_order_is_excused_only_of_who_died_or_whose_kafka_was_hurt_just_then(
+    calm: Observed, kind: str, mine: bool, stands: bool, excused: bool
+) -> None:
+    """Everybody else's facts come in their order, whatever else is hurt, and before and afterwards (J5)."""
+    entries = list(calm.journal)
+    later, earlier = a_fact(calm, "routed"), a_fact(calm, "screened")
+    at = [n for n, each in enumerate(entries) if dict(each) in (later, earlier)]
+    writer = earlier["writer"].partition("/")[0]
+    entries[at[0]], entries[at[1]] = {**later, "at_ms": later["at_ms"]}, earlier
+    victim = writer if mine else {"ingress-1": "ingress-2", "ingress-2": "ingress-1"}[writer]
+    said_s = (earlier["at_ms"] - calm.began_ms) / 1000
+    targets = ("broker-1", "broker-2", "broker-3") if kind == "kafka_gone" else (victim,)
+    hurt = Injury(kind, said_s if stands else said_s - 5.0, 1.0, targets, 0.5)
+    damaged = replace(calm, journal=entries, schedule=replace(calm.schedule, injuries=(hurt,)))
+    assert bool(of("order", damaged)) is not excused
+
+
+def test_facts_that_lie_on_a_disk_out_of_their_order_are_found(calm: Observed) -> None:
+    """What a call said first is on the disk first, at every moment (J5)."""
+    said = [fact for each in calm.records if not isinstance(fact := facts.read(each.value), Tick)]
+    one = next(fact for fact in said if fact.seq == 1)
+    two = next(fact for fact in said if (fact.call_id, fact.writer, fact.seq) == (one.call_id, one.writer, 2))
+    for order, found in (((one, two), False), ((two, one), True)):
+        salt = bytes(range(16))
+        spooled = (payload_of(Spooled(Topic.CALLS, each.call_id, facts.encode(each), 0)) for each in order)
+        segment = header(salt) + b"".join(record(each, salt) for each in spooled)
+        disks = [{"ingress-1": {"spool/ingress-1/00000001.spool": segment}}]
+        assert bool(of("order", replace(calm, disks=disks))) is found
