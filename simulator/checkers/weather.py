@@ -11,12 +11,11 @@ from typing import Final
 from services.host.region_feed import START_PATIENCE_S
 from services.journal.safekeeping import OPEN_WITHIN_S
 from simulator.injuries import FAMILIES, Injury
-from simulator.installation import names_of
 
 CABLES: Final = frozenset(kind.name for kind in FAMILIES["network"])
 PROCESSES: Final = frozenset(kind.name for kind in FAMILIES["process"])
 MOMENTS: Final = frozenset(kind.name for kind in FAMILIES["steps"])
-"""Whom these hurt, of processes and ways, is found in the moment."""
+"""Words of what is to be done; what they did stands beside them, as injuries of the kinds that it was."""
 DISKS: Final = frozenset(kind.name for kind in FAMILIES["disk"])
 DEATHS: Final = frozenset({"kill", "power", "restart", "roll", "scale"})
 KAFKA: Final = frozenset(kind.name for kind in FAMILIES["kafka"])
@@ -29,7 +28,7 @@ class Weather:
     """The injuries of a run. There are a few: each question looks at all of them."""
 
     def __init__(self, injuries: Sequence[Injury], began_ms: int) -> None:
-        self._injuries = injuries
+        self._injuries = [each for each in injuries if each.kind not in MOMENTS]
         self._began_ms = began_ms
 
     def window_ms(self, injury: Injury) -> tuple[int, int]:
@@ -46,7 +45,7 @@ class Weather:
 
     def _starts_late_ms(self, injury: Injury, starts_ms: int) -> int:
         """A process that starts without Kafka, or on a bad disk, serves after so long without them."""
-        if injury.kind not in PROCESSES | MOMENTS:
+        if injury.kind not in PROCESSES:
             return 0
         for other in self._injuries:
             strikes_ms, heals_ms = self.window_ms(other)
@@ -66,15 +65,10 @@ class Weather:
         lost: set[str] = set()
         for injury in self._injuries:
             hurt = {each.targets[0] for each in self._injuries if each.kind in DISKS and each.at_s < injury.at_s}
-            deeds = {step.split()[-1] for step in injury.targets if injury.kind in MOMENTS}
             if injury.kind == "disk_lost":
                 lost.update(injury.targets)
             elif injury.kind in DEATHS:
                 lost.update(hurt & set(injury.targets))
-            elif "wipes" in deeds:
-                lost.update(names_of("ingress"))
-            elif deeds & {"kills", "unplugs"}:
-                lost.update(hurt)
         return lost
 
     def quiet(self, from_ms: int, to_ms: int, after_ms: int) -> bool:

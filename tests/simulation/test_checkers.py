@@ -351,6 +351,7 @@ def test_a_caller_who_waits_past_a_bound_is_found(calm: Observed, event: str, by
         ("psap_silent", ("P1",), True),
         ("pause", ("failover-1",), True),
         ("cut_off", ("ingress-1",), True),
+        ("steps", ("caller hung_up dialler resets",), False),
     ],
 )
 def test_a_bound_is_widened_by_those_who_were_hurt_alone(
