@@ -227,14 +227,15 @@ class Conductor:
             self.reason = effect.reason
             self._desk.metrics.failed[effect.failure].inc()
         if effect.kind is FactKind.OFFERED:
-            self._desk.start(self._accept(raw))
+            kept = self._desk.journal.append_now(Topic.CALLS, self.offer.call_id, raw, keep=True)
+            self._desk.start(self._accept(kept))
         else:
             keep = effect.kind in OPENS_OR_SETTLES
             self._desk.journal.append_soon(Topic.CALLS, self.offer.call_id, raw, keep=keep)
 
-    async def _accept(self, raw: bytes) -> None:
+    async def _accept(self, kept: asyncio.Future[Durability]) -> None:
         """Says Accepted when the first fact is kept, or known not to be (J4); ringing never waits for it."""
-        self.durability = await self._desk.journal.append(Topic.CALLS, self.offer.call_id, raw, keep=True)
+        self.durability = await kept
         self._desk.metrics.accepted[self.durability].inc()
         if not self.machine.over:
             accepted = call_pb2.Accepted(

@@ -118,12 +118,16 @@ class Journal:
         `keep`: the fact opens or settles a call (J4). Never raises. The record goes its way even if the caller is
         cancelled meanwhile.
         """
+        return await self.append_now(topic, key, value, keep=keep)
+
+    def append_now(self, topic: Topic, key: str, value: bytes, *, keep: bool = False) -> asyncio.Future[Durability]:
+        """The same, begun when this returns: what is appended next comes behind it, whoever waits for the answer."""
         self._hand_over()
         loop = asyncio.get_running_loop()
         append = Append(topic, key, value, loop.time(), keep)
         append.caller = loop.create_future()
         self._begin(append)
-        return await append.caller
+        return append.caller
 
     def append_soon(self, topic: Topic, key: str, value: bytes, *, keep: bool = False) -> None:
         """Append in the same way, with nobody waiting: after GATHER_S at most, and at once where followers build a view
