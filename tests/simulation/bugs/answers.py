@@ -77,7 +77,7 @@ def resume_is_not_asked(real: Any, call: Call, *args: Any, resume: Any = None, *
 
 @mistake(Conductor, "said", only=("network", "far_end"))
 def hang_up_leaves_no_word(real: Any, conductor: Conductor, message: Any) -> bool:
-    """A hang-up of the caller's side ends the call without a word to the journal: nobody is asked to ring back."""
+    """A hang-up of the caller's side ends the call without a word to the journal (P7): nobody is asked to ring back."""
     if message.WhichOneof("said") == "hangup":
         conductor.machine.state = State.ABANDONED
         conductor._close()
