@@ -2,7 +2,8 @@
 
 Names are those of hosts: the part of an address before its port. A message that is lost comes late, since whoever sent
 it sends it again, and all behind it wait; what is cut waits until it is mended, or until a ping finds the connection
-dead (decision record 0021). A paused process answers no ping either.
+dead (decision record 0021). A paused process answers no ping either, and of a machine that has vanished nothing comes
+at all: no reset, until another one has its address.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Cables:
         self._loses: dict[tuple[str, str], float] = {}
         self._cut: set[tuple[str, str]] = set()
         self._frozen: set[str] = set()
+        self._vanished: dict[str, MemoryHost] = {}
         self._found_dead: list[tuple[Stream, bool]] = []
         self.network: MemoryNetwork | None = None
         """Whose these are; set before anything is hurt."""
@@ -41,9 +43,9 @@ class Cables:
     # As the network's links.
 
     def delay_s(self, sender: str, receiver: str) -> float | None:
-        if self._cut or self._far_s or self._loses:
+        if self._cut or self._far_s or self._loses or self._vanished:
             way = (self._host_of(sender), self._host_of(receiver))
-            if way in self._cut:
+            if way in self._cut or way[0] in self._vanished or way[1] in self._vanished:
                 return None
             delay_s = self._random.uniform(*NEAR_S) + self._far_s.get(way, 0.0) * self._random.uniform(0.5, 1.5)
             if self._random.random() < self._loses.get(way, 0.0):
@@ -96,6 +98,21 @@ class Cables:
         self._frozen.discard(host)
         self._tell_the_dead()
 
+    def vanish(self, host: MemoryHost) -> None:
+        """Its machine is gone, and nobody says so: what is sent there is lost, and a dial gets no answer."""
+        host.alive = False
+        self._vanished[host.name] = host
+        self._ping_soon()
+
+    def appear(self, name: str) -> None:
+        """There is a machine of that address again, which knows nothing of what the former one had open, and says so
+        to all that send to it. Nothing where none had vanished."""
+        host = self._vanished.pop(name, None)
+        if host is not None:
+            self._net.died(host)
+            self._tell_the_dead()
+            self._net.flush()
+
     def reset(self, one: str, other: str, *, at_opener: bool = True, at_server: bool = True) -> int:
         """Their connections break, at one side or both; the side that is not told learns by ping. Returns how many."""
         broken = [each for each in self._streams() if {self._opener(each), self._server(each)} == {one, other}]
@@ -125,10 +142,10 @@ class Cables:
             if not (self._stuck(opener, server) or self._stuck(server, opener)):
                 continue
             again = True
-            if server not in self._frozen and self._pings(server):
+            if self._lives(server) and self._pings(server):
                 stream.lose(opener=False)
                 self._found_dead.append((stream, True))
-            if opener not in self._frozen and stream.conversation.path in KEPT_ALIVE:
+            if self._lives(opener) and stream.conversation.path in KEPT_ALIVE:
                 stream.lose(server=False)
                 self._found_dead.append((stream, False))
         if again:
@@ -145,7 +162,10 @@ class Cables:
         self._found_dead = kept
 
     def _stuck(self, sender: str, receiver: str) -> bool:
-        return (sender, receiver) in self._cut or receiver in self._frozen
+        return (sender, receiver) in self._cut or not self._lives(receiver)
+
+    def _lives(self, host: str) -> bool:
+        return host not in self._frozen and host not in self._vanished
 
     def _streams(self) -> list[Stream]:
         """All that are open, each once."""

@@ -101,6 +101,7 @@ class Replica:
         loop, ground = running_loop(), self._ground
         network = ground.cables.network
         assert network is not None
+        ground.cables.appear(self.name)
         process = self._process = loop.process(self.name)
         process.clock_ahead_ms = self.clock_ahead_ms
         self._host = network.host(self.name)
@@ -157,7 +158,8 @@ class Replica:
             self._asked_to_stop.set_result(grace_s)
 
     def kill(self, by: random.Random, *, power: bool = False, keeps_disk: bool = True) -> None:
-        """As by SIGKILL, or with the machine's power. How much is there of a write that was under way is drawn."""
+        """As by SIGKILL: its system closes its connections. Or with its machine, which says nothing to anybody: by a
+        loss of power, or for ever, with its disk. How much is there of a write that was under way is drawn."""
         self.wanted = False
         if self._process is None or self.stands is Stands.DOWN:
             return
@@ -166,20 +168,23 @@ class Replica:
             self._ground.cables.thaw(self.name)
         disk = self.disk.lost_power(by) if power else self.disk.killed(by)
         if keeps_disk:
-            self._gone(disk.as_bad_as(self.disk))
+            self._gone(disk.as_bad_as(self.disk), vanishes=power)
         else:
-            self._gone(MemoryDisk(sync_s=SYNC_S, random=self.disk.random))
+            self._gone(MemoryDisk(sync_s=SYNC_S, random=self.disk.random), vanishes=True)
             self.tables.close()
             self.tables = Tables(random.Random(by.getrandbits(64)))
 
-    def _gone(self, disk: MemoryDisk) -> None:
+    def _gone(self, disk: MemoryDisk, *, vanishes: bool = False) -> None:
         network = self._ground.cables.network
         assert network is not None and self._host is not None and self.log is not None and self._process is not None
         self.stands = Stands.DOWN
         self.service = None
         self._process.kill()
         self.log.kill()
-        network.died(self._host)
+        if vanishes:
+            self._ground.cables.vanish(self._host)
+        else:
+            network.died(self._host)
         self.disk = disk
 
     def suffer(self, faults: Faults) -> None:

@@ -236,6 +236,8 @@ class Switchboard:
         Of the very attempt that was offered it is news from before: it was connected through another gateway (R5).
         """
         psap = self._psaps.hear(link, now)
+        if psap is not None:
+            psap.claimed.discard(attempt)  # its hello was older, and said that it rings
         for one in [each for each in self._rings.of(call_id) if each.psap is psap]:
             self._psaps.trust(one.psap)
             if self._rings.get(one.name) is not one:

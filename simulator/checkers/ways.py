@@ -97,10 +97,12 @@ def _unreachable(evidence: Evidence, call: OfCall, fact: Entry) -> Iterator[Find
 
 
 def keeps_channels(evidence: Evidence) -> Iterator[Finding]:
-    """Half of each line's channels are kept for calls whose PSAP cannot be reached (R7), at each trunk."""
+    """Half of each line's channels are kept for calls whose PSAP cannot be reached (R7), at each trunk. A ring that
+    takes its own call's place has the channel that the call has, for the reason for which it was taken."""
     most = {line.number: len(TRUNKS) * (line.channels - line.channels // 2) for line in LINES if line.owner in PSAPS}
     reasons: dict[tuple[str, str], str] = {}
     standing: dict[str, set[tuple[str, str]]] = {line: set() for line in most}
+    left: dict[tuple[str, str], tuple[int, str]] = {}
     for entry in evidence.seen.far_end:
         line = entry.get("line", "")
         if line not in most:
@@ -108,7 +110,14 @@ def keeps_channels(evidence: Evidence) -> Iterator[Finding]:
         key, event = (entry["attempt"], line), entry["event"]
         if event == "offered":
             reasons[key] = entry["reason"]
-        elif event == "ringing" and reasons.get(key, "") not in RESERVE_FOR:
+            continue
+        if event == "ringing":
+            at_ms, reason = left.pop((entry["call_id"], line), (0, ""))
+            if at_ms == entry["at_ms"]:
+                reasons[key] = reason
+        elif entry.get("rejection") == "superseded":
+            left[entry["call_id"], line] = entry["at_ms"], reasons.get(key, "")
+        if event == "ringing" and reasons.get(key, "") not in RESERVE_FOR:
             standing[line].add(key)
             if len(standing[line]) > most[line]:
                 words = f"{Connection.of(entry)} takes a channel that is kept ({reasons[key]})"

@@ -422,6 +422,13 @@ def test_what_a_hello_names_and_no_conductor_takes_up_is_cancelled_after_two_sec
     assert board.in_hand == 1
 
 
+def test_what_a_late_hello_says_rings_and_the_psap_says_is_connected_is_not_cancelled() -> None:
+    """R5: a hello may have waited seconds for a machine that was gone; what is said after it is newer."""
+    board = attached(ringing=(X,))
+    board.have(1, "c", X, 0.5)
+    assert board.pass_time(UNCLAIMED_S) == []
+
+
 def test_what_was_given_up_meanwhile_is_cancelled_when_the_psap_comes_back() -> None:
     """R5: its conductor has gone on to the next attempt."""
     board = ringing()

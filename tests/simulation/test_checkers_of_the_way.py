@@ -114,6 +114,23 @@ def test_a_channel_that_is_kept_and_taken_all_the_same_is_found(calm: Observed, 
     assert bool(of("kept_channels", replace(calm, far_end=[*dials, *calm.far_end]))) is found
 
 
+@pytest.mark.parametrize("replaces", [True, False])
+def test_a_ring_that_takes_over_its_own_calls_channel_takes_no_other(calm: Observed, replaces: bool) -> None:
+    """R7: a channel that was taken since the PSAP cannot be reached stays the call's, whatever its next leg's reason
+    is."""
+    dials: list[dict[str, Any]] = []
+    for n, call in enumerate(calm.schedule.calls[:3]):
+        common = {"call_id": call.call_id, "psap_id": "P1", "line": "+15085550100", "witness": "far-end"}
+        common["at_ms"] = calm.began_ms + n  # type: ignore[assignment]
+        old, new = ({**common, "attempt": f"{call.call_id}/{leg}/9"} for leg in (1, 2))
+        dials += [{**old, "event": "offered", "reason": "unreachable"}, {**old, "event": "ringing"}]
+        dials.append({**new, "event": "offered", "reason": "full"})
+        if replaces:
+            dials.append({**old, "event": "rejected", "rejection": "superseded"})
+        dials.append({**new, "event": "ringing"})
+    assert bool(of("kept_channels", replace(calm, far_end=[*dials, *calm.far_end]))) is not replaces
+
+
 def _at_the_end(seen: Observed, call_id: str, value: bytes, log_ms: int) -> Record:
     partition = next(each.partition for each in seen.records if each.key == call_id)
     return Record(Topic.CALLS, partition, 1_000_000, call_id, value, log_ms)

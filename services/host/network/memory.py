@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import copy_context
+from itertools import count
 from typing import Any, Final, Protocol, TypeVar
 
 from google.protobuf.message import Message
@@ -92,6 +93,8 @@ class MemoryHost:
     def __init__(self, network: MemoryNetwork, name: str) -> None:
         self.name = name
         self.alive = True
+        self.born: Final = network.births()
+        """Its place among all hosts and streams, in the order in which they began."""
         self.streams: dict[MemoryStream[Any, Any], None] = {}
         """What this host has opened, and what it serves, as long as it lasts."""
         self._network = network
@@ -131,6 +134,7 @@ class MemoryNetwork(MemoryHost):
     """The whole network. `latency_s` is one way, for every message, where no `links` are given."""
 
     def __init__(self, latency_s: float = 0.0, links: Links | None = None) -> None:
+        self.births: Final = count().__next__
         super().__init__(self, "")
         self.links: Links = links or Even(latency_s)
         self.context = copy_context()

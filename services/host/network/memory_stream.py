@@ -117,6 +117,7 @@ class MemoryStream(Generic[In, Out]):
         self.served: ServedStream[Any, Any] | None = None
         self.server: MemoryServer | None = None
         self._network = network
+        self._born = network.births()
         self._up = _Way(network, opener.name, address, self._arrive_up)
         self._down = _Way(network, address, opener.name, self._arrive_down)
         self._heard = _Inbox()
@@ -223,6 +224,8 @@ class MemoryStream(Generic[In, Out]):
         except Broken as nobody:
             self._down.put(nobody)
             return
+        if self._over is not None and server.host.born > self._born:
+            return  # given up while it waited for a machine that was gone: nobody makes that connection any more
         self.server = server
         self.served = ServedStream(self._said, self._down, served.conversation.up)
         server.host.streams[self] = None
