@@ -11,7 +11,7 @@ second, the second was told that there may be somebody (P5), and the caller was 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Final
@@ -77,9 +77,12 @@ def judge(
     journal: Sequence[Entry],
     stood: Sequence[Stood] = (),
     struck: Sequence[Window] = (),
+    killed: Collection[str] = (),
 ) -> Judged:
-    """Compares the three. All entries are of the calls in question; `struck` is when something was hurt."""
-    verdict = compare(callers, far_end, journal)
+    """Compares the three. All entries are of the calls in question; `struck` is when something was hurt, `killed` which
+    processes died: between a call's opening and its settlement, which are in two places, a fact of theirs that was in
+    memory alone for its budget (50 ms) may be lost (J4, J5)."""
+    verdict = compare(callers, far_end, journal, killed)
     twice = _twice(far_end, journal)
     unheard = _unheard(twice, callers, journal, struck)
     disagreements = [each for each in verdict.disagreements if not (each.call_id in unheard and _of_two(each.words))]

@@ -192,7 +192,8 @@ class Run:
         self._write(told)
 
     def _judge(self, burst: Burst) -> Judged:
-        return judge(*self._accounts.of(burst.run, burst.diary), self._striker.stood, self._struck)
+        accounts = self._accounts.of(burst.run, burst.diary)
+        return judge(*accounts, self._striker.stood, self._struck, self._striker.killed)
 
     def _recorded(self, each: Round, burst: Burst, judged: Judged, played: Played) -> RoundRecord:
         callers, far_end, _ = self._accounts.of(burst.run, burst.diary)

@@ -37,6 +37,8 @@ class Striker:
         self._stage = stage
         self._links = links
         self.kills: Counter[str] = Counter()
+        self.killed: set[str] = set()
+        """Names of the processes that were killed: what they had not yet written down is lost with them (J4)."""
         self.stood: list[Stood] = []
         self.troubles: list[str] = []
         """What should not have been, since somebody last took it from here."""
@@ -107,6 +109,7 @@ class Striker:
         for child in self._stage.installation.of(service):
             await self._stage.installation.back(child.name, BACK_WITHIN_S)
         self.kills[service] += 1
+        self.killed.add(name)
         window.from_ms = wall_ms()
         await self._stage.installation.kill(name)
 

@@ -43,7 +43,8 @@ def in_order(evidence: Evidence) -> Iterator[Finding]:
             ahead = newest.get(key, -1)
             if fact["seq"] < ahead:
                 landed_ms = _landed(evidence) if landed_ms is None else landed_ms
-                at_ms = landed_ms.get((call.call_id, fact["leg"], fact["seq"], fact["writer"]), fact["at_ms"])
+                found_ms = landed_ms.get((call.call_id, fact["leg"], fact["seq"], fact["writer"]))
+                at_ms: int = fact["at_ms"] if found_ms is None else found_ms
                 if not _excused(evidence, fact, at_ms):
                     words = f"fact {fact['seq']} of leg {fact['leg']} by {fact['writer']} came behind fact {ahead}"
                     yield Finding("order", call.call_id, words)
