@@ -296,16 +296,24 @@ def _never_told(call: CallTold) -> set[Connection]:
     """Connections that nobody but the far end has heard of, and by right: no caller was ever joined to one (P4).
 
     A PSAP may own up that it kept its `connected` to itself until the talk was over. Or all who could have brought the
-    word were lost, and whoever was rung next was told so and has the caller (P5).
+    word were lost, and whoever was rung next, after that connection, was told so and has the caller (P5).
     """
     known = {Connection.of(entry) for entry in (*call.heard("connected"), *call.kept(*JOURNAL_CONNECTS))}
     owned_up = {Connection.of(e) for e in call.seen("misbehaved") if e.get("mischief") == CONNECTS_LATE}
     told_so = {fact["attempt"] for fact in call.kept("attempting") if fact.get("reason") == MAYBE_CONNECTED}
     confirmed = {entry["attempt"] for entry in call.heard("confirmed")}
-    lost: set[Connection] = set()
-    if any(each.attempt in told_so for each in known):
-        lost = {each for each in map(Connection.of, call.seen("connected")) if each.attempt in confirmed - told_so}
+    warned_ms = max((_last_ms(call, each, "offered") for each in known if each.attempt in told_so), default=0)
+    lost = {
+        Connection.of(entry)
+        for entry in call.seen("connected")
+        if entry["attempt"] in confirmed - told_so and entry["at_ms"] <= warned_ms
+    }
     return (owned_up | lost) - known
+
+
+def _last_ms(call: CallTold, connection: Connection, event: str) -> float:
+    """When the far end last saw this of it; 0 where it never did."""
+    return max((entry["at_ms"] for entry in call.seen(event) if Connection.of(entry) == connection), default=0)
 
 
 def _told(connections: set[Connection]) -> str:

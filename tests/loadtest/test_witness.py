@@ -383,6 +383,26 @@ def test_a_connection_whose_word_was_lost_does_not_stand_where_the_next_was_told
     assert (not compare(accounts.caller, accounts.far_end, accounts.journal).disagreements) is agree
 
 
+@pytest.mark.parametrize(("late", "agree"), [(False, True), (True, False)])
+def test_a_warning_excuses_no_connection_that_came_after_it(late: bool, agree: bool) -> None:
+    """What was lost is older than the offer that says so (P5): a second person afterwards is two people."""
+    accounts = Accounts()
+    told = Told(accounts, "a")
+    told.begin_leg()
+    attempt = told.ring(1, PSAP)
+    told.far("answered", attempt, PSAP)
+    told.caller("confirmed", attempt=attempt)
+    if not late:
+        told.far("connected", attempt, PSAP)
+    second = told.ring(2, LINE)
+    told.fact("attempting", attempt=second, reason="maybe_connected")
+    told.connect(second, LINE)
+    if late:
+        told.far("connected", attempt, PSAP)
+    told.far("ended", attempt, PSAP)
+    assert (not compare(accounts.caller, accounts.far_end, accounts.journal).disagreements) is agree
+
+
 @pytest.mark.parametrize(("stage", "agree"), [("ringing", True), ("answered", True), ("connected", False)])
 def test_a_ring_that_was_cancelled_and_rung_again_took_no_connection_back(stage: str, agree: bool) -> None:
     """R5: one attempt may ring twice, through two gateways; what is cancelled once connected is taken back."""
