@@ -22,7 +22,7 @@ HOURS ?= 1
 
 help: ## this list
 	@echo "Throughline: an emergency-call routing backbone. Targets:"
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(ROOT)Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(ROOT)Makefile | expand -t 22
 
 setup: $(STAMPS)/installed $(STAMPS)/protos ## the virtual environment, hash-locked, and the generated protos
 

@@ -69,9 +69,15 @@ def run(
     A three-broker Kafka, two of each service (one ledger), every PSAP, and callers. A paused process stands still for
     30 s, in runs shorter than ten minutes for 10 s.
 
-    Examples: throughline chaos run --minutes 5 --seed 7; throughline chaos run --only kill --minutes 30;
-    throughline chaos run --only kafka-gone --kafka-gone 600
+    \b
+    Examples:
+      throughline chaos run --minutes 5 --seed 7
+      throughline chaos run --only kill --minutes 30
+      throughline chaos run --only kafka-gone --kafka-gone 600
     """
+    if out is not None and out.exists():
+        say(f"{out} is there already; name a new folder for --out")
+        raise typer.Exit(EXIT_NOT_RUN)
     no_namespaces = _separate()
     pause_s = SHORT_PAUSE_S if minutes < SHORT_MINUTES else Lengths().pause_s
     kinds = only or list(Kind)
@@ -149,8 +155,12 @@ def paper(
 
     Example: throughline chaos paper
     """
-    every = list(read(runs))
+    every = list(read(runs)) if runs.is_file() else []
     rows = of_one_version(every, commit)
+    if not rows:
+        of = f" of commit {commit}" if commit else ""
+        say(f"{runs} holds no rounds{of} to add up; the paper is left as it is (throughline chaos run writes them)")
+        raise typer.Exit(EXIT_NOT_RUN)
     write(rows)
     told = f"{len(rows)} rounds of {len({row['run'] for row in rows})} runs are in {PAPER.relative_to(ROOT)}"
     say(f"{told}; {len(every) - len(rows)} rounds of other code are left out")

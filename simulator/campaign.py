@@ -6,9 +6,11 @@ its seed alone.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import multiprocessing
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -20,8 +22,9 @@ from simulator.checkers import Finding, check
 from simulator.run import Observed, run
 from simulator.schedule import Schedule, draw
 
-CHUNK: Final = 4
-"""Schedules that a worker is given at once."""
+_PR_SET_PDEATHSIG: Final = 1
+FEW: Final = 8
+"""So many schedules are run here: workers would take longer to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def campaign(seeds: Iterable[int], wanted: Wanted, jobs: int) -> Iterator[Result
             yield judged(wanted.schedule(seed))[1]
         return
     with _workers(jobs) as pool:
-        yield from pool.imap(_one, ((seed, wanted) for seed in seeds), chunksize=CHUNK)
+        yield from pool.imap(_one, ((seed, wanted) for seed in seeds))
 
 
 def _one(asked: tuple[int, Wanted]) -> Result:
@@ -110,6 +113,8 @@ def _one(asked: tuple[int, Wanted]) -> Result:
 
 def _settle_in() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it ends its workers
+    if sys.platform == "linux":  # however it ends
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     gc.collect()
     gc.freeze()  # what was imported lives as long as the process
 

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from loadtest.bounds import upper_bound
-from simulator.campaign import Result, Tally, Wanted, campaign, judged
+from simulator.campaign import FEW, Result, Tally, Wanted, campaign, judged
 from simulator.checkers import Finding, check
 from simulator.injuries import FAMILIES
 from simulator.record import PAPER, ROOT, Kept, OtherRun, append
 from simulator.run import run
 from simulator.schedule import Schedule, kinds_named
-from simulator.shrink import shrink
+from simulator.shrink import RUNS_MAX, shrink
 from simulator.story import tell
 
 EXIT_FOUND: Final = 1
 EXIT_USAGE: Final = 64
 EXIT_INTERRUPTED: Final = 130
 TOLD_EACH_S: Final = 5.0
+CALLS_MAX: Final = 120
+"""More would wait for people, not for us: every bound is of a region that is not overrun."""
 SHRUNK_MAX: Final = 3
 """Failures that are shrunk and told; the others are named."""
 CORES: Final = os.cpu_count() or 1
@@ -33,9 +37,13 @@ Only = Annotated[list[str], typer.Option(help="This kind or family of faults alo
 
 
 def simulate(
-    schedules: Annotated[int, typer.Option(min=1, help="How many, with one seed after the other.")] = 100,
+    schedules: Annotated[
+        int | None, typer.Option(min=1, help="How many, with one seed after the other; 100, or the one to --trace.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the first schedule; the next has the next.")] = 1,
-    calls: Annotated[int, typer.Option(min=1, max=500, help="Callers in each schedule.")] = 100,
+    calls: Annotated[
+        int, typer.Option(min=1, max=CALLS_MAX, help="Callers in each schedule; six towns' people answer no more.")
+    ] = 100,
     only: Only = [],  # noqa: B006
     trace: Annotated[str, typer.Option(metavar="CALL", help="Tell this call's story; of one schedule.")] = "",
     jobs: Annotated[int, typer.Option(min=1, help="Processes to run them in.")] = CORES,
@@ -66,14 +74,15 @@ def simulate(
         raise _usage(str(unknown)) from None
     wanted = Wanted(calls, tuple(only))
     if trace:
-        if schedules != 1:
+        if schedules not in (None, 1):
             raise _usage("--trace tells a call of one schedule: say --schedules 1, and which --seed")
-        raise typer.Exit(_trace(wanted.schedule(seed), trace))
+        with _ended_at_once():
+            raise typer.Exit(_trace(wanted.schedule(seed), trace))
     try:
         kept = Kept(keep, wanted) if keep is not None else None
     except (OtherRun, OSError) as trouble:
         raise _usage(str(trouble)) from None
-    raise typer.Exit(_campaign(wanted, range(seed, seed + schedules), jobs, kept, record))
+    raise typer.Exit(_campaign(wanted, range(seed, seed + (schedules or 100)), jobs, kept, record))
 
 
 def _campaign(wanted: Wanted, seeds: range, jobs: int, kept: Kept | None, record: bool) -> int:
@@ -86,8 +95,11 @@ def _campaign(wanted: Wanted, seeds: range, jobs: int, kept: Kept | None, record
         _say(f"{len(before):,} of {len(seeds):,} schedules were run before; going on with the rest")
     done = frozenset(result.seed for result in before)
     rest = [seed for seed in seeds if seed not in done]
+    workers = 1 if len(rest) <= FEW else min(jobs, len(rest))
+    if workers > 1:
+        _say(f"{len(rest):,} schedules in {workers} processes")
     try:
-        for result in campaign(rest, wanted, min(jobs, max(1, len(rest)))):
+        for result in _results(rest, wanted, workers):
             tally.add(result)
             if kept:
                 kept.add(result)
@@ -105,13 +117,22 @@ def _campaign(wanted: Wanted, seeds: range, jobs: int, kept: Kept | None, record
         again = "; the same command goes on from there" if kept else ""
         _say(f"interrupted after {tally.schedules:,} of {len(seeds):,} schedules{again}")
         return EXIT_INTERRUPTED
-    for result in broken[:SHRUNK_MAX]:
-        _tell_failure(wanted, result)
+    with _ended_at_once():
+        for result in broken[:SHRUNK_MAX]:
+            _tell_failure(wanted, result)
     _sum_up(tally, time.monotonic() - began_s)
     if record:
         append(tally, seeds, wanted)
         _say(f"recorded in {PAPER.relative_to(ROOT)}")
     return EXIT_FOUND if tally.found else 0
+
+
+def _results(seeds: list[int], wanted: Wanted, workers: int) -> Iterator[Result]:
+    if workers > 1:
+        yield from campaign(seeds, wanted, workers)
+        return
+    with _ended_at_once():  # each result is kept before the next is begun
+        yield from campaign(seeds, wanted, 1)
 
 
 def _trace(schedule: Schedule, call_id: str) -> int:
@@ -137,7 +158,8 @@ def _tell_failure(wanted: Wanted, result: Result) -> None:
     def still_fails(schedule: Schedule) -> bool:
         return any(_alike(finding, first) for finding in check(run(schedule)))
 
-    smallest = shrink(wanted.schedule(result.seed), still_fails)
+    _say(f"shrinking it, in at most {RUNS_MAX} runs")
+    smallest = shrink(wanted.schedule(result.seed), still_fails, tell=_say)
     seen = run(smallest)
     print(f"shrunk to {len(smallest.injuries)} injuries and {len(smallest.calls)} calls:")
     for injury in smallest.injuries:
@@ -179,6 +201,21 @@ def _list_faults() -> None:
         print(family)
         for kind in kinds:
             print(f"  {kind.name:<24} {kind.says}")
+
+
+@contextmanager
+def _ended_at_once() -> Iterator[None]:
+    """Ctrl-C ends the process where it stands: what is simulated could take a KeyboardInterrupt for its own."""
+
+    def end(*_: object) -> None:
+        _say("interrupted")
+        os._exit(EXIT_INTERRUPTED)
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _say(words: str) -> None:

@@ -41,11 +41,15 @@ class Kept:
     def __init__(self, path: Path, wanted: Wanted, code: str = "") -> None:
         self._path = path
         head = {"commit": code or commit(), "calls": wanted.calls, "only": list(wanted.only)}
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or not path.stat().st_size:
+            if path.parent.parent.exists():
+                path.parent.mkdir(exist_ok=True)
             path.write_text(json.dumps(head) + "\n", encoding="utf-8")
         with path.open(encoding="utf-8") as file:
-            found = json.loads(file.readline() or "{}")
+            try:
+                found = json.loads(file.readline())
+            except ValueError:
+                raise OtherRun(f"{path} is no file of throughline simulate; give another") from None
         if found != head:
             raise OtherRun(f"{path} holds results of {found}, not of {head}; give another file, or remove it")
 

@@ -6,6 +6,7 @@ failure is shrunk.
 
 from __future__ import annotations
 
+import difflib
 import random
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -108,7 +109,9 @@ def kinds_named(only: Sequence[str]) -> tuple[Kind, ...]:
         aims.setdefault(name, []).append(aim)
     unknown = [name for name in aims if name not in KINDS and name not in FAMILIES]
     if unknown:
-        raise ValueError(f"no such fault: {', '.join(unknown)}; there are {', '.join((*FAMILIES, *KINDS))}")
+        near = difflib.get_close_matches(unknown[0], (*FAMILIES, *KINDS))
+        meant = f"did you mean {' or '.join(near)}?" if near else f"families are {', '.join(FAMILIES)};"
+        raise ValueError(f"no such fault: {', '.join(unknown)}; {meant} throughline simulate --faults lists all")
     named = []
     for family, kinds in FAMILIES.items():
         for kind in kinds:

@@ -47,7 +47,8 @@ def test_a_campaign_sums_up_what_it_ran_and_goes_on_from_what_it_kept(tmp_path: 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--only", "flood"), "no such fault: flood; there are process"),
+        (("--only", "thunder"), "no such fault: thunder; families are process"),
+        (("--only", "kil"), "no such fault: kil; did you mean kill"),
         (("--trace", "c1", "--schedules", "2"), "--trace tells a call of one schedule"),
         (("--trace", "nobody", "--schedules", "1", "--calls", "3"), "no call 'nobody' in this schedule; there are c"),
     ],
