@@ -149,15 +149,26 @@ class Trunk:
     def _ring_caller(self, ring: Dialled) -> None:
         """The person at the line waits while the caller's telephone rings."""
         ring.stop_all()
+        if self._busy(ring.caller) or self.on_the_phone(ring.caller, but=ring):
+            self._caller_not_reached(ring, "busy")  # it does not ring
+            return
         self._write("rings_caller", ring)
         fate = self._humans.rung_back(ring.caller, ring.call_id, ring.attempt)
-        if fate == "busy" or self._busy(ring.caller):
+        if fate == "busy":
             self._caller_not_reached(ring, "busy")
         elif fate == "no_answer":
             ring.start("caller", self._humans.passes(CALLER_RINGS_S), self._caller_not_reached, ring, fate)
         else:
             picks_up_s = self._humans.waits(CALLER_PICK_UP, ring.caller, ring.call_id)
             ring.start("caller", picks_up_s, self._caller_picks_up, ring)
+
+    def on_the_phone(self, caller: str, but: Dialled | None = None) -> bool:
+        """Whether this caller's one telephone rings or is talked on already, because another line rang it back."""
+        return any(
+            ring.callback and ring.caller == caller and ring.stage is not Stage.RINGING and ring is not but
+            for calls in self._taken.values()
+            for ring in calls.values()
+        )
 
     def _caller_picks_up(self, ring: Dialled) -> None:
         """Unless they dial themselves by now."""

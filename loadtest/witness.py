@@ -133,8 +133,9 @@ def _caller_alone(call: CallTold) -> Iterator[str]:
         if entry["attempt"] not in confirmed:
             yield f"connected under {entry['attempt']}, which the caller never confirmed"
     if not call.heard("accepted", "refused"):
-        if call.heard("connected"):
-            yield "connected without having been accepted"
+        for entry in call.heard("connected"):
+            if f"/{entry['leg']}/" in entry["attempt"]:  # what an earlier leg began may be connected at once (P7)
+                yield "connected without having been accepted"
         for entry in call.heard("hung_up"):
             if entry["after_ms"] - offered.get(entry["leg"], entry["after_ms"]) > ACCEPTED_WITHIN_MS:
                 yield "hung up after more than a second on the line, and was never accepted"

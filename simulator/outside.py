@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from loadtest.answering_point import Fault
@@ -81,7 +82,7 @@ class Outside:
         self._callers = {source: Callers(each, humans, Lateness()) for source, each in self._carriers.items()}
         self._trunks = {
             address: TrunkServer(
-                Trunk(around.lines, humans, _OfTrunk(self._far_diary, address), self._on_the_line),
+                Trunk(around.lines, humans, _OfTrunk(self._far_diary, address), partial(self._busy, address)),
                 NetworkWire(network_of(address)),
             )
             for address in around.trunks
@@ -130,9 +131,13 @@ class Outside:
             for switchboard in self._switchboards:
                 switchboard.beat(loop.time())
 
-    def _on_the_line(self, caller: str) -> bool:
-        """A caller whose call is carried still has their telephone in hand: whoever rings it finds it busy (T3)."""
-        return any(each.carries(caller) for each in self._carriers.values())
+    def _busy(self, trunk: str, caller: str) -> bool:
+        """Whoever rings a caller whose call is carried, or who is rung back by the other trunk, finds their one
+        telephone busy (T3)."""
+        others = (each.trunk for address, each in self._trunks.items() if address != trunk)
+        return any(each.carries(caller) for each in self._carriers.values()) or any(
+            each.on_the_phone(caller) for each in others
+        )
 
     def listen(self, told: Callable[[Mapping[str, Any]], None]) -> None:
         """`told` hears of each entry of either witness when it is written."""

@@ -12,6 +12,7 @@ from typing import Final
 
 from loadtest.witness import NUMBERED_BY_KIND
 from services.domain.events import Fact
+from services.ingress.scribe import OPENS_OR_SETTLES
 from services.journal import Topic
 from services.journal.segments import read
 from services.wire import facts
@@ -24,6 +25,9 @@ from simulator.injuries import FAMILIES
 from simulator.installation import ALL_NAMES
 
 CLOCKS: Final = frozenset({"clock_skew", "clock_jump"})
+COPIED: Final = frozenset(map(str, OPENS_OR_SETTLES))
+"""Of these failover has copies, which it hands to the log itself when it thinks their conductor gone (J4): they may
+come before what the conductor back-fills later."""
 IN_ORDER: Final = frozenset({"kafka_gone", "kafka_deaf", "kafka_late", "compacted"})
 """Kinds of a hurt Kafka that treat all appends of a process alike."""
 SOME: Final = frozenset(kind.name for kind in FAMILIES["kafka"]) - IN_ORDER
@@ -48,7 +52,8 @@ def in_order(evidence: Evidence) -> Iterator[Finding]:
                 if not _excused(evidence, fact, at_ms):
                     words = f"fact {fact['seq']} of leg {fact['leg']} by {fact['writer']} came behind fact {ahead}"
                     yield Finding("order", call.call_id, words)
-            newest[key] = max(fact["seq"], ahead)
+            if fact["kind"] not in COPIED:
+                newest[key] = max(fact["seq"], ahead)
 
 
 def lies_in_order(evidence: Evidence) -> Iterator[Finding]:

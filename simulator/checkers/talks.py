@@ -22,6 +22,7 @@ BY_ANOTHERS_WORD: Final = frozenset({ATTESTED, "resumed", "connected_already"})
 """Reasons of a connection that its writer did not make: whoever has the caller said so (P5, R3, T3)."""
 SILENCE: Final = frozenset(kind.name for family in ("process", "network", "far_end") for kind in FAMILIES[family])
 """Kinds of injury of which somebody falls silent."""
+KEEPS_BACK: Final = frozenset({"trunk_hung", "psap_silent"})
 _EVERYBODY: Final = frozenset((*ALL_NAMES, *PSAPS))
 
 
@@ -105,11 +106,14 @@ def _confirmed(call: OfCall, entry: Entry, confirm: Entry | None) -> Iterator[Fi
 
 def _in_time(evidence: Evidence, call: OfCall, entry: Entry, answered_ms: int | None) -> Iterator[Finding]:
     """An answer is followed by Connect within a second, or released (P4); a message that is under way meanwhile is what
-    a hurt way or process adds."""
+    a hurt way or process adds, or the far end itself that keeps its answer back (whoever hears it keeps the clock)."""
     if answered_ms is None:
         return  # the witnesses say that
     took_ms = entry["at_ms"] - answered_ms
-    if took_ms > CONFIRM_S * 1000 + NEAR_MS and not evidence.weather.held_up(_EVERYBODY, answered_ms, entry["at_ms"]):
+    weather = evidence.weather
+    kept_back = any(each.kind in KEEPS_BACK for each in weather.during(answered_ms, entry["at_ms"]))
+    held_up = kept_back or weather.held_up(_EVERYBODY, answered_ms, entry["at_ms"])
+    if took_ms > CONFIRM_S * 1000 + NEAR_MS and not held_up:
         words = f"connected as {Connection.of(entry)} {took_ms} ms after the answer: at most {CONFIRM_S * 1000:.0f}"
         yield Finding("callers_stream", call.call_id, words)
 

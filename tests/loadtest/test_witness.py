@@ -459,6 +459,22 @@ def test_a_call_that_the_books_leave_in_progress_is_noticed() -> None:
     assert compare(accounts.caller, accounts.far_end, accounts.journal).disagreements
 
 
+@pytest.mark.parametrize(("attempt", "fits"), [("c/1/1", True), ("c/2/1", False)])
+def test_a_leg_that_goes_on_with_an_earlier_ones_answer_may_be_connected_before_it_is_accepted(
+    attempt: str, fits: bool
+) -> None:
+    """It has an answer from the start, and is connected within milliseconds (P7); what it began itself takes longer."""
+    where = {"attempt": attempt, "psap_id": "P1"}
+    caller: list[Entry] = [
+        {"event": "offered", "call_id": "c", "leg": 1, "after_ms": 0.0, "at_ms": 0},
+        {"event": "offered", "call_id": "c", "leg": 2, "after_ms": 1_000.0, "at_ms": 1_000},
+        {"event": "confirmed", "call_id": "c", "leg": 2, "after_ms": 1_004.0, "at_ms": 1_004, **where},
+        {"event": "connected", "call_id": "c", "leg": 2, "after_ms": 1_009.0, "at_ms": 1_009, **where},
+    ]
+    words = [str(each) for each in compare(caller, [], []).disagreements]
+    assert ("c: connected without having been accepted" not in words) is fits
+
+
 def test_a_call_never_accepted_owes_nothing() -> None:
     """A caller who was turned away is counted, and no one else need know of the call."""
     accounts = Accounts()
