@@ -55,9 +55,9 @@ test: check ## format, lint, types, import contracts, then all tests (ARGS="test
 ifdef ARGS
 	@cd $(ROOT) && exec $(BIN)/python -m pytest $(ARGS)
 else
-	@echo "test 1/4: the core, the shells, the ports (some three minutes)"
+	@echo "test 1/4: the core, the shells, the ports (some four minutes)"
 	@cd $(ROOT) && exec $(BIN)/python -m pytest -n 2 --dist loadfile -m "not schedules" --ignore tests/system
-	@echo "test 2/4: a thousand schedules of failures, under virtual time (some three minutes)"
+	@echo "test 2/4: a thousand schedules of failures, under virtual time (some eight minutes)"
 	@cd $(ROOT) && exec $(BIN)/python -m pytest -n 2 --dist load -m schedules tests/simulation
 	@echo "test 3/4: real processes and a real Kafka, hurt in every way (some eight minutes)"
 	@cd $(ROOT) && exec $(BIN)/python -m pytest -n 2 --dist loadfile -m "not quiet" tests/system
