@@ -143,6 +143,7 @@ async def test_a_hung_leader_fails_its_own_appends_alone(cluster: Cluster, log: 
     assert values in ([b"sick", b"after"], [b"after"])
 
 
+@pytest.mark.quiet
 async def test_with_three_copies_a_hung_broker_costs_seconds_and_no_fact(cluster: Cluster, log: KafkaLog) -> None:
     """Every append lands once, by whichever leader, though some were unknown at their deadline for a while."""
     keys = [f"three-{n}" for n in range(150)]
