@@ -13,9 +13,10 @@ from chaos.links import why_not
 
 ROOT = Path(__file__).parents[2]
 WHY_NOT = why_not()
+needs_namespaces = pytest.mark.skipif(bool(WHY_NOT), reason=f"not run: {WHY_NOT}")
 
 
-@pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "namespaces can be made")
+@needs_namespaces
 def test_a_link_is_whole_late_cut_one_way_and_whole_again() -> None:
     """A connection that stands meets each: late by both ways together, silent while one way is cut, and goes on."""
     run = subprocess.run(
@@ -29,7 +30,7 @@ def test_a_link_is_whole_late_cut_one_way_and_whole_again() -> None:
     assert told["again"] is not None
 
 
-@pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "namespaces can be made")
+@needs_namespaces
 def test_nothing_of_it_is_seen_outside() -> None:
     """No bridge, no named namespace stays on the machine."""
     links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
