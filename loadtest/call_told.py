@@ -1,8 +1,8 @@
-"""What was told of one call, by each of the three witnesses, for their comparer (witness.py)."""
+"""What was told of one call, by each of the three witnesses, for whoever compares them (witness.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,3 +43,33 @@ class CallTold:
 
     def kept(self, *kinds: str) -> list[Entry]:
         return [fact for fact in self.facts if fact["kind"] in kinds]
+
+    def misbehaved(self) -> set[str]:
+        """What its network did wrong with it."""
+        return {entry["mischief"] for entry in self.heard("misbehaved")}
+
+
+def by_call(caller: Iterable[Entry], far_end: Iterable[Entry], journal: Iterable[Entry]) -> dict[str, CallTold]:
+    """Joins the three on call_id. Entries without one are a witness's remarks on itself, and are left out. Each call's
+    entries stay in the order in which they were given."""
+    calls: dict[str, CallTold] = {}
+
+    def of(entry: Entry) -> CallTold:
+        call_id = entry["call_id"]
+        known = calls.get(call_id)
+        if known is None:
+            known = calls[call_id] = CallTold(call_id)
+        return known
+
+    for entry in caller:
+        if "call_id" in entry:
+            of(entry).caller.append(entry)
+    for entry in far_end:
+        if "call_id" in entry:
+            of(entry).far_end.append(entry)
+    for entry in journal:
+        if entry["event"] == "fact":
+            of(entry).facts.append(entry)
+        elif entry["event"] == "outcome":
+            of(entry).outcomes.append(entry["outcome"])
+    return calls

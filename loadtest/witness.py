@@ -14,12 +14,12 @@ An entry of the journal is a fact, `{"event": "fact", "call_id", "leg", "seq", "
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from loadtest.call_told import CallTold, Connection, Entry
+from loadtest.call_told import CallTold, Connection, Entry, by_call
 from loadtest.diary import read_diary
 
 CALLER_ENDS: Final = frozenset({"connected", "hung_up", "gave_up", "refused"})
@@ -75,26 +75,15 @@ class Verdict:
 def compare(
     caller: Iterable[Entry], far_end: Iterable[Entry], journal: Iterable[Entry], lossy: Collection[str] = ()
 ) -> Verdict:
-    """Joins the three on call_id. Entries without one are a witness's remarks on itself, and are left out.
+    """What the three come to, joined on call_id; `lossy` as in `judge`."""
+    return judge(by_call(caller, far_end, journal), lossy)
+
+
+def judge(calls: Mapping[str, CallTold], lossy: Collection[str] = ()) -> Verdict:
+    """What calls come to that are joined already.
 
     `lossy`: names of writers that died with what their disk did not have, or with the disk. Facts that open or settle a
     call are in two places (J4); of those between them some may be missing of these writers, and of no other."""
-    calls: dict[str, CallTold] = {}
-
-    def of(entry: Entry) -> CallTold:
-        return calls.setdefault(entry["call_id"], CallTold(entry["call_id"]))
-
-    for entry in caller:
-        if "call_id" in entry:
-            of(entry).caller.append(entry)
-    for entry in far_end:
-        if "call_id" in entry:
-            of(entry).far_end.append(entry)
-    for entry in journal:
-        if entry["event"] == "fact":
-            of(entry).facts.append(entry)
-        elif entry["event"] == "outcome":
-            of(entry).outcomes.append(entry["outcome"])
     disagreements = [Disagreement(call.call_id, words) for call in calls.values() for words in _judge(call, lossy)]
     everybody = list(calls.values())
     return Verdict(

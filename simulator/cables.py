@@ -183,6 +183,3 @@ def between(some: Iterable[str], others: Iterable[str], *, both: bool = True) ->
     others = list(others)
     ways = [(one, other) for one in some for other in others if one != other]
     return [*ways, *((other, one) for one, other in ways)] if both else ways
-
-
-__all__ = ["Cables", "MemoryHost", "between"]

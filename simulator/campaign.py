@@ -6,11 +6,10 @@ its seed alone.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import multiprocessing
+import os
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -18,11 +17,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from services.host.lifeline import die_with
 from simulator.checkers import Finding, check
 from simulator.run import Observed, run
 from simulator.schedule import Schedule, draw
 
-_PR_SET_PDEATHSIG: Final = 1
 FEW: Final = 8
 """So many schedules are run here: workers would take longer to start."""
 
@@ -111,17 +110,16 @@ def _one(asked: tuple[int, Wanted]) -> Result:
     return judged(wanted.schedule(seed))[1]
 
 
-def _settle_in() -> None:
+def _settle_in(parent_pid: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it ends its workers
-    if sys.platform == "linux":  # however it ends
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with(parent_pid)
     gc.collect()
     gc.freeze()  # what was imported lives as long as the process
 
 
 @contextmanager
 def _workers(jobs: int) -> Iterator[Any]:
-    pool = multiprocessing.get_context("spawn").Pool(jobs, _settle_in)
+    pool = multiprocessing.get_context("spawn").Pool(jobs, _settle_in, (os.getpid(),))
     try:
         yield pool
     finally:

@@ -11,11 +11,9 @@ from collections.abc import Callable, Mapping
 from contextvars import Context
 from typing import Any
 
-from services.domain.events import Tick
 from services.journal import Topic
 from services.journal.memory import MemoryBroker
 from services.wire import facts
-from services.wire.methods import Unreadable
 
 Seen = Mapping[str, Any]
 
@@ -52,11 +50,8 @@ class Moments:
         """See Watcher. Records are read only while somebody waits for one."""
         if not any(name.startswith("journal ") for name, _, _ in self._waiting):
             return
-        try:
-            fact = facts.read(self._broker.partition(Topic.CALLS, partition).records[-1].value)
-        except Unreadable:
-            return
-        if not isinstance(fact, Tick):
+        fact = facts.fact_in(self._broker.partition(Topic.CALLS, partition).records[-1].value)
+        if fact is not None:
             seen = {"witness": "journal", "event": str(fact.kind), "call_id": fact.call_id, "reason": fact.reason}
             self.tell(seen)
 

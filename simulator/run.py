@@ -252,6 +252,3 @@ def _told(context: Mapping[str, Any]) -> str:
 def seconds_of(seen: Observed, at_ms: int) -> float:
     """The schedule's second of a virtual wall time."""
     return (at_ms - seen.began_ms) / 1000
-
-
-__all__ = ["EPOCH_MS", "Observed", "run", "seconds_of"]

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from services.domain.events import Fact
 from services.wire import facts
-from services.wire.methods import Unreadable
 from simulator.run import Observed, seconds_of
 
 BEFORE_S: Final = 5.0
@@ -66,11 +65,8 @@ def _of_far_end(seen: Observed, call_id: str) -> Iterator[Line]:
 def _of_journal(seen: Observed, call_id: str) -> Iterator[Line]:
     known: set[tuple[str, int, int, str]] = set()
     for record in seen.records:
-        if record.key != call_id:
-            continue
-        try:
-            fact = facts.decode(record.value)
-        except Unreadable:
+        fact = facts.fact_in(record.value) if record.key == call_id else None
+        if fact is None:
             continue
         again = " (again)" if fact.identity in known else ""
         known.add(fact.identity)

@@ -103,9 +103,8 @@ class Joining(Ascent):
 
     def _withdraw(self, attempt: Attempt, failure: Failure, now: float) -> None:
         name, self._proposed = self._proposed, ""
-        if (
-            self._confirmed_it and failure in NOT_THERE
-        ):  # the word that would have told is lost with who was to bring it
+        if self._confirmed_it and failure in NOT_THERE:
+            # The word that would have told is lost with who was to bring it.
             self._lost[name] = attempt.place
             self._ask_after(Resume(name, attempt.place), now)
         self._proposed_due = None

@@ -165,8 +165,8 @@ def wrapped(command: Sequence[str | os.PathLike[str]], *, remove: Path | None = 
     return [*line, "--", *(str(word) for word in command)]
 
 
-def _die_with(parent_pid: int) -> None:
-    """Runs in the foreign program's process before it becomes that program: be killed when the wrapper is killed."""
+def die_with(parent_pid: int) -> None:
+    """This process is killed when its parent is: a foreign program's, before it becomes that program, or a worker's."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:  # the wrapper was killed in between
@@ -190,7 +190,7 @@ def _wrap(command: list[str], folder: Path | None) -> int:
             folder.mkdir(parents=True, exist_ok=True)
         if command and not held.gone(0):
             wrapper_pid = os.getpid()
-            child = subprocess.Popen(command, preexec_fn=lambda: _die_with(wrapper_pid))
+            child = subprocess.Popen(command, preexec_fn=lambda: die_with(wrapper_pid))
         told = 0
         while child is None or child.poll() is None:
             ready = _ready((*held.fds, wake_read), None)

@@ -12,7 +12,10 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
+
+BATCH_RECORDS_MAX: Final = 500
+"""Records that a follower hands over at once, at most: one that hands over so many may have more."""
 
 
 class Topic(StrEnum):

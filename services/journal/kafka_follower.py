@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from services.journal import Gap, Record, Topic
+from services.journal import BATCH_RECORDS_MAX, Gap, Record, Topic
 from services.journal.kafka_patience import teach_patience
 
 REQUEST_TIMEOUT_MS = 5_000
@@ -27,7 +27,6 @@ CLOSE_LIMIT_S = 3.0
 PAUSE_FIRST_S = 0.1
 PAUSE_MAX_S = 1.0
 STALLED_S = 10.0
-BATCH_RECORDS_MAX = 500
 
 
 class KafkaFollower:

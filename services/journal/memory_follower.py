@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from services.journal import Gap, Record, Topic
+from services.journal import BATCH_RECORDS_MAX, Gap, Record, Topic
 from services.journal.memory_broker import BrokerState, MemoryBroker
 from services.journal.memory_faults import Faults
 from services.journal.memory_partition import Partition
 
-BATCH_RECORDS_MAX = 500
 _FLOAT_S = 1e-6  # sums of instants are not exact
 
 

@@ -17,7 +17,7 @@ from services.domain.fold import Outcome
 from services.host.blocking import RunBlocking, in_thread
 from services.host.network import Server
 from services.host.world import World
-from services.journal import Follower, Record, Topic
+from services.journal import BATCH_RECORDS_MAX, Follower, Record, Topic
 from services.journal.journal import Journal, JournalEvent
 from services.ledger.metrics import LedgerMetrics
 from services.ledger.projection import Batch, read
@@ -31,8 +31,6 @@ RETRY_FIRST_S: Final = 0.1
 RETRY_MAX_S: Final = 5.0
 GATHER_S: Final = 0.2
 """Between two transactions, so that what the journal says meanwhile is written in one: the books are so far behind."""
-FULL_BATCH: Final = 500
-"""Records: a follower that gives so many has more, and nothing is waited for."""
 NAMED_MAX: Final = 20
 
 T = TypeVar("T")
@@ -127,7 +125,7 @@ class Ledger:
             if not going_on:
                 await self._follower.stop()
                 return
-            if len(records) < FULL_BATCH:
+            if len(records) < BATCH_RECORDS_MAX:
                 await self._pause(GATHER_S)
 
     async def _open(self) -> None:

@@ -87,15 +87,9 @@ async def facts_of(
 
     def take(records: Sequence[Record]) -> None:
         for record in records:
-            if record.key != call_id:
-                continue
-            try:
-                fact = facts.read(record.value)
-            except Unreadable:
-                continue
-            if isinstance(fact, Tick):
-                continue
-            found.setdefault(fact.identity, fact)
+            fact = facts.fact_in(record.value) if record.key == call_id else None
+            if fact is not None:
+                found.setdefault(fact.identity, fact)
 
     await read_to_end(log, Topic.CALLS, take, since_ms, answers_within_s)
     return sorted(found.values(), key=lambda fact: (fact.at_ms, fact.leg, fact.seq))

@@ -125,6 +125,15 @@ def _read(raw: bytes) -> Fact | Tick:
 _read_again = lru_cache(maxsize=_REMEMBERED_MAX)(_read)
 
 
+def fact_in(raw: bytes) -> Fact | None:
+    """The fact that a record of `calls` holds; None where it is a tick, or cannot be read."""
+    try:
+        said = read(raw)
+    except Unreadable:
+        return None
+    return said if isinstance(said, Fact) else None
+
+
 def decode(raw: bytes) -> Fact:
     """The fact of a record; raises Unreadable where the bytes are no fact, or one without a call."""
     return _fact(parse(fact_pb2.Fact, raw, FACT_BYTES_MAX), raw)

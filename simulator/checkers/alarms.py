@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from loadtest.call_told import Entry
 from services.journal import Topic
 from services.journal.memory import MemoryBroker
-from simulator.checkers.evidence import Entry, Evidence
+from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 from simulator.injuries import FAMILIES, Injury
 from simulator.installation import names_of

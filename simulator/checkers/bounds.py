@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from loadtest.call_told import CallTold, Entry
 from services.journal.safekeeping import WITHIN_S
-from simulator.checkers.evidence import Entry, Evidence, OfCall
+from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 from simulator.injuries import FAMILIES
 from simulator.installation import RING_TIMEOUT_MS, SERVICE_OF
@@ -64,7 +65,7 @@ def waits(evidence: Evidence) -> Iterator[Finding]:
                 yield from _leg(evidence, call, leg, source, sins)
 
 
-def _leg(evidence: Evidence, call: OfCall, leg: Sequence[Entry], source: str, sins: set[str]) -> Iterator[Finding]:
+def _leg(evidence: Evidence, call: CallTold, leg: Sequence[Entry], source: str, sins: set[str]) -> Iterator[Finding]:
     offered, last = leg[0], leg[-1]
     ingress = offered["ingress"].partition(":")[0]
     began_ms = offered["at_ms"]
@@ -80,14 +81,14 @@ def _leg(evidence: Evidence, call: OfCall, leg: Sequence[Entry], source: str, si
         yield from _ringing(evidence, call, leg, patient=not sins & CONFIRMS_NOTHING)
 
 
-def _broken(call: OfCall, last: Entry, ingress: str) -> Iterator[Finding]:
+def _broken(call: CallTold, last: Entry, ingress: str) -> Iterator[Finding]:
     """Nobody hurt it, and the stream broke, or was silent for longer than a heartbeat may take (P1)."""
     if last["event"] == "leg_broken" and last["why"] != "broke":
         told = f"{last['why']} {last.get('details', '')}".strip()
         yield Finding("bounds", call.call_id, f"leg {last['leg']} at {ingress}, which nobody hurt, broke: {told}")
 
 
-def _ringing(evidence: Evidence, call: OfCall, leg: Sequence[Entry], patient: bool) -> Iterator[Finding]:
+def _ringing(evidence: Evidence, call: CallTold, leg: Sequence[Entry], patient: bool) -> Iterator[Finding]:
     words = [each for each in leg if each["event"] in ON_THE_WAY]
     number = leg[0]["leg"]
     first = next((n for n, each in enumerate(words) if each["event"] == "ringing"), None)

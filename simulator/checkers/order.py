@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from loadtest.call_told import Entry
 from loadtest.witness import NUMBERED_BY_KIND
-from services.domain.events import Fact
 from services.ingress.scribe import OPENS_OR_SETTLES
 from services.journal import Topic
 from services.journal.segments import read
 from services.wire import facts
-from services.wire.methods import Unreadable
-from simulator.checkers.evidence import Entry, Evidence
+from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 from simulator.checkers.spools import KEPT, SEGMENT
 from simulator.checkers.weather import DEATHS
@@ -72,7 +71,7 @@ def _lies_wrongly(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
     newest: dict[tuple[str, int, str], int] = {}
     for path in sorted(each for each in files if each.endswith(SEGMENT) and KEPT not in each):
         for spooled in read(files[path]).entries:
-            fact = _fact(spooled.value) if spooled.topic is Topic.CALLS else None
+            fact = facts.fact_in(spooled.value) if spooled.topic is Topic.CALLS else None
             if fact is None or fact.writer in NUMBERED_BY_KIND:
                 continue
             key = (fact.call_id, fact.leg, fact.writer)
@@ -81,18 +80,11 @@ def _lies_wrongly(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
             newest[key] = max(fact.seq, newest.get(key, -1))
 
 
-def _fact(value: bytes) -> Fact | None:
-    try:
-        return facts.decode(value)
-    except Unreadable:
-        return None
-
-
 def _landed(evidence: Evidence) -> dict[tuple[str, int, int, str], int]:
     """When each fact came to the log first, by the broker's clock; looked up only where something is out of order."""
     landed_ms: dict[tuple[str, int, int, str], int] = {}
     for record in evidence.seen.records:
-        fact = _fact(record.value)
+        fact = facts.fact_in(record.value)
         if fact is not None:
             landed_ms.setdefault(fact.identity, record.log_ms)
     return landed_ms

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Final
 
+from loadtest.call_told import Entry
 from loadtest.witness import NUMBERED_BY_KIND
 from services.domain.exchange import (
     Admitted,
@@ -30,7 +31,7 @@ from services.domain.exchange import (
     TimePassed,
 )
 from services.domain.transitions import BEGINNINGS, FINAL, TABLE, State
-from simulator.checkers.evidence import Entry, Evidence
+from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 
 States = frozenset[State]

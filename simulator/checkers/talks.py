@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from loadtest.call_told import Connection
+from loadtest.call_told import CallTold, Connection, Entry
 from loadtest.witness import ATTESTED, MAYBE_CONNECTED
 from services.domain.rings import CONFIRM_S
 from services.domain.take_over_facts import TRIES_MAX, Leg, attempt_name
-from simulator.checkers.evidence import Entry, Evidence, OfCall
+from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 from simulator.injuries import FAMILIES
 from simulator.installation import ALL_NAMES, names_of
@@ -49,7 +49,7 @@ def one_at_a_time(evidence: Evidence) -> Iterator[Finding]:
                 talking.pop(Connection.of(entry), None)
 
 
-def _nobody_could_say(evidence: Evidence, call: OfCall, talk: Entry, entry: Entry) -> bool:
+def _nobody_could_say(evidence: Evidence, call: CallTold, talk: Entry, entry: Entry) -> bool:
     """Whether it was asked after, and the far end itself, the conductor, or all who might have asked the far end, were
     silenced meanwhile. Kafka, disks and clocks silence nobody."""
     if not _asked_after(call, talk["attempt"], entry["at_ms"]):
@@ -66,7 +66,7 @@ def _nobody_could_say(evidence: Evidence, call: OfCall, talk: Entry, entry: Entr
     return bool(hurt & (conductors | {end})) or hurt.issuperset(asked)
 
 
-def _asked_after(call: OfCall, attempt: str, before_ms: int) -> bool:
+def _asked_after(call: CallTold, attempt: str, before_ms: int) -> bool:
     """A conductor asks after what the caller confirmed: on an earlier leg, or on this one where it was lost on its way
     to be connected (P5)."""
     legs = {each["leg"] for each in call.caller if each["event"] == "confirmed" and each["attempt"] == attempt}
@@ -96,7 +96,7 @@ def only_by_the_stream(evidence: Evidence) -> Iterator[Finding]:
                 yield from _by_its_conductor(call, fact, confirmed.get(fact["attempt"]), ingress_of)
 
 
-def _confirmed(call: OfCall, entry: Entry, confirm: Entry | None) -> Iterator[Finding]:
+def _confirmed(call: CallTold, entry: Entry, confirm: Entry | None) -> Iterator[Finding]:
     where = Connection.of(entry)
     if confirm is None:
         yield Finding("callers_stream", call.call_id, f"connected as {where}, which the caller never confirmed")
@@ -104,7 +104,7 @@ def _confirmed(call: OfCall, entry: Entry, confirm: Entry | None) -> Iterator[Fi
         yield Finding("callers_stream", call.call_id, f"connected as {where} before the caller confirmed it")
 
 
-def _in_time(evidence: Evidence, call: OfCall, entry: Entry, answered_ms: int | None) -> Iterator[Finding]:
+def _in_time(evidence: Evidence, call: CallTold, entry: Entry, answered_ms: int | None) -> Iterator[Finding]:
     """An answer is followed by Connect within a second, or released (P4); a message that is under way meanwhile is what
     a hurt way or process adds, or the far end itself that keeps its answer back (whoever hears it keeps the clock)."""
     if answered_ms is None:
@@ -119,7 +119,7 @@ def _in_time(evidence: Evidence, call: OfCall, entry: Entry, answered_ms: int | 
 
 
 def _by_its_conductor(
-    call: OfCall, fact: Entry, confirm: Entry | None, ingress_of: dict[int, str]
+    call: CallTold, fact: Entry, confirm: Entry | None, ingress_of: dict[int, str]
 ) -> Iterator[Finding]:
     """The leg under which it connected, and the leg on which it was confirmed, were both offered to who says so."""
     writer = fact["writer"].partition("/")[0]
@@ -157,7 +157,7 @@ def rung_back_once(evidence: Evidence) -> Iterator[Finding]:
                 ringing.discard(here)
 
 
-def _tries(call: OfCall) -> frozenset[str]:
+def _tries(call: CallTold) -> frozenset[str]:
     """Every name under which failover may have this caller rung back."""
     legs = {entry["leg"] for entry in call.caller if "leg" in entry}
     return frozenset(

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from loadtest.call_told import Connection
+from loadtest.call_told import CallTold, Connection, Entry
 from services.domain.lines import RESERVE_FOR
 from services.domain.overflow import OVERFLOW
-from simulator.checkers.evidence import Entry, Evidence, OfCall
+from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 from simulator.injuries import FAMILIES
 from simulator.installation import COUNTS, TRUNKS, names_of
@@ -86,7 +86,7 @@ def as_before(evidence: Evidence) -> Iterator[Finding]:
                 yield Finding("as_before", call.call_id, f"{fact['reason']}, and nothing was hurt for a while")
 
 
-def _unreachable(evidence: Evidence, call: OfCall, fact: Entry) -> Iterator[Finding]:
+def _unreachable(evidence: Evidence, call: CallTold, fact: Entry) -> Iterator[Finding]:
     """A PSAP is unreachable where a fresh row says so; who knows nothing of it tries."""
     hurt = (fact["psap_id"], *_GATEWAYS)
     for injury in evidence.weather.during(fact["at_ms"], fact["at_ms"], SETTLED_MS):

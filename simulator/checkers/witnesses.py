@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from loadtest.witness import compare
+from loadtest.witness import judge
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 
 
 def agree(evidence: Evidence) -> Iterator[Finding]:
     """No call is lost, none is connected twice, nobody rings whom the others do not know."""
-    seen = evidence.seen
-    lossy = evidence.weather.lost_what_they_wrote()
-    for disagreement in compare(seen.callers, seen.far_end, seen.journal, lossy).disagreements:
+    for disagreement in judge(evidence.calls, evidence.weather.lost_what_they_wrote()).disagreements:
         yield Finding("three_witnesses", disagreement.call_id, disagreement.words)

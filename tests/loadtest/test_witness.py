@@ -349,15 +349,21 @@ def test_a_connection_at_another_place_is_noticed(witness: str) -> None:
     assert "3175" in str(disagreement) and "3178" in str(disagreement)
 
 
-@pytest.mark.parametrize(("owns_up", "agree"), [(True, True), (False, False)])
-def test_a_connection_that_a_psap_kept_to_itself_joined_nobody(owns_up: bool, agree: bool) -> None:
-    """A PSAP that owns up to it said nothing of its connection; the caller went on to the next (P4). Not without."""
+def confirmed() -> tuple[Accounts, Told, str]:
+    """A call whose caller has confirmed a PSAP's answer, by all three; what comes of it is the test's."""
     accounts = Accounts()
     told = Told(accounts, "a")
     told.begin_leg()
     attempt = told.ring(1, PSAP)
     told.far("answered", attempt, PSAP)
     told.caller("confirmed", attempt=attempt)
+    return accounts, told, attempt
+
+
+@pytest.mark.parametrize(("owns_up", "agree"), [(True, True), (False, False)])
+def test_a_connection_that_a_psap_kept_to_itself_joined_nobody(owns_up: bool, agree: bool) -> None:
+    """A PSAP that owns up to it said nothing of its connection; the caller went on to the next (P4). Not without."""
+    accounts, told, attempt = confirmed()
     told.far("connected", attempt, PSAP)
     if owns_up:
         told.far("misbehaved", attempt, PSAP, mischief="connects_late")
@@ -369,12 +375,7 @@ def test_a_connection_that_a_psap_kept_to_itself_joined_nobody(owns_up: bool, ag
 @pytest.mark.parametrize(("why", "agree"), [("maybe_connected", True), ("no_answer", False)])
 def test_a_connection_whose_word_was_lost_does_not_stand_where_the_next_was_told_so(why: str, agree: bool) -> None:
     """Both gateways of it were gone, and whoever has the caller now was warned (P5). Not where nobody was."""
-    accounts = Accounts()
-    told = Told(accounts, "a")
-    told.begin_leg()
-    attempt = told.ring(1, PSAP)
-    told.far("answered", attempt, PSAP)
-    told.caller("confirmed", attempt=attempt)
+    accounts, told, attempt = confirmed()
     told.far("connected", attempt, PSAP)
     second = told.ring(2, LINE)
     told.fact("attempting", attempt=second, reason=why)
@@ -386,12 +387,7 @@ def test_a_connection_whose_word_was_lost_does_not_stand_where_the_next_was_told
 @pytest.mark.parametrize(("late", "agree"), [(False, True), (True, False)])
 def test_a_warning_excuses_no_connection_that_came_after_it(late: bool, agree: bool) -> None:
     """What was lost is older than the offer that says so (P5): a second person afterwards is two people."""
-    accounts = Accounts()
-    told = Told(accounts, "a")
-    told.begin_leg()
-    attempt = told.ring(1, PSAP)
-    told.far("answered", attempt, PSAP)
-    told.caller("confirmed", attempt=attempt)
+    accounts, told, attempt = confirmed()
     if not late:
         told.far("connected", attempt, PSAP)
     second = told.ring(2, LINE)
