@@ -25,7 +25,7 @@ from chaos.soak import Watcher, growths
 from chaos.soak_report import show_growth
 from chaos.strikes import Striker
 from chaos.whole import Folder, replicas, whole
-from deploy.kafka import CannotStart
+from deploy.kafka import CannotStart, jars
 from loadtest.children import ChildEnded
 from services.host.settings import ROOT
 from services.launch.child import ChildFailed
@@ -167,7 +167,15 @@ def paper(
 
 
 def _separate() -> str:
-    """Goes on in namespaces of its own; where that cannot be, says why, and goes on without."""
+    """Goes on in namespaces of its own; where that cannot be, says why, and goes on without.
+
+    Kafka's jars come first: from inside, the network that they are fetched from is out of reach.
+    """
+    try:
+        jars.class_path(say)
+    except CannotStart as why_no_kafka:
+        say(f"chaos could not be run: {why_no_kafka}")
+        raise typer.Exit(EXIT_NOT_RUN) from None
     why = why_not()
     if why:
         say(f"no network namespaces ({why}): networks are not hurt, and no disk is filled")
