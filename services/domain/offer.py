@@ -25,6 +25,25 @@ class Attestation(StrEnum):
     NONE = "none"
 
 
+class Verification(StrEnum):
+    """What the originating network found of the number's signature: an input to a policy, as the attestation is."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NONE = "none"
+
+
+class Device(StrEnum):
+    """What the caller uses."""
+
+    WIRELESS = "wireless"
+    WIRELINE = "wireline"
+    VOIP = "voip"
+    TEXT = "text"
+    ALARM = "alarm"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A call offered. Every field but the ids may be empty or odd; an odd call is still a call."""
@@ -43,6 +62,10 @@ class Offer:
     """Where `confirmed_attempt` rang: whom to ask whether it is connected (P5)."""
     unreadable: bool = False
     """The bytes could not be read; what stands here was salvaged or minted."""
+    verification: Verification = Verification.NONE
+    trunk: str = ""
+    device: Device = Device.UNKNOWN
+    display_name: str = ""
 
     @property
     def test(self) -> bool:
@@ -50,6 +73,11 @@ class Offer:
         return self.service_urn.startswith(TEST_URN)
 
 
+def without_service(caller: str) -> bool:
+    """Whether this is the number of a phone without service: it can call, and cannot be called."""
+    return bool(_WITHOUT_SERVICE.fullmatch(caller))
+
+
 def can_be_rung_back(caller: str) -> bool:
     """Whether a person could dial this number: E.164, and not the number of a phone without service."""
-    return bool(_DIALLABLE.fullmatch(caller)) and not _WITHOUT_SERVICE.fullmatch(caller)
+    return bool(_DIALLABLE.fullmatch(caller)) and not without_service(caller)

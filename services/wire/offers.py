@@ -11,13 +11,14 @@ from typing import Final
 
 from throughline.v1 import call_pb2, place_pb2
 
-from services.domain.offer import Attestation, Offer
+from services.domain.offer import Attestation, Device, Offer, Verification
 from services.domain.place import POLYGON_POINTS_MAX, Circle, Place, Polygon
 from services.domain.where import Where
 from services.wire.holding import where_to_wire
 
 CALL_ID_CHARS_MAX: Final = 128
 TEXT_CHARS_MAX: Final = 256
+DISPLAY_NAME_CHARS_MAX: Final = 128
 
 POLYGON_TOO_LARGE: Final = Polygon(((0.0, 0.0),) * (POLYGON_POINTS_MAX + 1))
 """Stands for any polygon past the limit; `place.flaw` says TOO_MANY_POINTS of it."""
@@ -31,6 +32,19 @@ _ATTESTATION: Final = {
     call_pb2.ATTESTATION_C: Attestation.C,
 }
 _ATTESTATION_PB: Final = {attestation: number for number, attestation in _ATTESTATION.items()}
+_VERIFICATION: Final = {
+    call_pb2.VERIFICATION_PASSED: Verification.PASSED,
+    call_pb2.VERIFICATION_FAILED: Verification.FAILED,
+}
+_VERIFICATION_PB: Final = {verification: number for number, verification in _VERIFICATION.items()}
+_DEVICE: Final = {
+    call_pb2.DEVICE_WIRELESS: Device.WIRELESS,
+    call_pb2.DEVICE_WIRELINE: Device.WIRELINE,
+    call_pb2.DEVICE_VOIP: Device.VOIP,
+    call_pb2.DEVICE_TEXT: Device.TEXT,
+    call_pb2.DEVICE_ALARM: Device.ALARM,
+}
+_DEVICE_PB: Final = {device: number for number, device in _DEVICE.items()}
 
 
 def to_domain(message: call_pb2.Offer) -> Offer:
@@ -48,6 +62,10 @@ def to_domain(message: call_pb2.Offer) -> Offer:
         message.i3_call_id[:TEXT_CHARS_MAX],
         message.i3_incident_id[:TEXT_CHARS_MAX],
         _confirmed_where(message),
+        verification=_VERIFICATION.get(message.verification, Verification.NONE),
+        trunk=message.trunk[:TEXT_CHARS_MAX],
+        device=_DEVICE.get(message.device, Device.UNKNOWN),
+        display_name=message.display_name[:DISPLAY_NAME_CHARS_MAX],
     )
 
 
@@ -80,6 +98,10 @@ def to_wire(offer: Offer) -> call_pb2.Offer:
         i3_call_id=offer.i3_call_id,
         i3_incident_id=offer.i3_incident_id,
         confirmed_where=None if offer.confirmed_where is None else where_to_wire(offer.confirmed_where),
+        verification=_VERIFICATION_PB.get(offer.verification, call_pb2.VERIFICATION_UNSPECIFIED),
+        trunk=offer.trunk,
+        device=_DEVICE_PB.get(offer.device, call_pb2.DEVICE_UNSPECIFIED),
+        display_name=offer.display_name,
     )
 
 
