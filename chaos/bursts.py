@@ -36,6 +36,7 @@ class Burst:
         calls = plan(seconds, stage.region, seed=seed, run=run, service_urn=SOS_URN, source="faults")
         self.planned: list[PlannedCall] = [call for call in calls if call.at_s < for_s]
         self._stage = stage
+        self._for_s = for_s
         self._began = 0.0
         self._callers: Outsider
 
@@ -64,6 +65,10 @@ class Burst:
             return 0
         elapsed = time.monotonic() - self._began
         return sum(call.at_s <= elapsed for call in self.planned)
+
+    def over(self) -> bool:
+        """Whether its last caller has dialled."""
+        return bool(self._began) and time.monotonic() >= self._began + self._for_s
 
     async def second(self, at_s: float) -> None:
         """Waits for this second of the burst."""

@@ -91,11 +91,13 @@ def run(
             async with whole(folder.path, seed, namespaces=not no_namespaces) as everything:
                 striker = Striker(everything.stage, everything.links)
                 run = Run(setting, everything.stage, striker, everything.accounts, say, runs.resolve())
-                await run.run(rounds)
-            folder.keep |= not run.totals.sound
+                try:
+                    await run.run(rounds)
+                finally:
+                    folder.keep |= not run.totals.sound
+                    if folder.keep:
+                        say(f"logs and witnesses' files: {folder.path}")
             say(f"{run.totals}")
-            if folder.keep:
-                say(f"logs and witnesses' files: {folder.path}")
         return 0 if run.totals.sound else EXIT_NOT_SOUND
 
     raise typer.Exit(_until_stopped(all_of_it()))

@@ -91,6 +91,7 @@ class Run:
         self._say = say
         self._runs = runs
         self._now: dict[Strike, float] = {}
+        self._killing = asyncio.Lock()
         self._struck: list[Window] = []
         """When something was hurt, in the whole run: a call may outlast its round."""
         self._judged: list[tuple[Burst, RoundRecord]] = []
@@ -151,6 +152,16 @@ class Run:
 
     async def _strike(self, strike: Strike, each: Round, burst: Burst, played: Played) -> None:
         await burst.second(strike.at_s - each.begins_s)
+        if strike.kind is not Kind.KILL:
+            await self._hurt(strike, played)
+            return
+        async with self._killing:  # on a slow machine the next is killed when the last is well: one after the other
+            if burst.over():
+                played.skipped.append(f"{strike}: no callers were left when the one before was well again")
+            else:
+                await self._hurt(strike, played)
+
+    async def _hurt(self, strike: Strike, played: Played) -> None:
         window = Window(wall_ms())
         if strike.kind is not Kind.CALM:
             self._struck.append(window)
