@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from typing import Final
 
-from services.domain.events import CLOSED, CONNECTED, Conductor, Fact, FactKind
+from services.domain.events import EVERY_LEG, Conductor, Fact, FactKind
 from services.domain.place import Place
 from services.domain.take_over_facts import LOST_CONDUCTOR, try_of
 
@@ -44,17 +44,21 @@ class Stamp:
 
 
 class OpenCall:
-    """What is known of a call that nobody has settled. All but what every leg shares is of its highest leg."""
+    """What is known of a call that nobody has settled. All but what every leg shares is of its highest leg.
+
+    A leg that the ledger infers to be closed is kept as well, and owes nothing: the next one may need what it told."""
 
     __slots__ = (
-        "_caller_leg", "_deferred_from", "_latest", "call_id", "caller", "caller_hash", "conductors", "due_in_ms",
-        "judged_from", "leg",
+        "_caller_leg", "_deferred_from", "_latest", "call_id", "caller", "caller_hash", "closed_through", "conductors",
+        "due_in_ms", "judged_from", "leg",
         "listed", "lost", "partition", "place", "since_ms", "spoke_at", "taken_over_at", "test", "told_its_end",
         "tried", "tries", "urgent_at",
     )  # fmt: skip
 
     def __init__(self, fact: Fact) -> None:
         self.call_id = fact.call_id
+        self.closed_through = -1
+        """This leg and those below owe nothing more, since the caller reached somebody by another call (J2)."""
         self.test = True
         self.caller = ""
         self.caller_hash = ""
@@ -93,7 +97,12 @@ class OpenCall:
     @property
     def owes(self) -> bool:
         """Whether another fact is owed: not where it is on the list, nor where its latest fact owes none."""
-        return not self.listed and (self.due_in_ms > 0 or self.lost)
+        return not self.closed and not self.listed and (self.due_in_ms > 0 or self.lost)
+
+    @property
+    def closed(self) -> bool:
+        """Whether its highest leg is."""
+        return self.leg <= self.closed_through
 
     @property
     def first_tried(self) -> str:
@@ -172,8 +181,8 @@ class Debts:
         self.dropped = 0
         """Open calls that were forgotten for want of room, or since their window was over."""
         self._calls: OrderedDict[str, OpenCall] = OrderedDict()
-        self._settled: OrderedDict[str, float] = OrderedDict()
-        """By call, when what settled it was seen here."""
+        self._settled: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        """By call, when what settled it was seen here, and through which leg."""
         self._owing: dict[Conductor | None, set[str]] = {}
         self._listed_under: dict[str, tuple[Conductor | None, ...]] = {}
         self._urgent: dict[str, OpenCall] = {}
@@ -190,11 +199,12 @@ class Debts:
 
     def get(self, call_id: str) -> OpenCall | None:
         """An open call; None where it is settled, or was never heard of."""
-        return self._calls.get(call_id)
+        call = self._calls.get(call_id)
+        return None if call is None or call.closed else call
 
-    def is_settled(self, call_id: str) -> bool:
-        """Whether it is known to be settled."""
-        return call_id in self._settled
+    def is_settled(self, call_id: str, leg: int) -> bool:
+        """Whether this leg of it is known to be settled."""
+        return leg <= self._settled_through(call_id)
 
     def owing(self) -> ItemsView[Conductor | None, AbstractSet[str]]:
         """Debts by conductor; those of two stand under both, those of nobody known under None."""
@@ -211,10 +221,12 @@ class Debts:
         call_id = fact.call_id
         if stamp.partition is not None:
             self._newest_ms[stamp.partition] = stamp.log_ms
-        if call_id in self._settled:
-            return
-        if fact.settled or fact.kind in CONNECTED or fact.kind in CLOSED:
-            self._settle(call_id, now)
+        through = self._settled_through(call_id)
+        if through < fact.closes_through:
+            through = fact.closes_through
+            self._settle(call_id, through, now)
+        if through == EVERY_LEG:
+            self._remove(call_id)
             return
         call = self._calls.get(call_id)
         if call is None:
@@ -223,6 +235,7 @@ class Debts:
             call = self._calls[call_id] = OpenCall(fact)
             self._note_age(call, stamp.partition, stamp.log_ms - fact.age_ms)
         before = (call.partition, call.since_ms)
+        call.closed_through = max(call.closed_through, through)
         call.add(fact, stamp, now)
         if call.since_ms < before[1] or call.partition != before[0]:
             self._note_age(call, call.partition, call.since_ms)
@@ -246,7 +259,7 @@ class Debts:
                     self._drop(call.call_id)
                 elif call.call_id in self._calls:
                     self._note_age(call, call.partition, call.since_ms)
-        while self._settled and now - next(iter(self._settled.values())) > SETTLED_FOR_S:
+        while self._settled and now - next(iter(self._settled.values()))[0] > SETTLED_FOR_S:
             self._settled.popitem(last=False)
 
     def _is_old(self, partition: int | None, since_ms: int) -> bool:
@@ -257,9 +270,12 @@ class Debts:
     def _note_age(self, call: OpenCall, partition: int | None, since_ms: int) -> None:
         heappush(self._by_age.setdefault(partition, []), (since_ms, call.call_id))
 
-    def _settle(self, call_id: str, now: float) -> None:
-        self._remove(call_id)
-        self._settled[call_id] = now
+    def _settled_through(self, call_id: str) -> int:
+        return self._settled.get(call_id, (0.0, -1))[1]
+
+    def _settle(self, call_id: str, through: int, now: float) -> None:
+        self._settled[call_id] = (now, through)
+        self._settled.move_to_end(call_id)
         if len(self._settled) > self._settled_max:
             self._settled.popitem(last=False)
 
@@ -283,7 +299,7 @@ class Debts:
                 self._listed_under[call.call_id] = under
                 for conductor in under:
                     self._owing.setdefault(conductor, set()).add(call.call_id)
-        if call.urgent_at is not None:
+        if call.urgent_at is not None and not call.closed:
             self._urgent[call.call_id] = call
         else:
             self._urgent.pop(call.call_id, None)

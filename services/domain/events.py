@@ -45,6 +45,9 @@ class FactKind(StrEnum):
 CONNECTED: Final = frozenset({FactKind.ANSWERED, FactKind.DIVERTED})
 CLOSED: Final = frozenset({FactKind.CALLED_BACK, FactKind.RECONNECTED, FactKind.CLOSED_BY_HUMAN})
 
+EVERY_LEG: Final = 2**32
+"""Above any leg that there is: the wire has 32 bits for one."""
+
 
 class Failure(StrEnum):
     """How an attempt failed (R1)."""
@@ -99,6 +102,19 @@ class Fact:
     @property
     def identity(self) -> tuple[str, int, int, str]:
         return (self.call_id, self.leg, self.seq, self.writer)
+
+    @property
+    def inferred(self) -> bool:
+        """A reconnection that has no attempt: another call of the caller's was connected, and the ledger infers that
+        this one's leg is owed nothing more. It says nothing of a higher leg, which was offered since (J2)."""
+        return self.kind is FactKind.RECONNECTED and not self.attempt
+
+    @property
+    def closes_through(self) -> int:
+        """The highest leg that owes nothing more because of it; `EVERY_LEG` where it settles the call, -1 for none."""
+        if self.inferred:
+            return self.leg
+        return EVERY_LEG if self.settled or self.kind in CONNECTED or self.kind in CLOSED else -1
 
 
 @dataclass(frozen=True, slots=True)

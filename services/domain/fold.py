@@ -93,8 +93,13 @@ class CallStory:
     connects: tuple[Connect, ...] = ()
     """The earliest word of each attempt that connected, in order of time."""
     closure: Told | None = None
-    """The earliest fact by which nothing more is owed: called back, reconnected, closed by a person, or a settlement
+    """The earliest fact by which nothing more is owed: called back, rung back, closed by a person, or a settlement
     of a kind that this version does not know (J1)."""
+    inferred: Told | None = None
+    """The earliest reconnection of the highest leg that was inferred from another call; those of lower legs are void,
+    since the caller has called again."""
+    leg_at_ms: int = 0
+    """The earliest fact of the highest leg: it was offered no later."""
     opening: Told | None = None
     """The earliest Abandoned or CallbackDue of the highest leg; those of lower legs are void."""
     lost: Told | None = None
@@ -112,15 +117,20 @@ class CallStory:
 
     @property
     def outcome(self) -> Outcome:
-        """J2: a connection of any leg; else a human's closure; else the state of the highest leg."""
+        """J2: a connection of any leg; else a closure; else the state of the highest leg."""
         if self.connects:
             return Outcome.ANSWERED if self.connects[0].kind is FactKind.ANSWERED else Outcome.DIVERTED
-        if self.closure is not None:
+        if self.closed is not None:
             return Outcome.CALLBACK_CLOSED
         if self.opening is not None:
             hung_up_on_a_test = self.test and self.opening.kind is FactKind.ABANDONED
             return Outcome.CALLBACK_CLOSED if hung_up_on_a_test else Outcome.CALLBACK_OPEN
         return Outcome.IN_PROGRESS
+
+    @property
+    def closed(self) -> Told | None:
+        """By what the call, or its highest leg, is closed."""
+        return _least(self.closure, self.inferred)
 
     @property
     def connected_at_ms(self) -> int | None:
@@ -162,7 +172,7 @@ def story(fact: Fact) -> CallStory:
     if kind in CONNECTED:
         where = fact.where or Where("")
         connects = (Connect(fact.at_ms, kind, fact.attempt, fact.leg, where.psap_id, where.line),)
-    closes = kind in CLOSED or (kind is FactKind.UNKNOWN and fact.settled)
+    closes = (kind in CLOSED and not fact.inferred) or (kind is FactKind.UNKNOWN and fact.settled)
     return CallStory(
         fact.call_id,
         fact.leg,
@@ -173,6 +183,8 @@ def story(fact: Fact) -> CallStory:
         fact.at_ms if kind is FactKind.RINGING else None,
         connects,
         told if closes else None,
+        told if fact.inferred else None,
+        fact.at_ms,
         told if kind in _LIST else None,
         told if kind is FactKind.CALLER_LOST else None,
         Heard(fact.leg, fact.caller_hash) if fact.caller_hash else _NOTHING_HEARD,
@@ -199,6 +211,8 @@ def merge(one: CallStory, other: CallStory) -> CallStory:
         _least(one.rang_at_ms, other.rang_at_ms),
         _first_of_each_attempt(one.connects, other.connects),
         _least(one.closure, other.closure),
+        _least(one.inferred, other.inferred) if same else high.inferred,
+        min(high.leg_at_ms, low.leg_at_ms) if same else high.leg_at_ms,
         _least(one.opening, other.opening) if same else high.opening,
         _least(one.lost, other.lost) if same else high.lost,
         max(one.caller_hash, other.caller_hash),

@@ -1,7 +1,7 @@
 """Which copies of facts a replica keeps for others, and until when (protocol.md J4).
 
-A copy is dropped when its fact is seen on the log, or its call is settled there. Those of a conductor that is gone are
-handed to the log by the keeper, in whose hands they then are the only ones.
+A copy is dropped when its fact is seen on the log, or its call is settled there, or its leg is closed (J2). Those of a
+conductor that is gone are handed to the log by the keeper, in whose hands they then are the only ones.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ class KeptCopies(Generic[Handle]):
         if len(self._seen) > self._seen_max:
             self._seen.popitem(last=False)
         if fact.settled:
-            return [self._drop(identity) for identity in list(self._by_call.get(fact.call_id, ()))]
+            copies = [self._by_identity[identity] for identity in self._by_call.get(fact.call_id, ())]
+            return [self._drop(copy.fact.identity) for copy in copies if copy.fact.leg <= fact.closes_through]
         return [self._drop(fact.identity)] if fact.identity in self._by_identity else []
 
     def was_seen(self, fact: Fact) -> bool:

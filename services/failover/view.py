@@ -65,7 +65,8 @@ class View:
 
     def needs_no_copy(self, fact: Fact) -> bool:
         """Whether it is kept already, or stands on the log, or its call is settled there."""
-        return fact.identity in self.kept or self.kept.was_seen(fact) or self.debts.is_settled(fact.call_id)
+        settled = self.debts.is_settled(fact.call_id, fact.leg)
+        return settled or fact.identity in self.kept or self.kept.was_seen(fact)
 
     def keep(self, copy: Copy[Ticket], wall_ms: int, now: float, *, owes: bool = True) -> None:
         """A copy is on our disk: the debt is known here from now on, whether the log has it or not; unless it is older

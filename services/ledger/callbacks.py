@@ -33,7 +33,7 @@ class Overdue:
 
 @dataclass(frozen=True, slots=True)
 class Reconnection:
-    """An open call whose caller was connected by a later call."""
+    """An open call whose caller was connected by a later call, since its leg was offered."""
 
     call_id: str
     leg: int
@@ -106,7 +106,7 @@ def callback_due(call: Overdue) -> Fact:
 
 
 def reconnected(call: Reconnection) -> Fact:
-    """Off the list: the caller reached somebody by a later call."""
+    """Off the list: the caller reached somebody by a later call. Without an attempt, it closes no higher leg (J2)."""
     return Fact(
         call.call_id,
         call.leg,

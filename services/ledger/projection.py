@@ -80,6 +80,7 @@ def call_row(story: CallStory) -> dict[str, Any]:
         "number": text(story.number.text),
         "first_at_ms": story.first_at_ms,
         "offered_at_ms": story.offered_at_ms,
+        "leg_at_ms": story.leg_at_ms,
         "rang_at_ms": story.rang_at_ms,
         "connected_at_ms": story.connected_at_ms,
         "psap_id": text(connect.psap_id) if connect else "",
@@ -119,8 +120,9 @@ def _closed(story: CallStory) -> tuple[int | None, str]:
         return None, ""
     if story.connects:
         return story.connects[0].at_ms, story.connects[0].kind.value
-    if story.closure is not None:
-        reason = f": {story.closure.reason}" if story.closure.reason else ""
-        return story.closure.at_ms, f"{story.closure.kind.value}{reason}"
+    closed = story.closed
+    if closed is not None:
+        reason = f": {closed.reason}" if closed.reason else ""
+        return closed.at_ms, f"{closed.kind.value}{reason}"
     assert story.opening is not None, "a call without connection or closure is closed only as a test that was hung up"
     return story.opening.at_ms, "test"

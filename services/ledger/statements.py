@@ -52,6 +52,8 @@ RECONNECTIONS: Final = (
         _owed.c.caller_hash != "",
         _later.c.connected_at_ms.is_not(None),
         _later.c.first_at_ms > _owed.c.first_at_ms,
+        # A leg that was offered since is another cry for help. Rows of an older version do not know when it was.
+        _later.c.connected_at_ms >= func.coalesce(_owed.c.leg_at_ms, _owed.c.first_at_ms),
         ~_later.c.test,
     )
     .order_by(_later.c.connected_at_ms, _later.c.call_id)

@@ -60,7 +60,7 @@ class Store(Protocol):
         """Calls in progress past their due time and grace, the oldest first."""
 
     def reconnections(self, limit: int) -> list[Reconnection]:
-        """Open calls whose caller was connected by a later call."""
+        """Open calls whose caller was connected by a later call, and has offered no leg of this one since (J2)."""
 
     def callbacks(self, *, closed: bool = False) -> Sequence[ListedCall]:
         """The real calls that are owed a callback; with `closed` also those that were."""

@@ -63,6 +63,7 @@ calls = Table(
     Column("connected_twice", Boolean, nullable=False),
     Column("not_durable", Boolean, nullable=False),
     Column("urgent", Boolean, nullable=False, server_default=false(), comment="Its conductor is gone: ring back now."),
+    Column("leg_at_ms", BigInteger, comment="The earliest fact of the highest leg."),
     Index("calls_by_caller", "caller_hash", "connected_at_ms"),
     Index("calls_by_outcome", "outcome", "due_at_ms"),
 )

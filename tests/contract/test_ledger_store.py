@@ -136,6 +136,7 @@ def test_odd_numbers_and_texts_are_taken(store: SqlStore) -> None:
             st.integers(0, 9),
             leg=st.integers(1, 2),
             test=st.booleans(),
+            attempt=st.sampled_from(["", "a1/1/1001"]),
         ),
         min_size=1,
         max_size=15,
@@ -143,12 +144,14 @@ def test_odd_numbers_and_texts_are_taken(store: SqlStore) -> None:
     ),
     st.randoms(use_true_random=False),
 )
-def test_the_sums_are_those_of_the_fold(each: list[Fact], source: random.Random) -> None:
-    """However the facts are cut into batches, and whatever was forgotten in between."""
+def test_the_sums_and_the_list_are_those_of_the_fold(each: list[Fact], source: random.Random) -> None:
+    """However the facts are cut into batches, in whatever order and how often they come, and whatever was forgotten in
+    between (J2)."""
     store = SqlStore("sqlite://")
     store.open()
     partition, kept = Partition(), Counter[tuple[Outcome, bool]]()
-    queue = list(each)
+    queue = each + source.choices(each, k=3)
+    source.shuffle(queue)
     expected: dict[int, int] = {}
     while queue:
         size = source.randint(1, len(queue))
@@ -160,6 +163,12 @@ def test_the_sums_are_those_of_the_fold(each: list[Fact], source: random.Random)
     want = Counter((story.outcome, story.test) for story in stories)
     assert store.sums() == want
     assert Counter({key: count for key, count in kept.items() if count}) == want
+    for closed, outcomes in (
+        (False, {Outcome.CALLBACK_OPEN}),
+        (True, {Outcome.CALLBACK_OPEN, Outcome.CALLBACK_CLOSED}),
+    ):
+        listed = {story.call_id for story in stories if story.outcome in outcomes and not story.test}
+        assert {call.call_id for call in store.callbacks(closed=closed)} == listed
     store.close()
 
 
@@ -239,6 +248,24 @@ def test_a_later_call_that_reached_somebody_closes_the_earlier_ones(store: SqlSt
     ]
 
 
+def test_a_connection_that_was_there_before_closes_no_leg_that_was_offered_after_it(store: SqlStore) -> None:
+    """Whoever calls again after somebody was reached from that number wants somebody: of whatever leg (J2)."""
+    partition = Partition()
+    records = partition.records(
+        *(offered("a1", 10), fact("a1", Kinds.ABANDONED, 1, 20)),
+        *(offered("a2", 30), fact("a2", Kinds.ANSWERED, 1, 40)),
+        fact("a1", Kinds.RECONNECTED, 0, 40, writer="ledger", settled=True),
+        *(offered("a1", 50, leg=2), fact("a1", Kinds.ABANDONED, 1, 60, leg=2)),
+    )
+    store.project(read(records), {})
+    assert [call.call_id for call in store.callbacks()] == ["a1"]
+    assert store.reconnections(limit=10) == []
+    again = partition.records(offered("a3", 70), fact("a3", Kinds.ANSWERED, 1, 80))
+    store.project(read(again), {0: len(records)})
+    [found] = store.reconnections(limit=10)
+    assert (found.call_id, found.leg, found.by_call_id) == ("a1", 2, "a3")
+
+
 def test_a_reader_beside_the_ledger_sees_what_is_committed_and_makes_no_database(tmp_path: Path) -> None:
     """`callbacks list` looks, and leaves nothing behind where there is nothing."""
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
@@ -289,7 +316,15 @@ def test_tables_of_an_older_version_get_the_columns_that_they_lack(tmp_path: Pat
     store.close()
     with sqlite3.connect(path) as older:
         older.execute("ALTER TABLE calls DROP COLUMN urgent")
+        older.execute("ALTER TABLE calls DROP COLUMN leg_at_ms")
     store = SqlStore(f"sqlite:///{path}")
     store.open()
     assert [(call.call_id, call.urgent) for call in store.callbacks()] == [("a", False)]
+    records = [
+        Record(Topic.CALLS, 1, 0, "key", facts.encode(each), 1_000) for each in (fact("a2", Kinds.ANSWERED, 1, 9),)
+    ]
+    store.project(read(records), {0: 2})
+    assert [call.call_id for call in store.reconnections(limit=10)] == ["a"], (
+        "it does not know when its leg was offered"
+    )
     store.close()

@@ -76,11 +76,17 @@ def test_a_story_merged_with_itself_is_itself(facts: list[Fact]) -> None:
 def test_the_outcome_is_what_the_rule_says_in_plain_words(facts: list[Fact]) -> None:
     """J2 read off the whole set: a connection, else a closure, else the list's facts of the highest leg."""
     highest = max(each.leg for each in facts)
+
+    def closes(each: Fact) -> bool:
+        if each.kind is FactKind.RECONNECTED and not each.attempt:
+            return each.leg == highest
+        return each.kind in CLOSED or (each.kind is FactKind.UNKNOWN and each.settled)
+
     listed = [each for each in facts if each.leg == highest and each.kind in ("abandoned", "callback_due")]
     test = all(each.test for each in facts)
     if any(each.kind in CONNECTED for each in facts):
         expected = {Outcome.ANSWERED, Outcome.DIVERTED}
-    elif any(each.kind in CLOSED or (each.kind is FactKind.UNKNOWN and each.settled) for each in facts):
+    elif any(closes(each) for each in facts):
         expected = {Outcome.CALLBACK_CLOSED}
     elif listed and test:
         expected = {Outcome.CALLBACK_OPEN, Outcome.CALLBACK_CLOSED}
@@ -89,6 +95,7 @@ def test_the_outcome_is_what_the_rule_says_in_plain_words(facts: list[Fact]) -> 
     assert fold(facts).outcome in expected
 
 
+LOST_AGAIN = [fact(FactKind.ABANDONED, 1), fact(FactKind.ABANDONED, 2)]
 CASES = [
     ("offered alone", [fact(FactKind.OFFERED)], Outcome.IN_PROGRESS),
     ("answered by a lower leg", [fact(FactKind.ANSWERED, 1), fact(FactKind.CALLBACK_DUE, 2)], Outcome.ANSWERED),
@@ -100,6 +107,10 @@ CASES = [
     ("hung up, offered again", [fact(FactKind.ABANDONED, 1), fact(FactKind.OFFERED, 2)], Outcome.IN_PROGRESS),
     ("called back", [fact(FactKind.ABANDONED), fact(FactKind.CALLED_BACK)], Outcome.CALLBACK_CLOSED),
     ("reached by a redial", [fact(FactKind.ABANDONED), fact(FactKind.RECONNECTED)], Outcome.CALLBACK_CLOSED),
+    ("reached, and lost again", [*LOST_AGAIN, fact(FactKind.RECONNECTED)], Outcome.CALLBACK_OPEN),
+    ("reached, and calls again", [fact(FactKind.RECONNECTED), fact(FactKind.OFFERED, 2)], Outcome.IN_PROGRESS),
+    ("reached once more", [*LOST_AGAIN, fact(FactKind.RECONNECTED, 2)], Outcome.CALLBACK_CLOSED),
+    ("rung back meanwhile", [*LOST_AGAIN, fact(FactKind.RECONNECTED, attempt="c/1/1001")], Outcome.CALLBACK_CLOSED),
     ("closed by a person", [fact(FactKind.CALLBACK_DUE, 2), fact(FactKind.CLOSED_BY_HUMAN)], Outcome.CALLBACK_CLOSED),
     ("closed, then answered", [fact(FactKind.CLOSED_BY_HUMAN), fact(FactKind.ANSWERED)], Outcome.ANSWERED),
     ("tried in vain", [fact(FactKind.ABANDONED), fact(FactKind.CALLBACK_ATTEMPTED)], Outcome.CALLBACK_OPEN),

@@ -24,7 +24,7 @@ def fact(kind: FactKind = FactKind.RINGING, *, leg: int = 1, seq: int = 0, at_ms
 
 KINDS = st.sampled_from([kind for kind in FactKind if kind is not FactKind.OFFERED])
 FACTS = st.builds(
-    lambda kind, leg, seq, due, settled, conductor, psap, age: (
+    lambda kind, leg, seq, due, settled, conductor, psap, age, attempt: (
         fact(
             kind,
             leg=leg,
@@ -35,6 +35,7 @@ FACTS = st.builds(
             conductor=conductor,
             where=Where(psap),
             age_ms=age,
+            attempt=attempt,
         ),
         Stamp(1, 1_000_000 + 100 * seq + age),
     ),
@@ -46,15 +47,17 @@ FACTS = st.builds(
     st.sampled_from([ONE, TWO, None]),
     st.sampled_from(["P1", "P2"]),
     st.sampled_from([0, 700]),
+    st.sampled_from(["", "call-1/1/1001"]),
 )
 
 
 def state_of(debts: Debts) -> object:
     call = debts.get("call-1")
+    settled = [debts.is_settled("call-1", leg) for leg in range(1, 5)]
     if call is None:
-        return debts.is_settled("call-1")
+        return settled
     names = ("leg", "owes", "due_in_ms", "since_ms", "listed", "lost", "tried", "first_tried", "test")
-    return [len(debts), frozenset(call.conductors), *(getattr(call, name) for name in names)]
+    return [len(debts), settled, frozenset(call.conductors), *(getattr(call, name) for name in names)]
 
 
 @given(st.lists(FACTS, min_size=1, max_size=12, unique_by=lambda each: each[0].identity), st.randoms())
@@ -88,9 +91,9 @@ def test_what_was_settled_before_the_window_is_forgotten_and_stays_settled() -> 
     debts.add(fact(), Stamp(0, 10), 0.0)
     debts.add(fact(FactKind.ANSWERED, seq=1, settled=True), Stamp(0, 20), 1.0)
     debts.forget_before({0: 20 + WINDOW_MS}, 1.0 + WINDOW_MS / 1000)
-    assert debts.is_settled("call-1")
+    assert debts.is_settled("call-1", 1)
     debts.forget_before({0: 21 + WINDOW_MS}, 1.001 + WINDOW_MS / 1000)
-    assert not debts.is_settled("call-1")
+    assert not debts.is_settled("call-1", 1)
     now_ms = 21 + WINDOW_MS
     debts.add(fact(age_ms=now_ms - 10), Stamp(0, now_ms), 0.0)
     assert debts.get("call-1") is None
@@ -105,8 +108,42 @@ def test_a_broker_whose_clock_is_ahead_for_a_moment_has_no_settled_call_opened_a
         debts.forget_before({0: hour_ms, 1: hour_ms}, 2.0)
         debts.forget_before({0: 3_000, 1: 3_000}, 3.0)
         debts.add(fact(), Stamp(0, 4_000), 4.0)
-        assert debts.is_settled("call-1")
+        assert debts.is_settled("call-1", 1)
         assert (len(debts), debts.get("call-1")) == (0, None)
+
+
+@given(st.permutations(["rings", "reconnected", "rings again"]))
+def test_a_later_leg_of_a_caller_who_was_reached_by_another_call_is_a_debt(order: list[str]) -> None:
+    """What the ledger infers closes no leg that was offered after it, on whatever way it comes (J2)."""
+    said = {
+        "rings": fact(),
+        "reconnected": fact(FactKind.RECONNECTED, seq=1, settled=True, conductor=None, due_in_ms=0),
+        "rings again": fact(leg=2),
+    }
+    debts = Debts()
+    for each in order:
+        debts.add(said[each], Stamp(0, 10), 0.0)
+    call = debts.get("call-1")
+    assert isinstance(call, OpenCall)
+    assert (len(debts), call.leg, call.owes) == (1, 2, True)
+    assert [debts.is_settled("call-1", leg) for leg in (1, 2)] == [True, False]
+    debts.add(fact(FactKind.ANSWERED, leg=2, seq=1, settled=True), Stamp(0, 20), 0.0)
+    assert (len(debts), debts.get("call-1"), debts.is_settled("call-1", 3)) == (0, None, True)
+
+
+def test_a_leg_that_was_closed_by_another_call_stays_closed_whatever_a_brokers_clock_makes_forgotten() -> None:
+    """T2, J2: a copy of an old fact opens the leg no more than that of a call which is settled."""
+    debts, hour_ms = Debts(), 3_600_000
+    debts.add(fact(FactKind.CALLBACK_DUE, urgent=True, reason="conductor_lost", due_in_ms=0), Stamp(0, 10), 0.0)
+    assert len(debts.urgent()) == 1
+    debts.add(fact(FactKind.RECONNECTED, seq=1, settled=True, due_in_ms=0), Stamp(0, 1_010), 1.0)
+    assert (debts.urgent(), debts.get("call-1")) == ([], None)
+    debts.forget_before({0: hour_ms}, 2.0)
+    debts.forget_before({0: 3_000}, 3.0)
+    debts.add(fact(seq=2), Stamp(0, 4_000), 4.0)
+    assert (len(debts), debts.get("call-1")) == (0, None)
+    debts.add(fact(leg=2), Stamp(0, 5_000), 5.0)
+    assert len(debts) == 1
 
 
 def test_a_fact_of_an_unknown_kind_still_settles() -> None:
@@ -283,6 +320,15 @@ def test_a_copy_is_dropped_when_its_fact_is_seen_or_its_call_is_settled() -> Non
     assert list(kept.to_hand_over(ONE)) == []
     assert sorted(kept.seen(fact(FactKind.ANSWERED, seq=7, settled=True))) == ["ticket-0", "ticket-2"]
     assert (len(kept), kept.keeps("call-1"), kept.conductors()) == (0, False, [])
+
+
+def test_a_copy_of_a_later_leg_is_kept_when_another_call_closes_an_earlier_one() -> None:
+    """What the ledger infers says nothing of the leg after it, whose conductor may be dead (J2, J4)."""
+    kept: KeptCopies[str] = KeptCopies()
+    for leg in (1, 2):
+        kept.put(Copy(fact(leg=leg), b"", ONE, 0, f"ticket-{leg}"))
+    assert kept.seen(fact(FactKind.RECONNECTED, seq=1, settled=True)) == ["ticket-1"]
+    assert kept.keeps("call-1")
 
 
 def test_a_fact_that_was_seen_on_the_log_is_remembered_for_a_while() -> None:

@@ -216,6 +216,34 @@ def test_a_caller_who_reaches_somebody_by_a_later_call_is_off_the_list() -> None
     run_virtual(scene())
 
 
+def test_a_caller_who_calls_again_after_that_is_on_the_list_again() -> None:
+    """What was inferred closes no leg that was offered after it, and is inferred anew for that leg (J2)."""
+
+    async def scene() -> None:
+        stage, store = Stage(), open_store()
+        ledger = stage.ledger(store)
+        await ledger.start()
+        for call_id, leg, ends in (("a1", 1, Kinds.ABANDONED), ("a2", 1, Kinds.ANSWERED)):
+            await stage.tell(call_id, Kinds.OFFERED, leg=leg)
+            await stage.tell(call_id, ends, leg=leg)
+            await asyncio.sleep(1)
+        await until(lambda: len(stage.told()) == 1)
+        await stage.tell("a1", Kinds.OFFERED, leg=2)
+        await stage.tell("a1", Kinds.ABANDONED, leg=2)
+        await asyncio.sleep(MINUTE_S)
+        assert listed(store) == ["a1"]
+        await stage.tell("a3", Kinds.OFFERED)
+        await stage.tell("a3", Kinds.ANSWERED)
+        await until(lambda: listed(store) == [])
+        assert [(fact.call_id, fact.leg, fact.reason) for fact in stage.told()] == [
+            ("a1", 1, "by a2"),
+            ("a1", 2, "by a3"),
+        ]
+        await ledger.stop(1)
+
+    run_virtual(scene())
+
+
 def test_nobody_is_put_on_the_list_by_a_view_that_is_not_up_to_date() -> None:
     """While Kafka is away nothing is swept: what an old view owes may long be settled."""
 

@@ -54,12 +54,19 @@ CLOCKS_AHEAD: Final = (
     Injury("kill", 20.0, 10.0, ("ingress-1",)),
     Injury("kill", 20.2, 12.0, ("ingress-2",)),
 )
+_INGRESSES: Final = ("ingress-1", "ingress-2")
+KILLED_AGAIN: Final = (
+    Injury("kill_all", 6.7, 3.12, _INGRESSES),
+    Injury("kill_all", 11.49, 2.64, _INGRESSES),
+    Injury("kill_all", 18.86, 2.46, _INGRESSES),
+)
 RESET_ACCEPTED: Final = (Injury("steps", 16.463, 6.38, ("caller accepted conductors resets",), 0.05),)
 
 # Sorted by name, one a line.
 # fmt: off
 SEEDS: Final = (
     Seed("a broker's clock was an hour ahead", 52000, 60, (), "no replica took up a caller whose ingress died (T2)", BROKER_AHEAD),  # noqa: E501
+    Seed("a caller lost again after another call of that number", 46, 30, ("kill_all@ingress",), "who was not reached was on no list (J2)", KILLED_AGAIN),  # noqa: E501
     Seed("a connection that is reset while it rings", 7, 100, (), "a leg's ring came to the log before its offer (J1, P7)", RESET_ACCEPTED),  # noqa: E501
     Seed("a full disk that has room again", 192, 30, (), "a spool told of its full disk for ever (J6)", FULL_DISK),
     Seed("a replica of failover lost at a connection", 24000, 40, (), "two people had one caller (P5)", LOST_DIALLERS),
