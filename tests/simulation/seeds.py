@@ -60,6 +60,11 @@ KILLED_AGAIN: Final = (
     Injury("kill_all", 11.49, 2.64, _INGRESSES),
     Injury("kill_all", 18.86, 2.46, _INGRESSES),
 )
+SERVED_WITHOUT_KAFKA: Final = (
+    Injury("kafka_gone", 10.0, 60.0, ("broker-1", "broker-2", "broker-3")),
+    Injury("kill", 45.0, 30.0, ("ingress-1",)),
+    Injury("kill", 45.2, 30.0, ("ingress-2",)),
+)
 RESET_ACCEPTED: Final = (Injury("steps", 16.463, 6.38, ("caller accepted conductors resets",), 0.05),)
 
 # Sorted by name, one a line.
@@ -70,6 +75,7 @@ SEEDS: Final = (
     Seed("a connection that is reset while it rings", 7, 100, (), "a leg's ring came to the log before its offer (J1, P7)", RESET_ACCEPTED),  # noqa: E501
     Seed("a full disk that has room again", 192, 30, (), "a spool told of its full disk for ever (J6)", FULL_DISK),
     Seed("a replica of failover lost at a connection", 24000, 40, (), "two people had one caller (P5)", LOST_DIALLERS),
+    Seed("an ingress that dies long after Kafka", 1, 40, (), "a caller who had been served was rung back (J4, T3)", SERVED_WITHOUT_KAFKA),  # noqa: E501
     Seed("brokers' clocks ahead while replicas tidy up", 1, 60, (), "a caller who talked to a person was rung back (T3)", CLOCKS_AHEAD),  # noqa: E501
 )
 # fmt: on
