@@ -142,6 +142,8 @@ class Resume:
     attempt: str
     where: Where | None
     """Where it rang, as the caller's side heard; None where it did not say."""
+    seen: bool = False
+    """This ingress saw it connected a moment ago: it is so unless somebody knows better (P5)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from services.domain.exchange import (
     SayConnected,
     SayConnecting,
 )
-from services.domain.holding import Standing
+from services.domain.holding import Holding, Standing
 from services.domain.ladder import NOT_THERE, DialLines
 from services.domain.transitions import State
 from services.domain.where import Where
@@ -112,6 +112,11 @@ class Joining(Ascent):
 
     # Whether the caller is connected already (P5).
 
+    @property
+    def seen_connected(self) -> Resume | None:
+        """What this ingress saw connected, while nobody has answered whether it still is."""
+        return self._unsure if self._unsure is not None and self._unsure.seen else None
+
     def _ask_after(self, resume: Resume, now: float) -> None:
         """Whoever may have connected this attempt is asked, before anybody else is rung."""
         self._unsure = resume
@@ -122,11 +127,13 @@ class Joining(Ascent):
         asked = self._unsure
         if asked is None or asked.attempt != happened.attempt:
             return
-        holding = happened.holding
+        holding, reason = happened.holding, "resumed"
         self._unsure = self._unsure_due = None
+        if asked.seen and holding.standing not in (Standing.CONNECTED, Standing.NONE):
+            holding, reason = Holding(Standing.CONNECTED, asked.attempt, asked.where), "seen_connected"
         if holding.standing is Standing.CONNECTED:
             where = holding.where or asked.where or Where("")
-            self._settle(where.is_line, holding.attempt or asked.attempt, where, "resumed")
+            self._settle(where.is_line, holding.attempt or asked.attempt, where, reason)
             return
         self._maybe_connected |= holding.standing is not Standing.NONE
         if self.state is State.HELD:

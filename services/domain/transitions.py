@@ -85,7 +85,7 @@ TABLE: Final[Mapping[State, Mapping[type[Input], frozenset[State]]]] = {
         PersonAnswered: _STAYS,
         AttemptFailed: _STAYS,
         Resumed: _NOT_CONNECTED | {State.CONNECTED},
-        TimePassed: _NOT_CONNECTED,
+        TimePassed: _NOT_CONNECTED | {State.CONNECTED},
     },
     State.QUEUED: {
         **_CALLER_GOES,

@@ -2,7 +2,8 @@
 
 Which caller, and when, is decided in `services/domain/ring_backs.py`. A line is dialled as for a conductor, through the
 same exchange and within the same quotas; but nobody is on the line, so these never take what is kept for callers who
-are, and give way to them at once.
+are, and give way to them at once. Where somebody could not say whether they have the caller, they are asked again at
+the last moment before the caller's telephone rings, and once a try has come to nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from services.domain.debts import OpenCall
 from services.domain.deliveries import FINAL, Became, Delivery, Outcome
 from services.domain.holding import Standing
 from services.domain.ring_backs import RingBack
+from services.domain.rings import Stage
 from services.domain.take_over_facts import (
     LOST_CONDUCTOR,
     TRIES_MAX,
@@ -45,9 +47,13 @@ TRY_WITHIN_S: Final = 80.0
 
 
 class _Errand:
-    """A caller to be rung back, as lines are dialled for it."""
+    """A caller to be rung back, as lines are dialled for it. `sure`: all have said that nobody has the caller."""
 
-    def __init__(self, wanted: RingBack, call: OpenCall, owner: str) -> None:
+    def __init__(self, wanted: RingBack, call: OpenCall, owner: str, *, sure: bool) -> None:
+        self.wanted = wanted
+        self.sure = sure
+        self.attested = False
+        """Somebody has said since that they have the caller."""
         self.leg = Leg.of(call)
         self.name = attempt_name(self.leg, wanted.number)
         self.offer = delivery_pb2.RingOffer(
@@ -122,13 +128,13 @@ class RingingBack:
             self._metrics.rung_back[RungBack.ATTESTED].inc()
             self._taking_over.say(attested(call, holding, self._world.wall_ms()))
         else:
-            await self._dial(wanted, call)
+            await self._dial(wanted, call, sure=holding.standing is Standing.NONE)
 
-    async def _dial(self, wanted: RingBack, call: OpenCall) -> None:
+    async def _dial(self, wanted: RingBack, call: OpenCall, *, sure: bool) -> None:
         say, wall_ms = self._taking_over.say, self._world.wall_ms
         last = wanted.number == TRIES_MAX  # nobody there has answered so far: the region's own
         owner = REGION_DESK if last or not wanted.psap_id else self._exchange.owner_of(wanted.psap_id)
-        errand = _Errand(wanted, call, owner)
+        errand = _Errand(wanted, call, owner, sure=sure)
         say(try_begun(errand.leg, wanted.number, errand.where, self._world.name, wall_ms()))
         ended: asyncio.Future[Became] = asyncio.get_running_loop().create_future()
         hunting = Hunting(errand, self._exchange, lambda step: self._became(errand, step, ended), rings_back=True)
@@ -149,24 +155,48 @@ class RingingBack:
         else:
             why = step.reason or step.failure or step.outcome
             say(try_over(errand.leg, wanted.number, errand.where, why, wall_ms()))
-            came = RungBack.FAILED if self._still_wanted(wanted) else RungBack.WITHDRAWN
+            await self._ask_again(errand)
+            failed = RungBack.FAILED if self._still_wanted(wanted) else RungBack.WITHDRAWN
+            came = RungBack.ATTESTED if errand.attested else failed
         self._metrics.rung_back[came].inc()
         self._world.logger.info(
             "caller.rung_back", call_id=wanted.call_id, tried=wanted.number, outcome=came, line=errand.where.line
         )
 
     def _became(self, errand: _Errand, step: Became, ended: asyncio.Future[Became]) -> None:
-        """Whoever answers a line is connected at once: nobody has to confirm for a caller who is not there."""
+        """Whoever answers a line is connected at once: nobody has to confirm for a caller who is not there. Only where
+        somebody may have the caller after all is that asked first; the answer waits for a second (P4)."""
         record = Delivery(
             errand.offer.call_id, errand.offer.leg, errand.name, self._world.name, errand.where, step.outcome,
             step.failure, step.reason, self._world.wall_ms(),
         )  # fmt: skip
         self._journal.append_soon(Topic.DELIVERIES, record.call_id, deliveries.encode(record))
         if step.outcome is Outcome.ANSWERED:
-            hunting = self._hunting[errand.offer.call_id]
-            asyncio.get_running_loop().call_soon(hunting.connect)
+            hunting, loop = self._hunting[errand.offer.call_id], asyncio.get_running_loop()
+            if errand.sure:
+                loop.call_soon(hunting.connect)
+            else:
+                asked = loop.create_task(self._connect_unless_attested(errand, hunting), name=f"ask {errand.name}")
+                self._exchange.start(asked)
         elif step.outcome in FINAL and not ended.done():
             ended.set_result(step)
+
+    async def _connect_unless_attested(self, errand: _Errand, hunting: Hunting) -> None:
+        await self._ask_again(errand)
+        if errand.attested:
+            hunting.release("attested")
+        elif hunting.stage is Stage.ANSWERED:
+            hunting.connect()
+
+    async def _ask_again(self, errand: _Errand) -> None:
+        """Where somebody could not say: what is attested now settles the call, and takes it off the list."""
+        call = self._view.debts.get(errand.wanted.call_id)
+        if errand.sure or call is None or not self._still_wanted(errand.wanted):
+            return
+        holding = await self._attesters.who_has(call.call_id, tuple(call.tried))
+        if holding.standing is Standing.CONNECTED and self._still_wanted(errand.wanted):
+            errand.attested = True
+            self._taking_over.say(attested(call, holding, self._world.wall_ms()))
 
     def _still_wanted(self, wanted: RingBack) -> bool:
         now = asyncio.get_running_loop().time()

@@ -52,7 +52,6 @@ from services.domain.ladder import DialLines
 from services.domain.offer import Offer
 from services.domain.overflow import OVERFLOW
 from services.domain.policy import suspicion
-from services.domain.where import Where
 from services.host.alarm import Alarm
 from services.ingress.admission import Admission
 from services.ingress.last_line import LastLine
@@ -98,17 +97,18 @@ class Desk:
 class Conductor:
     """One call and leg, from its offer until nothing more is owed here."""
 
-    def __init__(self, offer: Offer, desk: Desk, older: Conductor | None = None) -> None:
-        """`older` carried the leg before this one and has handed over: its rings are this one's (P7)."""
+    def __init__(self, offer: Offer, desk: Desk, older: Conductor | None = None, seen: Resume | None = None) -> None:
+        """`older` carried the leg before this one and has handed over: its rings are this one's (P7). `seen`: what an
+        earlier leg of the call connected here; it counts for more than what the caller's side confirmed."""
         self.offer = offer
-        resume = Resume(offer.confirmed_attempt, offer.confirmed_where) if offer.confirmed_attempt else None
+        confirmed = Resume(offer.confirmed_attempt, offer.confirmed_where) if offer.confirmed_attempt else None
         self.machine: Call = Call(
-            offer.call_id, offer.leg, desk.budgets, resume=resume, older=older.machine if older else None
+            offer.call_id, offer.leg, desk.budgets, resume=seen or confirmed, older=older.machine if older else None
         )
         self.to_ringing_s: float | None = None
         self.verdict_word = "unscreened"
         self.reason = ""
-        self.where: Where | None = None
+        self.connected: Resume | None = None
         self.attempts = 0
         self.durability: Durability | None = None
         self._desk = desk
@@ -213,7 +213,7 @@ class Conductor:
                 case SayConnecting(attempt):
                     self.outbox.say(Down(connecting=call_pb2.Connecting(attempt=attempt)))
                 case SayConnected(attempt, where):
-                    self.where = where
+                    self.connected = Resume(attempt, where, seen=True)
                     self._desk.metrics.to_answer.observe(self._loop.time() - self.began)
                     self.outbox.say(Down(connected=call_pb2.Connected(attempt=attempt, where=where_to_wire(where))))
                 case SayDiverting(reason):

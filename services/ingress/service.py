@@ -19,6 +19,7 @@ from services.domain.events import Conductor as ConductorId
 from services.domain.events import Tick
 from services.domain.exchange import StreamBroke
 from services.domain.offer import Offer
+from services.domain.settlements import Settlements
 from services.host.heartbeat import beat
 from services.host.lag import LoopLag
 from services.host.network import Answers, Broken, Converses, Refuse, Server, Status
@@ -79,6 +80,7 @@ class Ingress:
         self._reception = Reception(world, settings, self._metrics, self._journal)
         self._watchers = Watchers(world.incarnation, self._metrics.watching, self._mistaken)
         self._calls: dict[str, Conductor] = {}
+        self._settlements = Settlements()
         self._offered = 0
         self._draining = False
         self._tasks: dict[asyncio.Task[None], None] = {}
@@ -209,9 +211,12 @@ class Ingress:
         assert self._desk is not None, "no stream comes before start"
         older = self._calls.get(offer.call_id)
         adopted = older is not None and older.goes_on_with(offer)
-        if older is not None:
+        if older is None:
+            seen = self._settlements.take(offer.call_id, asyncio.get_running_loop().time())
+        else:
+            seen = older.machine.seen_connected
             older.hand_over(adopted)
-        conductor = Conductor(offer, self._desk, older if adopted else None)
+        conductor = Conductor(offer, self._desk, older if adopted else None, seen)
         self._calls[offer.call_id] = conductor
         self._offered += 1
         self._metrics.offered.inc()
@@ -239,8 +244,11 @@ class Ingress:
             conductor.hear(StreamBroke(why))
 
     def _over(self, conductor: Conductor) -> None:
-        """The canonical line of a call."""
-        offer, machine = conductor.offer, conductor.machine
+        """A conductor has nothing more to do. What it leaves: the canonical line of a call, and who is connected."""
+        offer, machine, connected = conductor.offer, conductor.machine, conductor.connected
+        where, now = connected.where if connected else None, asyncio.get_running_loop().time()
+        if connected is not None:
+            self._settlements.note(offer.call_id, connected, now)
         if self._calls.get(offer.call_id) is conductor:
             del self._calls[offer.call_id]
         self._metrics.in_hand.dec()
@@ -253,14 +261,14 @@ class Ingress:
             call_id=offer.call_id,
             leg=offer.leg,
             outcome=str(machine.state),
-            psap_id=conductor.where.psap_id if conductor.where else "",
-            by_line=bool(conductor.where and conductor.where.line),
+            psap_id=where.psap_id if where else "",
+            by_line=bool(where and where.line),
             screened=conductor.verdict_word,
             attempts=conductor.attempts,
             failure=conductor.reason,
             durability=str(conductor.durability or "under_way"),
             to_ringing_ms=None if ringing_s is None else round(ringing_s * 1000, 1),
-            took_ms=round((asyncio.get_running_loop().time() - conductor.began) * 1000, 1),
+            took_ms=round((now - conductor.began) * 1000, 1),
             test=offer.test,
         )
 

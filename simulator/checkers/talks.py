@@ -18,7 +18,7 @@ from simulator.region import PSAPS
 BEGINS: Final = frozenset({"connected", "rung_back"})
 NEAR_MS: Final = 20
 """What the few messages between a gateway's second and the PSAP's hearing of it take."""
-BY_ANOTHERS_WORD: Final = frozenset({ATTESTED, "resumed", "connected_already"})
+BY_ANOTHERS_WORD: Final = frozenset({ATTESTED, "resumed", "seen_connected", "connected_already"})
 """Reasons of a connection that its writer did not make: whoever has the caller said so (P5, R3, T3)."""
 SILENCE: Final = frozenset(kind.name for family in ("process", "network", "far_end") for kind in FAMILIES[family])
 """Kinds of injury of which somebody falls silent."""

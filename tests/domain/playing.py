@@ -370,7 +370,7 @@ class Shell:
                 assert (
                     not effect.attempt
                     or effect.attempt in self.rungs
-                    or effect.reason in ("resumed", "connected_already")
+                    or effect.reason in ("resumed", "seen_connected", "connected_already")
                     or effect.kind
                     in (
                         FactKind.ATTEMPTING,

@@ -44,13 +44,12 @@ class AnyOrder(RuleBasedStateMachine):
         super().__init__()
         self.shell = Shell()
 
-    @initialize(rings=st.integers(0, 5), beginning=st.sampled_from(("resuming", "queued", "", "", "")))
+    @initialize(rings=st.integers(0, 5), beginning=st.sampled_from(("seen", "resuming", "queued", "", "", "")))
     def some_places_ring_unanswered(self, rings: int, beginning: str) -> None:
         """Begins further on now and then, where chance alone seldom comes."""
         if beginning:
-            self.shell = Shell(
-                admitted=False, resume=Resume("c1/1/1", Where("P1")) if beginning == "resuming" else None
-            )
+            confirmed = Resume("c1/1/1", Where("P1"), seen=beginning == "seen")
+            self.shell = Shell(admitted=False, resume=None if beginning == "queued" else confirmed)
         else:
             self.shell.ring_unanswered(rings)
 

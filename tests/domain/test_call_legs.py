@@ -114,6 +114,29 @@ def test_where_nobody_can_say_the_call_rings_and_whoever_answers_is_told(told: b
     assert shell.resumed(Holding(Standing.CONNECTED, FIRST, AT_P1)) == [], "too late: it is asked no more"
 
 
+@pytest.mark.parametrize("holding", [UNKNOWN, Holding(Standing.RINGING, "c1/0/9", AT_P2), None])
+@pytest.mark.parametrize("held", [False, True])
+def test_what_was_seen_connected_is_believed_where_nobody_says_no(holding: Holding | None, held: bool) -> None:
+    """The ingress connected it itself a moment ago: nobody is rung, whether the caller is there or not (P5, P7)."""
+    shell = Shell(resume=Resume("c1/0/3", AT_A_LINE, seen=True))
+    assert shell.call.seen_connected == Resume("c1/0/3", AT_A_LINE, seen=True)
+    if held and holding is not None:
+        shell.hear(StreamBroke("reset"))
+    effects = shell.time_passes() if holding is None else shell.resumed(holding)
+    assert effects == [
+        Remember(FactKind.DIVERTED, "seen_connected", settled=True, attempt="c1/0/3", where=AT_A_LINE),
+        SayConnected("c1/0/3", AT_A_LINE),
+    ]
+    assert not shell.rungs
+
+
+def test_a_talk_that_is_over_is_not_believed_again() -> None:
+    """Those who had the caller say that they have not: the call takes its turn, as any other (P5)."""
+    shell = Shell(resume=Resume("c1/0/3", AT_P1, seen=True))
+    assert shell.resumed(NONE)[-1] == Enter()
+    assert shell.call.seen_connected is None
+
+
 @pytest.mark.parametrize("attempt", ["c1/0/3", "c1/1/9", "c2/0/3", "higher_leg", "c1/x/1", ""])
 def test_a_psap_that_has_the_call_already_is_believed(attempt: str) -> None:
     """Nobody could say whether the caller is connected; the PSAP does, when it is offered the call (R3, P5)."""

@@ -21,7 +21,7 @@ from services.journal.memory_follower import MemoryFollower
 from services.wire import facts
 from services.wire.methods import WHO_HAS
 from simulator.virtual_loop import run_virtual
-from tests.services.failover_stage import P1_FIRST, Diversion, rings
+from tests.services.failover_stage import P1_FIRST, P1_SECOND, Diversion, rings
 from tests.services.succession_stage import CALLER, Ingress, Scene, Succession
 
 
@@ -741,6 +741,54 @@ def test_somebody_who_attests_after_all_settles_it_before_any_line_rings() -> No
         await asyncio.sleep(10)
         assert stage.dialled == []
         assert len(stage.facts(FactKind.ANSWERED)) == 1
+
+    play(scene)
+
+
+@pytest.mark.parametrize("line", ["answers", "is_full"])
+def test_who_could_not_say_is_asked_again_before_the_caller_is_rung_and_after_a_try(line: str) -> None:
+    """The trunk that has the caller could not be asked: nobody's telephone rings beside a talk, and the list has one
+    entry less as soon as it can be (T3)."""
+    heard: list[str | None] = []
+
+    async def scene(stage: Succession) -> None:
+        async def is_heard_again(dialled: Any) -> None:
+            stage.holds["call-1"] = Holding(Standing.CONNECTED, "call-1/1/2", Where("P1", P1_SECOND))
+            if line == "is_full":
+                await dialled.reject(delivery_pb2.REJECTION_FULL)
+                return
+            await dialled.ring()
+            await dialled.answer()
+            heard.append(await dialled.hear())
+
+        stage.says, stage.script = UNKNOWN, is_heard_again
+        await stage.ingresses[0].call("call-1")
+        await stage.ingresses[0].kill()
+        await until_listed(stage, 1, 2.0)
+        await asyncio.sleep(8)
+        assert heard == (["release"] if line == "answers" else [])
+        (told,) = stage.facts(FactKind.DIVERTED)
+        assert (told.reason, told.attempt, told.where) == ("attested", "call-1/1/2", Where("P1", P1_SECOND))
+        dials = len(stage.dialled)
+        assert sum(stage.count(each, "ring_backs_total", outcome="attested") for each in (1, 2)) == 1
+        await asyncio.sleep(100)
+        assert len(stage.dialled) == dials
+        outcomes = stage.books().real.outcomes
+        assert (outcomes[Outcome.DIVERTED], outcomes[Outcome.CALLBACK_OPEN]) == (1, 0)
+
+    play(scene)
+
+
+def test_a_caller_of_whom_somebody_still_says_nothing_is_rung_back_all_the_same() -> None:
+    """Who stays silent costs the person at the line half a second, and the caller nothing (T3, P4)."""
+
+    async def scene(stage: Succession) -> None:
+        stage.says_after_s, stage.script = 60.0, connects
+        await stage.ingresses[0].call("call-1")
+        await stage.ingresses[0].kill()
+        await asyncio.sleep(30)
+        assert len(stage.facts(FactKind.RECONNECTED)) == 1
+        assert len(stage.dialled) == 1
 
     play(scene)
 

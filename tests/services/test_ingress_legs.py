@@ -10,13 +10,23 @@ import pytest
 from throughline.v1 import delivery_pb2, place_pb2
 
 from services.domain.events import FactKind
-from services.domain.holding import UNKNOWN, Holding, Standing
+from services.domain.holding import NONE, UNKNOWN, Holding, Standing
 from services.domain.where import Where
 from simulator.virtual_loop import run_virtual
 from tests.services.ingress_stage import RingStream, Stage, answers, is_silent, rejects, rings
 
 CONFIRMED = "call-1/1/1"
 AT_P1 = place_pb2.Where(psap_id="P1")
+
+
+async def connects(stream: RingStream, offer: delivery_pb2.RingOffer, after_s: float) -> None:
+    """Answers at once, and is slow to acknowledge that it is connected."""
+    say = delivery_pb2.DeliverResponse
+    await stream.write(say(ringing=delivery_pb2.Rung(attempt=offer.attempt, where=AT_P1)))
+    await stream.write(say(answer=delivery_pb2.Answer(attempt=offer.attempt)))
+    await stream.read()
+    await asyncio.sleep(after_s)
+    await stream.write(say(connected=delivery_pb2.ConnectDone(attempt=offer.attempt, where=AT_P1)))
 
 
 def play(scene: Coroutine[Any, Any, None]) -> None:
@@ -129,17 +139,9 @@ def test_the_next_leg_at_the_same_ingress_goes_on_with_the_ring(broken_first: bo
 def test_a_connection_under_way_is_told_to_the_next_leg() -> None:
     """Connect was said for the leg before: who answered is connected with the caller, by whatever stream (P5, P7)."""
 
-    async def slow_to_connect(stream: RingStream, offer: delivery_pb2.RingOffer) -> None:
-        say = delivery_pb2.DeliverResponse
-        await stream.write(say(ringing=delivery_pb2.Rung(attempt=offer.attempt, where=AT_P1)))
-        await stream.write(say(answer=delivery_pb2.Answer(attempt=offer.attempt)))
-        await stream.read()
-        await asyncio.sleep(1)
-        await stream.write(say(connected=delivery_pb2.ConnectDone(attempt=offer.attempt, where=AT_P1)))
-
     async def scene() -> None:
         async with Stage() as stage:
-            stage.by_psap["P1"] = slow_to_connect
+            stage.by_psap["P1"] = lambda stream, offer: connects(stream, offer, after_s=1)
             first = stage.place()
             await first.offer()
             await first.until("connecting")
@@ -150,6 +152,57 @@ def test_a_connection_under_way_is_told_to_the_next_leg() -> None:
             assert words[-1] == "connected" and "connecting" not in words
             assert second.messages[-1].connected.attempt == CONFIRMED
             assert not stage.asked_to_resume
+
+    play(scene())
+
+
+@pytest.mark.parametrize("says", [UNKNOWN, NONE, None])
+@pytest.mark.parametrize("after_s", [0.05, 9.0, 11.0])
+def test_a_leg_after_a_connection_in_the_hold_is_told_of_it(says: Holding | None, after_s: float) -> None:
+    """Settled while the caller's stream was gone, and nobody can say any more: the ingress saw it itself, and believes
+    that for ten seconds, unless those who had the caller say that the talk is over (P5, P7)."""
+
+    async def scene() -> None:
+        async with Stage() as stage:
+            stage.by_psap["P1"] = lambda stream, offer: connects(stream, offer, after_s=1)
+            first = stage.place()
+            await first.offer()
+            await first.until("connecting")
+            await asyncio.sleep(0.1)
+            first.stream.cancel()
+            await asyncio.sleep(1 + after_s)
+            assert stage.facts()[-1].settled
+            stage.holdings = {} if says is None else {"gateway:1": says, "gateway:2": says, "lines": says}
+            stage.resume_after_s = 60.0 if says is None else 0.0
+            began = asyncio.get_running_loop().time()
+            second = stage.place(leg=2, confirmed_attempt=CONFIRMED)
+            await second.call()
+            remembered = after_s < 10 and says != NONE
+            assert (second.messages[-1].connected.attempt == CONFIRMED) is remembered
+            assert len(stage.offered) == (1 if remembered else 2)
+            assert not remembered or asyncio.get_running_loop().time() - began < 0.35
+            await asyncio.sleep(1)
+            settled = [fact for fact in stage.facts() if fact.settled]
+            assert [fact.leg for fact in settled] == [1, 2]
+            assert (settled[1].attempt, settled[1].where) == (CONFIRMED, Where("P1")) or not remembered
+
+    play(scene())
+
+
+def test_a_memory_of_a_connection_goes_on_from_leg_to_leg() -> None:
+    """Leg 2 is gone before it hears anything: leg 3 is told of what leg 1 settled (P5)."""
+
+    async def scene() -> None:
+        async with Stage() as stage:
+            assert (await stage.place().call())[-1] == "connected"
+            stage.resume_after_s = 60
+            second = stage.place(leg=2)
+            await second.offer()
+            await asyncio.sleep(0.1)
+            third = stage.place(leg=3)
+            assert (await third.call())[-1] == "connected"
+            assert third.messages[-1].connected.attempt == CONFIRMED
+            assert len(stage.offered) == 1
 
     play(scene())
 

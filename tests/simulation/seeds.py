@@ -65,6 +65,11 @@ SERVED_WITHOUT_KAFKA: Final = (
     Injury("kill", 45.0, 30.0, ("ingress-1",)),
     Injury("kill", 45.2, 30.0, ("ingress-2",)),
 )
+TRUNK_OUT_OF_REACH: Final = (
+    Injury("kafka_deaf", 6.599, 7.439, ("ingress-1",)),
+    Injury("psap_claims_to_have", 12.1, 7.203, ("P3",)),
+    Injury("steps", 15.428, 6.768, ("far-end offered conductor unplugs", "caller ringing failovers cuts_off")),
+)
 RESET_ACCEPTED: Final = (Injury("steps", 16.463, 6.38, ("caller accepted conductors resets",), 0.05),)
 
 # Sorted by name, one a line.
@@ -76,6 +81,7 @@ SEEDS: Final = (
     Seed("a full disk that has room again", 192, 30, (), "a spool told of its full disk for ever (J6)", FULL_DISK),
     Seed("a replica of failover lost at a connection", 24000, 40, (), "two people had one caller (P5)", LOST_DIALLERS),
     Seed("an ingress that dies long after Kafka", 1, 40, (), "a caller who had been served was rung back (J4, T3)", SERVED_WITHOUT_KAFKA),  # noqa: E501
+    Seed("a talk that its trunk could not attest", 942, 100, (), "a caller who talked to a person stayed on the callback list (T3)", TRUNK_OUT_OF_REACH),  # noqa: E501
     Seed("brokers' clocks ahead while replicas tidy up", 1, 60, (), "a caller who talked to a person was rung back (T3)", CLOCKS_AHEAD),  # noqa: E501
 )
 # fmt: on

@@ -134,6 +134,11 @@ def run(
     run_virtual(play(seed, restarts, cuts, far_s), limit_s=120)
 
 
+CONNECTED_IN_THE_HOLD = [
+    Cut(0, When("offered", 1, 0.0), 0.0),
+    Cut(0, When("offered", 1, 0.0), 1.0),
+    Cut(0, When("connected", 4, 0.0), 0.05),
+]
 CUTS = st.builds(Cut, st.integers(0, len(CALLS) - 1), MOMENTS, st.sampled_from((0.0, 0.05, 1.0, 3.0)))
 
 
@@ -154,6 +159,7 @@ def test_streams_cut_at_any_moment_connect_nobody_twice(seed: int, cuts: list[Cu
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(1, 50), one=MOMENTS, two=MOMENTS, cuts=st.lists(CUTS, max_size=4), far_s=FAR)
+@example(1, When("offered", 5, 0.0), When("offered", 5, 0.0), CONNECTED_IN_THE_HOLD, (NEAR_S, NEAR_S))
 def test_gateways_and_callers_streams_may_go_at_once(
     seed: int, one: When, two: When, cuts: list[Cut], far_s: tuple[float, ...]
 ) -> None:

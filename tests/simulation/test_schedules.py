@@ -8,13 +8,8 @@ from simulator.campaign import Wanted, judged
 
 SEEDS = 1_000
 AT_ONCE = 50
-OPEN = {942: {("three_witnesses", "c98"), ("one_outcome", "c98")}}
-"""What is known and not mended yet, by seed: checker and call. A seed that is clean again leaves this table.
-
-942: a machine loses power within milliseconds of a connection, before anybody else has the fact, and the replica that
-takes the call over cannot reach the trunk that has it: the caller talks to a person, and is on the callback list as
-well (J4, T3). Whether the list must then be looked at again, when the trunk answers, is to be decided.
-"""
+OPEN: dict[int, set[tuple[str, str]]] = {}
+"""What is known and not mended yet, by seed: checker and call. A seed that is clean again leaves this table."""
 
 
 @pytest.mark.schedules
