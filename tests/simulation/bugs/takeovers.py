@@ -12,6 +12,7 @@ from services.domain.watch import Life, Watch
 from services.domain.where import Where
 from services.failover import taking_over
 from services.failover.asking import Attesters
+from services.failover.ringing_back import RingingBack
 from tests.simulation.bugs.mistake import mistake
 
 
@@ -59,6 +60,12 @@ def ring_back_is_not_called_off(real: Any, backs: RingBacks, now: float, *, read
     """Who comes back by a higher leg is rung all the same (T3): the line that was asked is not told."""
     begin, _ = real(backs, now, read=read)
     return begin, []
+
+
+@mistake(RingingBack, "_ask_again", calls=100)
+async def who_could_not_say_is_not_asked_again(real: Any, ringing_back: RingingBack, errand: Any) -> None:
+    """A trunk that could not be asked who has the call is in reach again when a line is dialled, and is not asked (T3):
+    a caller who talks to a person is on the callback list, and a line rings in the ear of both."""
 
 
 @mistake(ring_backs, "AFTER_S", only=("kill@ingress",))
