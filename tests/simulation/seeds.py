@@ -80,8 +80,8 @@ SEEDS: Final = (
     Seed("a connection that is reset while it rings", 7, 100, (), "a leg's ring came to the log before its offer (J1, P7)", RESET_ACCEPTED),  # noqa: E501
     Seed("a full disk that has room again", 192, 30, (), "a spool told of its full disk for ever (J6)", FULL_DISK),
     Seed("a replica of failover lost at a connection", 24000, 40, (), "two people had one caller (P5)", LOST_DIALLERS),
-    Seed("an ingress that dies long after Kafka", 1, 40, (), "a caller who had been served was rung back (J4, T3)", SERVED_WITHOUT_KAFKA),  # noqa: E501
     Seed("a talk that its trunk could not attest", 942, 100, (), "a caller who talked to a person stayed on the callback list (T3)", TRUNK_OUT_OF_REACH),  # noqa: E501
+    Seed("an ingress that dies long after Kafka", 1, 40, (), "a caller who had been served was rung back (J4, T3)", SERVED_WITHOUT_KAFKA),  # noqa: E501
     Seed("brokers' clocks ahead while replicas tidy up", 1, 60, (), "a caller who talked to a person was rung back (T3)", CLOCKS_AHEAD),  # noqa: E501
 )
 # fmt: on
