@@ -70,6 +70,16 @@ TRUNK_OUT_OF_REACH: Final = (
     Injury("psap_claims_to_have", 12.1, 7.203, ("P3",)),
     Injury("steps", 15.428, 6.768, ("far-end offered conductor unplugs", "caller ringing failovers cuts_off")),
 )
+_ALL_SERVICES: Final = (
+    *(f"{each}-{n}" for each in ("psap-gateway", "firewall", "router") for n in (1, 2)),
+    *("failover-1", "failover-2", "failover-3", "ledger-1", *_INGRESSES),
+)
+SLOW_KAFKA: Final = (
+    Injury("kill", 5.85, 1.83, ("firewall-2",)),
+    Injury("kafka_slow", 9.073, 2.729, _ALL_SERVICES, 0.478),
+    Injury("kill", 15.508, 1.808, ("ingress-2",)),
+    Injury("roll", 19.202, 10.5, ("failover-1", "failover-2", "failover-3")),
+)
 RESET_ACCEPTED: Final = (Injury("steps", 16.463, 6.38, ("caller accepted conductors resets",), 0.05),)
 
 # Sorted by name, one a line.
@@ -81,6 +91,7 @@ SEEDS: Final = (
     Seed("a full disk that has room again", 192, 30, (), "a spool told of its full disk for ever (J6)", FULL_DISK),
     Seed("a replica of failover lost at a connection", 24000, 40, (), "two people had one caller (P5)", LOST_DIALLERS),
     Seed("a talk that its trunk could not attest", 942, 100, (), "a caller who talked to a person stayed on the callback list (T3)", TRUNK_OUT_OF_REACH),  # noqa: E501
+    Seed("an ingress for which Kafka is slow, and not always", 15, 100, ("kafka", "disk", "process"), "a call's facts were on the disk in another order (J5)", SLOW_KAFKA),  # noqa: E501
     Seed("an ingress that dies long after Kafka", 1, 40, (), "a caller who had been served was rung back (J4, T3)", SERVED_WITHOUT_KAFKA),  # noqa: E501
     Seed("brokers' clocks ahead while replicas tidy up", 1, 60, (), "a caller who talked to a person was rung back (T3)", CLOCKS_AHEAD),  # noqa: E501
 )
