@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -234,11 +234,12 @@ class Replica:
         """What an operator should know of it."""
         return list(self.service.remarks()) if self.ready and self.service is not None else []
 
-    def counts(self) -> dict[str, float]:
-        """Every metric, summed over all its processes, by name and labels."""
+    def counts(self, only: Collection[str] = ()) -> dict[str, float]:
+        """Every metric, or those of these names, summed over all its processes, by name and labels."""
         totals: dict[str, float] = {}
         for registry in self.registries:
-            for metric in registry.collect():
+            wanted = registry.restricted_registry(only) if only else registry
+            for metric in wanted.collect():
                 for sample in metric.samples:
                     if sample.name.endswith(CREATED):
                         continue

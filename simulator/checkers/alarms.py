@@ -18,7 +18,7 @@ from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 from simulator.injuries import FAMILIES, Injury
 from simulator.installation import names_of
-from simulator.run import PARTITIONS, Counts
+from simulator.run import COUNTED_ON, PARTITIONS, Counts
 
 SURE: Final = 20.0
 """So many facts must be expected to be hit by what hits a share of them: none is, once in 500 million times."""
@@ -143,6 +143,7 @@ def _offended(evidence: Evidence, injury: Injury) -> bool:
 
 def _counted(names: Iterable[str], metric: str, *labels: str) -> Callable[[Evidence, Injury], bool]:
     """Whether one of these replicas counted more of this metric, under one of these labels, while the injury stood."""
+    assert metric in COUNTED_ON, f"the course of {metric} is not kept; add it to COUNTED_ON"
     wanted = [f"{metric}{{{label}}}" for label in labels] or [metric]
 
     def heard(evidence: Evidence, injury: Injury) -> bool:
