@@ -1,0 +1,166 @@
+"""How many calls there were of a number, a network, a cell and a trunk within 10 s, a minute, ten minutes, an hour.
+
+Distinct calls are counted: the same call_id once, whoever screened it (L3). Memory is bounded whatever numbers are made
+up, and so is the error, to one side: a call older than the window is never counted, and each call of the newest 19/20
+of it is, unless its key was forgotten for want of room. Every such error makes a verdict milder.
+
+Time is `now`, in seconds of the process's own clock, so that a wall clock that is set changes no count; what other
+replicas screened is told with its age, in any order. Pure.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from math import floor
+from typing import Final
+
+from services.domain.identity import cell_of, identity_of, own_number
+from services.domain.offer import Offer
+from services.policy.attributes import WINDOWS_S, Counted, counter
+
+PARTS: Final = 20
+"""Into so many parts a window is cut; one part is its error."""
+LONGEST_S: Final = WINDOWS_S[-1]
+KEYS_MAX: Final = 20_000
+"""Of each kind; past it the one that has been silent longest is forgotten."""
+CALLS_MAX: Final = 100_000
+"""Calls that are known again by their id."""
+_NAMES: Final = {by: tuple(counter(by, window_s) for window_s in WINDOWS_S) for by in Counted}
+_MINUTE_S, _HOUR_S = 60, 3600
+_STATE: Final = "state"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """By what one call is counted; an empty one counts nowhere. `identity` is never empty."""
+
+    number: str
+    source: str
+    cell: str
+    trunk: str
+    identity: str
+
+    @classmethod
+    def of(cls, offer: Offer) -> Keys:
+        """Those of an offer."""
+        cell = cell_of(offer.place)
+        return cls(own_number(offer.caller), offer.source, cell, offer.trunk, identity_of(offer))
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The state of the windows as one call finds it, itself included."""
+
+    by_name: Mapping[str, int]
+    """By the attribute's name: `number_calls_60s`."""
+    state_load: float
+    """Calls of the last minute over the mean minute of the last hour; 0.0 where there was none."""
+    first: bool
+    """Whether its identity was not there within the longest window before it."""
+    again: bool = False
+    """Whether this call had been counted before."""
+
+
+class Windows:
+    """One replica's counts: what it screened itself, and what it heard that others did."""
+
+    def __init__(self, keys_max: int = KEYS_MAX, calls_max: int = CALLS_MAX) -> None:
+        self._keys_max = keys_max
+        self._calls_max = calls_max
+        self._tallies: dict[Counted, OrderedDict[str, _Tally]] = {by: OrderedDict() for by in Counted}
+        self._state = _Tally()
+        self._identities: OrderedDict[str, float] = OrderedDict()  # when its newest call was
+        self._calls: OrderedDict[str, bool] = OrderedDict()  # whether it was the first of its identity
+
+    def seen(self, call_id: str, keys: Keys, now: float, age_s: float = 0.0) -> Counts:
+        """Counts a call that came `age_s` ago, once for its id, and tells what stands now. A call without an id is
+        counted each time."""
+        first = self._calls.get(call_id)
+        again = first is not None
+        if first is None:
+            first = self._count(keys, now - max(0.0, age_s))
+            if call_id:
+                self._calls[call_id] = first
+                _bound(self._calls, self._calls_max)
+        return self._counts(keys, now, first, again)
+
+    def _count(self, keys: Keys, at: float) -> bool:
+        for by, key in _by(keys):
+            tallies = self._tallies[by]
+            tally = tallies.get(key)
+            if tally is None:
+                tally = tallies[key] = _Tally()
+                _bound(tallies, self._keys_max)
+            else:
+                tallies.move_to_end(key)
+            tally.add(at)
+        self._state.add(at)
+        newest = self._identities.get(keys.identity)
+        self._identities[keys.identity] = at if newest is None else max(at, newest)
+        self._identities.move_to_end(keys.identity)
+        _bound(self._identities, self._keys_max)
+        return newest is None or newest <= at - LONGEST_S
+
+    def _counts(self, keys: Keys, now: float, first: bool, again: bool) -> Counts:
+        by_name = dict.fromkeys((name for names in _NAMES.values() for name in names), 0)
+        for by, key in _by(keys):
+            tally = self._tallies[by].get(key)
+            if tally is not None:
+                by_name.update(zip(_NAMES[by], tally.within(now), strict=True))
+        state = dict(zip(WINDOWS_S, self._state.within(now), strict=True))
+        mean = state[_HOUR_S] * _MINUTE_S / _HOUR_S
+        return Counts(by_name, state[_MINUTE_S] / mean if mean else 0.0, first, again)
+
+
+def _by(keys: Keys) -> list[tuple[Counted, str]]:
+    all_of_them = (
+        (Counted.NUMBER, keys.number),
+        (Counted.SOURCE, keys.source),
+        (Counted.CELL, keys.cell),
+        (Counted.TRUNK, keys.trunk),
+    )
+    return [(by, key) for by, key in all_of_them if key]
+
+
+def _bound(kept: OrderedDict[str, _Tally] | OrderedDict[str, float] | OrderedDict[str, bool], most: int) -> None:
+    while len(kept) > most:
+        kept.popitem(last=False)
+
+
+class _Tally:
+    """The calls of one key: for each window the parts of time in which there were any, oldest first, and how many."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self) -> None:
+        self._parts: tuple[tuple[list[int], list[int]], ...] = tuple(([], []) for _ in WINDOWS_S)
+
+    def add(self, at: float) -> None:
+        for window_s, (parts, counts) in zip(WINDOWS_S, self._parts, strict=True):
+            part = _part(at, window_s)
+            if parts and part <= parts[-1] - PARTS:
+                continue  # out of the window, by what is known already
+            place = bisect_left(parts, part)
+            if place < len(parts) and parts[place] == part:
+                counts[place] += 1
+                continue
+            parts.insert(place, part)
+            counts.insert(place, 1)
+            gone = bisect_left(parts, parts[-1] - PARTS + 1)
+            del parts[:gone], counts[:gone]
+
+    def within(self, now: float) -> list[int]:
+        """The calls in each window: those of the parts that lie in it whole."""
+        found = []
+        for window_s, (parts, counts) in zip(WINDOWS_S, self._parts, strict=True):
+            oldest = _part(now, window_s) - PARTS + 1
+            found.append(sum(islice(counts, bisect_left(parts, oldest), None)))
+        return found
+
+
+def _part(at: float, window_s: int) -> int:
+    return floor(at * PARTS / window_s)
