@@ -13,6 +13,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from services.host.blocking import at_once
+from services.host.children import Ailment, InPlace
 from services.host.clock import mint_incarnation
 from services.host.files import MemoryFiles
 from services.host.network.memory import MemoryHost
@@ -80,6 +81,10 @@ class Replica:
         self.failures: list[BaseException] = []
         """By which its processes ended though nobody hurt them."""
         self.clock_ahead_ms = 0
+        self.ailment = Ailment()
+        """What is wrong with its helpers, those of its next process too."""
+        self.children: InPlace | None = None
+        """The helpers of its newest process."""
         self._faults = Faults()
         self.service: Service | None = None
         self.log: MemoryLog | None = None
@@ -110,6 +115,7 @@ class Replica:
         self.registries.append(CollectorRegistry())
         self.log = MemoryLog(ground.broker, random=chance, way_s=KAFKA_WAY_S)
         self.log.suffer(self._faults)
+        self.children = InPlace(self.ailment)
         world = World(
             name=self.name,
             incarnation=self.incarnations[-1],
@@ -122,6 +128,7 @@ class Replica:
             registry=self.registries[-1],
             logger=ground.logger,
             run_blocking=at_once,
+            children=self.children,
         )
         self._asked_to_stop = loop.create_future()
         self.stands = Stands.UP

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from prometheus_client import CollectorRegistry
 
 from services.host.blocking import RunBlocking, in_thread
+from services.host.children import Children, Processes
 from services.host.files import Files
 from services.host.network import Network
 from services.journal import Log
@@ -42,3 +43,5 @@ class World:
     logger: structlog.stdlib.BoundLogger
     run_blocking: RunBlocking = in_thread
     """For work that would hold the loop up, such as reading a whole region; at once under virtual time."""
+    children: Children = field(default_factory=Processes)
+    """For work that may hang or burn the processor: helpers in processes of their own, or in place."""

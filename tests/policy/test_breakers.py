@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.policy.breakers import (
@@ -75,9 +75,10 @@ def test_what_is_diverted_stays_in_budget_for_any_stream_and_any_proposals(
                     assert len({each.caller for each in diverts if each.repeats}) <= REPEATERS_MAX
 
 
+@settings(max_examples=40)
 @given(
     st.integers(1, 8),
-    st.lists(st.tuples(st.floats(0, 20), st.integers(0, 7), st.integers(0, 200)), min_size=100, max_size=300),
+    st.lists(st.tuples(st.floats(0, 20), st.integers(0, 7), st.integers(0, 200)), min_size=60, max_size=120),
     st.integers(0, 10),
 )
 def test_a_bundle_that_diverts_everybody_diverts_twenty_calls_at_most_over_all_replicas(
@@ -103,7 +104,8 @@ def test_a_bundle_that_diverts_everybody_diverts_twenty_calls_at_most_over_all_r
     assert SLACK_CALLS <= diverted <= 20
 
 
-@given(st.integers(1, 4), st.lists(st.tuples(st.floats(0, 60), st.integers(0, 7)), min_size=60, max_size=200))
+@settings(max_examples=30)
+@given(st.integers(1, 4), st.lists(st.tuples(st.floats(0, 60), st.integers(0, 7)), min_size=60, max_size=100))
 def test_four_replicas_that_hear_nothing_of_each_other_divert_no_more(
     replicas: int, stream: list[tuple[float, int]]
 ) -> None:
@@ -146,6 +148,7 @@ def test_a_breaker_closes_when_the_proposals_are_back_in_budget_and_not_before()
     breakers = Breakers(LIMITS)
     for n in range(10):
         breakers.judge(call(n), float(n))
+        breakers.ended(f"call-{n}", answered=True, now=float(n))
     assert breakers.tripped(10.0) == ["rule:r", "state"]
     for n in range(10, 60):
         breakers.judge(call(n, rule=""), float(n))

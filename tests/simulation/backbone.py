@@ -24,6 +24,7 @@ from services.failover.settings import FailoverSettings
 from services.firewall.service import Firewall
 from services.firewall.settings import FirewallSettings
 from services.host.blocking import at_once
+from services.host.children import InPlace
 from services.host.files import MemoryFiles
 from services.host.network import Broken, Converses, Network, Stream
 from services.host.network.memory import MemoryNetwork
@@ -176,6 +177,7 @@ class Backbone:
             registry=CollectorRegistry(),
             logger=structlog.stdlib.get_logger(),
             run_blocking=at_once,
+            children=InPlace(),
         )
 
     async def __aenter__(self) -> Backbone:
