@@ -4,70 +4,80 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final, Protocol
+from functools import partial
+from zoneinfo import ZoneInfo
 
 from throughline.v1 import screening_pb2
 
-from services.domain.offer import Offer
-from services.domain.policy import Pass, Verdict
+from services.domain.policy import Pass
+from services.firewall.evaluating import BESIDE, PROGRAM
+from services.firewall.evaluator import Evaluator
+from services.firewall.following import Following
 from services.firewall.metrics import FirewallMetrics
-from services.firewall.rulebook import Rule, Rulebook
+from services.firewall.policies import Policies, Standing
+from services.firewall.screening import FAILED_OPEN, Screener
 from services.firewall.settings import FirewallSettings
+from services.host.children import Program
 from services.host.network import Answers, Refuse, Server, Status
+from services.host.region import WHOLE
+from services.host.region_feed import RegionFeed
 from services.host.world import World
 from services.journal import Topic
 from services.journal.journal import Journal, JournalEvent
-from services.wire import offers, screenings, verdicts
+from services.policy.built_in import built_in
+from services.wire import offers, verdicts
 from services.wire.methods import SCREEN
-
-BUILT_IN: Final = "built-in-1"
-FAILED_OPEN: Final = "failed-open"
-
-
-class Policy(Protocol):
-    """What screens: the rulebook now, a policy written by others later."""
-
-    @property
-    def name(self) -> str:
-        """As verdicts carry it."""
-        ...
-
-    def judge(self, offer: Offer, now: float) -> Verdict:
-        """The verdict; `now` is loop time. The same call_id gets the same verdict again."""
-        ...
-
-
-def built_in(settings: FirewallSettings) -> Rulebook:
-    """The few rules of `settings`, the sterner first."""
-    rules = [
-        Rule(
-            "nuisance-repeats",
-            settings.nuisance_calls_min,
-            settings.repeat_window_s,
-            callers=frozenset(settings.nuisance_numbers),
-            desk=settings.nuisance_desk,
-        ),
-        Rule("caller-repeats", settings.repeat_calls_min, settings.repeat_window_s, score=settings.repeat_score),
-    ]
-    return Rulebook(BUILT_IN, rules)
 
 
 class Firewall:
     """See the package."""
 
-    def __init__(self, world: World, settings: FirewallSettings, policy: Policy | None = None) -> None:
+    def __init__(self, world: World, settings: FirewallSettings, policies: Policies | None = None) -> None:
         self.address = ""
         self._world = world
         self._settings = settings
         self._metrics = FirewallMetrics(world.registry)
+        self._regions = RegionFeed(world, settings, WHOLE)
         self._journal = Journal(world.log, on_event=self._journal_event)
-        self._policy: Policy = policy or built_in(settings)
+        self._policies: Policies = policies if policies is not None else Standing()
+        self._screener = Screener(
+            world,
+            settings.name,
+            ZoneInfo(settings.time_zone),
+            self._regions.newest,
+            self._policies,
+            self._policies.bypassed,
+            built_in(),
+            self._metrics,
+            self._publish,
+        )
+        self._evaluator = self._evaluates(PROGRAM)
+        self._beside = self._evaluates(BESIDE)
+        self._following = Following(world, self._journal, self._screener, self._policies, self._metrics)
+        self._screening: dict[str, asyncio.Task[screening_pb2.Verdict]] = {}
         self._server: Server | None = None
         self._draining = False
 
+    def _evaluates(self, program: Program) -> Evaluator:
+        shadow = program is BESIDE
+        return Evaluator(
+            self._world.children,
+            program,
+            self._settings.evaluation_budget_ms / 1000,
+            self._screener.watched if shadow else self._screener.wanted,
+            self._policies.tripped,
+            self._metrics,
+            self._world.logger,
+        )
+
     async def start(self) -> None:
-        """Binds and serves; Kafka may come later."""
+        """Binds and serves; Kafka and the evaluator may come later. Raises FileTrouble or RegionRefused."""
         await self._journal.start()
+        await self._regions.start()
+        self._screener.evaluator, self._screener.shadow = self._evaluator, self._beside
+        await self._evaluator.start()
+        await self._beside.start()
+        await self._following.start()
         self._server = await self._world.network.serve(self._settings.listen, [Answers(SCREEN, self._screen)])
         self.address = self._server.address
 
@@ -77,8 +87,13 @@ class Firewall:
 
     def remarks(self) -> Sequence[str]:
         """What an operator should know though it answers."""
-        trouble = self._journal.health()
-        return [f"journal: {trouble}"] if trouble else []
+        found = [f"journal: {trouble}"] if (trouble := self._journal.health()) else []
+        if trouble := self._evaluator.trouble:
+            found.append(f"evaluator: {trouble}")
+        loop = asyncio.get_running_loop()
+        if tripped := self._screener.calls.breakers.tripped(loop.time()):
+            found.append(f"breakers: nothing is diverted of {', '.join(tripped[:5])}")
+        return [*found, *self._following.remarks(), *self._regions.remarks()]
 
     async def stop(self, grace_s: float) -> None:
         """Answers what was asked, then closes."""
@@ -86,50 +101,56 @@ class Firewall:
         if self._server is not None:
             self._server.set_ready(False)
             await self._server.stop(min(grace_s, 1.0))
+        await self._following.stop()
+        await self._evaluator.stop()
+        await self._beside.stop()
+        await self._world.children.close()
+        await self._regions.stop()
         await self._journal.close()
 
     async def _screen(self, asked: screening_pb2.ScreenRequest) -> screening_pb2.ScreenResponse:
-        """The verdict on one call, told and recorded."""
+        """The verdict on one call. Who gives up waiting ends nothing: the next leg, or the same question, is told what
+        the first was."""
         if self._draining:
             raise Refuse(Status.UNAVAILABLE, "draining")
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        offer = asked.offer
-        verdict, answer = self._judge(asked, began)
-        took_s = loop.time() - began
-        self._metrics.verdicts[type(verdict)].inc()
-        self._metrics.took.observe(took_s)
-        if not isinstance(verdict, Pass):
-            self._metrics.rules.labels(verdict.rule).inc()
-        self._world.logger.info(
-            "call.screened",
-            call_id=offer.call_id,
-            leg=offer.leg,
-            verdict=type(verdict).__name__.lower(),
-            rule="" if isinstance(verdict, Pass) else verdict.rule,
-            policy=answer.policy,
-        )
-        record = screenings.encode(
-            offer.call_id, offer.leg, self._settings.name, answer, self._world.wall_ms(), round(took_s * 1e6)
-        )
-        self._journal.append_soon(Topic.SCREENINGS, offer.call_id, record)
-        return screening_pb2.ScreenResponse(verdict=answer)
+        call_id = offers.call_id_or_none(asked.offer.call_id)
+        screening = self._screening.get(call_id)
+        if screening is None:
+            screening = asyncio.get_running_loop().create_task(self._judge(asked), name="screening")
+            if call_id:
+                self._screening[call_id] = screening
+                screening.add_done_callback(partial(self._judged, call_id))
+        return screening_pb2.ScreenResponse(verdict=await asyncio.shield(screening))
 
-    def _judge(self, asked: screening_pb2.ScreenRequest, now: float) -> tuple[Verdict, screening_pb2.Verdict]:
-        """The policy's verdict, and the same as a message; a pass where the policy fails, loudly.
+    def _judged(self, call_id: str, screening: asyncio.Task[screening_pb2.Verdict]) -> None:
+        if self._screening.get(call_id) is screening:
+            del self._screening[call_id]
+
+    async def _judge(self, asked: screening_pb2.ScreenRequest) -> screening_pb2.Verdict:
+        """The screener's verdict; a pass where it fails, loudly.
 
         The one place with a wide net: a firewall that failed closed is why this project exists.
         """
         try:
-            verdict = self._policy.judge(offers.to_domain(asked.offer), now)
-            answer: screening_pb2.Verdict | None = verdicts.to_wire(verdict, self._policy.name)
-            if answer is None:
-                raise TypeError(f"expected a Verdict of the policy {self._policy.name!r}, got {verdict!r}")
+            return await self._screener.screen(asked.offer)
         except Exception as mistake:
-            self._metrics.failed_open.inc()
+            self._metrics.failed_open.labels("mistake").inc()
             self._world.logger.error("policy.failed_open", call_id=asked.offer.call_id, exc_info=mistake)
-            return Pass(), verdicts.to_wire(Pass(), FAILED_OPEN)
-        return verdict, answer
+            return verdicts.to_wire(Pass(), FAILED_OPEN)
+
+    def _publish(self, record: screening_pb2.Screening) -> None:
+        said = record.verdict.WhichOneof("said") or ""
+        self._world.logger.info(
+            "call.screened",
+            call_id=record.call_id,
+            leg=record.leg,
+            verdict=said,
+            rule=getattr(record.verdict, said).rule if said in ("flag", "divert") else "",
+            policy=record.verdict.policy,
+            kept_from=record.kept_from,
+            shadow=record.shadow,
+        )
+        self._journal.append_soon(Topic.SCREENINGS, record.call_id, record.SerializeToString())
 
     def _journal_event(self, event: JournalEvent) -> None:
         self._metrics.journal[event.happening].inc()

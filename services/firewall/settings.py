@@ -1,13 +1,13 @@
-"""What an operator can set of a firewall: the figures of its few rules."""
+"""What an operator can set of a firewall. What it says of calls stands in policies, not here."""
 
 from __future__ import annotations
 
 from typing import ClassVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from services.host.settings import Names, ServiceSettings
-from services.places.directory import NUISANCE_DESK
+from services.host.settings import ServiceSettings
 
 
 class FirewallSettings(ServiceSettings):
@@ -15,19 +15,23 @@ class FirewallSettings(ServiceSettings):
 
     service: ClassVar[str] = "firewall"
 
-    repeat_calls_min: int = Field(
-        6, ge=2, le=1_000, description="Calls of one caller within the window from which the next are flagged."
+    time_zone: str = Field(
+        "America/New_York",
+        description="The region's own time, for rules that ask for the hour; a name of the IANA data base.",
     )
-    repeat_window_s: float = Field(60.0, gt=0, le=3_600, description="Seconds of that window.")
-    repeat_score: int = Field(
-        40, ge=0, le=100, description="The suspicion (i3 CallSuspicion, 0 to 100) they are given."
+    evaluation_budget_ms: int = Field(
+        100,
+        ge=5,
+        le=1_000,
+        description="Milliseconds within which the evaluator must answer; then the call passes, and the evaluator is "
+        "killed.",
     )
-    nuisance_numbers: Names = Field(
-        (), description="Numbers in E.164, separated by commas, that go to the nuisance desk once they repeat."
-    )
-    nuisance_calls_min: int = Field(
-        3, ge=1, le=1_000, description="Calls of a nuisance number within the window from which they are diverted."
-    )
-    nuisance_desk: str = Field(
-        NUISANCE_DESK, min_length=1, description="The staffed desk, an owner of lines in the directory, they go to."
-    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("expected a zone that this machine knows, such as America/New_York") from None
+        return name

@@ -1,8 +1,8 @@
 """The port to helpers in processes of their own: for work that may hang, burn the processor or take the process down.
 
-A helper answers bytes with bytes. Its parent waits for an answer no longer than it says; past that the helper is killed,
-since nothing else stops code that holds the interpreter, and the next one is started. `Processes` are real, `InPlace`
-answers in the same process, for tests and the simulator, which can hang, slow or kill it.
+A helper answers bytes with bytes. Its parent waits for an answer no longer than it says; past that the helper is
+killed, since nothing else stops code that holds the interpreter, and the next one is started. `Processes` are real,
+`InPlace` answers in the same process, for tests and the simulator, which can hang, slow or kill it.
 
 A real helper is `python -m MODULE`, and that module's main calls `serve` with what its `Program` builds. The two speak
 in frames over its stdin and stdout: four bytes of length, then so many of payload.
@@ -15,20 +15,29 @@ import os
 import resource
 import struct
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO, Final, Protocol
 
+from services.host.lag import LATE_S
 from services.host.lifeline import Lifeline, die_with, hold
 
 FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
 _LENGTH: Final = struct.Struct(">I")
+_PROCESS_CLOCK: Final = 2
 _PARENT: Final = "THROUGHLINE_HELPER_OF"
 
 
 class Silent(Exception):
-    """No answer within the time: the helper was killed."""
+    """No answer within `within_s`: the helper was killed. Of that time it had the processor for `burned_s`; none is
+    told where the parent came late itself, since the answer may have been there (L2)."""
+
+    def __init__(self, within_s: float, burned_s: float) -> None:
+        super().__init__(f"no answer within {within_s * 1000:.0f} ms, {burned_s * 1000:.0f} ms of it at work")
+        self.within_s = within_s
+        self.burned_s = burned_s
 
 
 class Gone(Exception):
@@ -49,11 +58,13 @@ class Answering(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A helper: the module that a process runs, and what it answers with. `memory_bytes_max` bounds the process."""
+    """A helper: the module that a process runs, and what it answers with. `memory_bytes_max` bounds the process, and
+    `niceness` is how far it gives way to others, 0 to 19."""
 
     module: str
     build: Callable[[], Answering]
     memory_bytes_max: int = 2 * 1024**3
+    niceness: int = 0
 
 
 class Child(Protocol):
@@ -96,7 +107,7 @@ class Processes:
     async def start(self, program: Program) -> Child:
         """See `Children.start`."""
         lifeline = self._lifeline = self._lifeline or Lifeline()
-        own = {_PARENT: f"{os.getpid()},{program.memory_bytes_max}"}
+        own = {_PARENT: f"{os.getpid()},{program.memory_bytes_max},{program.niceness}"}
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -147,6 +158,8 @@ class _Process:
             self._turn.release()
 
     async def _exchange(self, asked: bytes, within_s: float) -> bytes:
+        loop = asyncio.get_running_loop()
+        began, at_work_s = loop.time(), _at_work_s(self._process.pid)
         try:
             async with asyncio.timeout(within_s):
                 self._in.write(_LENGTH.pack(len(asked)) + asked)
@@ -156,8 +169,10 @@ class _Process:
                     raise Gone(f"the helper announced an answer of {length} bytes")
                 return await self._out.readexactly(length)
         except TimeoutError:
+            late = loop.time() - began > within_s + LATE_S
+            burned_s = 0.0 if late else _at_work_s(self._process.pid) - at_work_s
             self._end()
-            raise Silent(f"no answer within {within_s * 1000:.0f} ms") from None
+            raise Silent(within_s, burned_s) from None
         except (asyncio.IncompleteReadError, OSError) as trouble:
             self._end()
             raise Gone("the helper ended before it answered") from trouble
@@ -174,6 +189,14 @@ class _Process:
         self._killed = True
         with suppress(ProcessLookupError):
             self._process.kill()
+
+
+def _at_work_s(pid: int) -> float:
+    """Seconds for which a process has had a processor, by the kernel's clock of it; 0.0 where there is none."""
+    try:
+        return time.clock_gettime((~pid << 3) | _PROCESS_CLOCK)
+    except OSError:
+        return 0.0
 
 
 async def _turn(turn: asyncio.Lock, within_s: float) -> float:
@@ -194,11 +217,12 @@ def serve(answering: Answering) -> None:
     Its stdout is the answers' alone; what else is printed goes to stderr. The parent's end is noticed by the kernel,
     since code that holds the interpreter would keep a watching thread from running.
     """
-    parent, memory = os.environ.pop(_PARENT, "0,0").split(",")
+    parent, memory, niceness = map(int, os.environ.pop(_PARENT, "0,0,0").split(","))
     hold(lambda: os._exit(0), grace_s=0.0)
-    if int(parent):
-        die_with(int(parent))
-        resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
+    if parent:
+        die_with(parent)
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        os.nice(niceness)
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     questions = os.fdopen(0, "rb", buffering=0, closefd=False)
@@ -300,7 +324,7 @@ class _Object:
                 raise Gone("the helper was killed")
         if self._ailment.hangs or self._ailment.slow_s >= within_s:
             self.end()
-            raise Silent(f"no answer within {within_s * 1000:.0f} ms")
+            raise Silent(within_s, within_s)
 
     async def kill(self) -> None:
         """See `Child.kill`."""

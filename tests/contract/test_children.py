@@ -66,8 +66,9 @@ async def test_a_helper_that_does_not_answer_in_time_is_killed(children: Childre
     if isinstance(children, InPlace):
         children.ailment.hangs = True
     began = asyncio.get_running_loop().time()
-    with pytest.raises(Silent):
-        await child.ask(b"burn", 0.2)
+    with pytest.raises(Silent) as silent:
+        await child.ask(b"burn", 0.5)
+    assert 0.0 < silent.value.burned_s <= 0.6
     assert not child.lives
     assert asyncio.get_running_loop().time() - began < 5.0
     with pytest.raises(Gone):

@@ -1,182 +1,257 @@
-"""The firewall's real shell under virtual time, and its rulebook by itself."""
+"""The firewall's real shell under virtual time: verdicts, what keeps them back, and what is published."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import pytest
-import structlog
-from hypothesis import given
-from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
-from throughline.v1 import call_pb2, place_pb2, screening_pb2
+from throughline.v1 import place_pb2
 
-from services.domain.offer import Offer
-from services.domain.policy import Divert, Flag, Pass, Verdict
-from services.firewall.rulebook import CALLERS_REMEMBERED_MAX, Rule, Rulebook
-from services.firewall.service import Firewall, Policy
-from services.firewall.settings import FirewallSettings
-from services.host.files import MemoryFiles
+from services.domain.policy import Divert, Flag, Pass
 from services.host.network import Broken, Status
-from services.host.network.memory import MemoryNetwork
-from services.host.world import World
-from services.journal import Topic
-from services.journal.disk import MemoryDisk
-from services.journal.memory import MemoryBroker, MemoryLog
-from services.wire import verdicts
-from services.wire.methods import SCREEN
-from simulator.virtual_loop import run_virtual, virtual_wall_ms
+from services.policy.attributes import ATTRIBUTES
+from services.policy.breakers import SLACK_CALLS
+from services.wire import screenings, verdicts
+from tests.services.firewall_stage import (
+    DESK,
+    DIVERTS_ALL,
+    DIVERTS_REPEATS,
+    FLAGS_ALL,
+    Stage,
+    bundle,
+    place_in,
+    play,
+    rule,
+)
 
-NUISANCE = "+15085550199"
-
-
-class Stage:
-    """One firewall on a memory network."""
-
-    def __init__(self, policy: Policy | None = None) -> None:
-        self.network = MemoryNetwork()
-        self.broker = MemoryBroker(virtual_wall_ms)
-        self.log = MemoryLog(self.broker)
-        self.registry = CollectorRegistry()
-        world = World(
-            name="firewall-1",
-            incarnation="000000000000-0001",
-            network=self.network,
-            log=self.log,
-            wall_ms=virtual_wall_ms,
-            random=random.Random(1),
-            files=MemoryFiles(),
-            disk=MemoryDisk(),
-            registry=self.registry,
-            logger=structlog.stdlib.get_logger(),
-        )
-        settings = FirewallSettings(name="firewall-1", listen="firewall:1", nuisance_numbers=(NUISANCE,))
-        self.firewall = Firewall(world, settings, policy)
-
-    async def screen(self, call_id: str, caller: str = "+15085550101", **offer: Any) -> screening_pb2.Verdict:
-        said = screening_pb2.ScreenRequest(offer=call_pb2.Offer(call_id=call_id, leg=1, caller=caller, **offer))
-        return (await self.network.ask("firewall:1", SCREEN, said, within_s=0.15)).verdict
-
-    def published(self) -> list[screening_pb2.Screening]:
-        records = self.broker.records(Topic.SCREENINGS)
-        return [screening_pb2.Screening.FromString(record.value) for record in records]
+REPEATED = Divert(DESK, "repeats", "repeat_caller")
 
 
-def play(scene: Callable[[Stage], Coroutine[Any, Any, None]], policy: Policy | None = None) -> None:
-    async def staged() -> None:
-        stage = Stage(policy)
-        await stage.firewall.start()
-        await scene(stage)
-        await stage.firewall.stop(0.0)
-
-    run_virtual(staged())
-
-
-def test_a_call_passes_and_the_verdict_is_published() -> None:
-    """Pass, under the policy's name; one record on `screenings`."""
+def test_a_call_passes_and_the_verdict_is_published_with_all_that_led_to_it() -> None:
+    """Pass, under the policy's name; one record on `screenings`, with every input and the bundle's digest."""
 
     async def scene(stage: Stage) -> None:
-        verdict = await stage.screen("call-1")
+        verdict = await stage.asked("call-1", place=place_in("Birch"))
         assert verdicts.to_domain(verdict) == Pass()
-        assert verdict.policy == "built-in-1"
-        await asyncio.sleep(0.1)
-        (told,) = stage.published()
+        assert verdict.policy.startswith("built-in-1-")
+        (told,) = await stage.published()
         assert (told.call_id, told.leg, told.firewall, told.verdict) == ("call-1", 1, "firewall-1", verdict)
+        inputs = screenings.inputs_of(told)
+        assert set(inputs) == set(ATTRIBUTES)
+        assert (inputs["area"], inputs["psap"], inputs["number_calls_60s"]) == ("Birch", "P2", 1)
+        assert len(told.bundle) == 64 and not told.kept_from
 
     play(scene)
 
 
-def test_a_caller_who_repeats_is_flagged_and_never_stopped() -> None:
-    """The sixth call within a minute carries a suspicion, and goes on."""
+def test_a_caller_who_repeats_is_flagged_by_the_built_in_policy_and_never_stopped() -> None:
+    """The sixth call within a minute carries a suspicion, and goes on; another's first does not."""
 
     async def scene(stage: Stage) -> None:
-        said = [verdicts.to_domain(await stage.screen(f"call-{n}")) for n in range(7)]
-        assert said[:5] == [Pass()] * 5
-        assert said[5:] == [
-            Flag(40, "caller-repeats", "6_calls_in_60_s"),
-            Flag(40, "caller-repeats", "7_calls_in_60_s"),
-        ]
-        assert verdicts.to_domain(await stage.screen("call-x", caller="+15085550102")) == Pass()
+        said = [await stage.screen(f"call-{n}") for n in range(7)]
+        assert said == [Pass()] * 5 + [Flag(40, "caller-repeats", "repeat_caller")] * 2
+        assert await stage.screen("call-x", caller="+15085550102") == Pass()
         await asyncio.sleep(60)
-        assert verdicts.to_domain(await stage.screen("call-y")) == Pass()
+        assert await stage.screen("call-y") == Pass()
 
     play(scene)
 
 
-def test_a_listed_number_that_repeats_goes_to_a_staffed_desk() -> None:
-    """Divert to people, from its third call on; the first two pass as any other's."""
+def test_a_rule_diverts_who_repeats_to_a_staffed_desk() -> None:
+    """By the windows, from the third call on; the rule that spoke is counted."""
 
     async def scene(stage: Stage) -> None:
-        said = [verdicts.to_domain(await stage.screen(f"call-{n}", caller=NUISANCE)) for n in range(3)]
-        assert said == [Pass(), Pass(), Divert("nuisance-desk", "nuisance-repeats", "3_calls_in_60_s")]
+        said = [await stage.screen(f"call-{n}") for n in range(3)]
+        assert said == [Pass(), Pass(), REPEATED]
+        assert stage.replicas[0].count("rules_true_total", rule="repeats") == 1
 
-    play(scene)
+    play(scene, DIVERTS_REPEATS)
 
 
 def test_screening_the_same_call_again_gives_the_same_verdict_and_counts_once() -> None:
-    """Windows count distinct call_ids, and screening is idempotent by call_id (L3)."""
+    """Windows count distinct call_ids, and screening is idempotent by call_id (L3), at once and later."""
 
     async def scene(stage: Stage) -> None:
-        for _ in range(50):
-            assert verdicts.to_domain(await stage.screen("call-1")) == Pass()
-        assert verdicts.to_domain(await stage.screen("call-2")) == Pass()
+        for _ in range(2):
+            await asyncio.gather(*(stage.screen("call-1") for _ in range(20)))
+        assert await stage.screen("call-2") == Pass()
+        assert await stage.screen("call-3") == REPEATED
+        assert await stage.screen("call-1", leg=2) == Pass()
+        assert await stage.screen("call-3", leg=2) == REPEATED
 
-    play(scene)
-
-
-def test_callers_without_a_number_are_not_one_caller() -> None:
-    """Phones without a number are many; none of them is flagged for the others."""
-
-    async def scene(stage: Stage) -> None:
-        said = [verdicts.to_domain(await stage.screen(f"call-{n}", caller="")) for n in range(20)]
-        assert said == [Pass()] * 20
-
-    play(scene)
+    play(scene, DIVERTS_REPEATS)
 
 
-class _Raises:
-    name = "broken-1"
-
-    def judge(self, offer: Offer, now: float) -> Verdict:
-        raise ZeroDivisionError("a rule that divides by the number of callers")
-
-
-class _SaysNothing:
-    name = "broken-2"
-
-    def judge(self, offer: Offer, now: float) -> Verdict:
-        return None  # type: ignore[return-value]
-
-
-class _SaysTheImpossible:
-    name = "broken-3"
-
-    def judge(self, offer: Offer, now: float) -> Verdict:
-        return Flag(-5, "rule", "a score that no message can carry")
-
-
-@pytest.mark.parametrize("policy", [_Raises(), _SaysNothing(), _SaysTheImpossible()])
-def test_whatever_goes_wrong_inside_is_a_pass(policy: Policy) -> None:
-    """A firewall that fails, fails open, and says so (architecture.md, promise 2)."""
+def test_callers_without_a_number_of_their_own_are_not_one_caller() -> None:
+    """No number, or one that is everybody's: none of them is diverted for the others."""
 
     async def scene(stage: Stage) -> None:
-        verdict = await stage.screen("call-1")
-        assert verdicts.to_domain(verdict) == Pass()
-        assert verdict.policy == "failed-open"
-        assert stage.registry.get_sample_value("throughline_firewall_failed_open_total") == 1
+        for caller in ("", "anonymous"):
+            said = [await stage.screen(f"{caller}-{n}", caller=caller) for n in range(20)]
+            assert said == [Pass()] * 20
 
-    play(scene, policy)
+    play(scene, DIVERTS_REPEATS)
+
+
+def test_the_first_call_of_anybody_passes_whatever_the_policy_says() -> None:
+    """Kept back, and told: what was proposed and why it was not answered."""
+
+    async def scene(stage: Stage) -> None:
+        assert await stage.screen("call-1") == Pass()
+        (told,) = await stage.published()
+        assert (told.kept_from, told.proposed.divert.rule) == ("first_call", "everybody")
+        assert await stage.screen("call-2") == Divert(DESK, "everybody", "wrong")
+        assert stage.replicas[0].count("kept_total", by="first_call") == 1
+
+    play(scene, DIVERTS_ALL)
+
+
+def test_a_desk_without_lines_gets_no_call() -> None:
+    """A policy may name a desk that nobody staffs: the call passes."""
+    nowhere = bundle(rule("true", Divert("moon-desk", "moon", "wrong")))
+
+    async def scene(stage: Stage) -> None:
+        await stage.screen("call-1")
+        assert await stage.screen("call-2") == Pass()
+        assert [told.kept_from for told in await stage.published()] == ["first_call", "no_desk"]
+
+    play(scene, nowhere)
+
+
+def test_the_bypass_lets_everything_pass_at_once_flags_too() -> None:
+    """One switch; verdicts are still computed and published."""
+
+    async def scene(stage: Stage) -> None:
+        assert await stage.screen("call-1") == Flag(7, "all", "odd")
+        stage.replicas[0].policies.bypass = True
+        assert await stage.screen("call-2") == await stage.screen("call-1") == Pass()
+        assert [told.kept_from for told in await stage.published()] == ["", "bypass", "bypass"]
+        assert (await stage.published())[1].proposed.flag.score == 7
+
+    play(scene, FLAGS_ALL)
+
+
+def test_test_calls_count_among_themselves_alone() -> None:
+    """RFC 6881: a hundred of them make no real caller one who repeats, and trip no breaker."""
+
+    async def scene(stage: Stage) -> None:
+        test = {"service_urn": "urn:service:test.sos"}
+        said = [await stage.screen(f"test-{n}", **test) for n in range(50)]
+        assert said == [Pass(), Pass()] + [REPEATED] * 48
+        assert await stage.screen("call-1") == await stage.screen("call-2") == Pass()
+        assert stage.replicas[0].count("verdicts_total", verdict="divert") == 0
+
+    play(scene, DIVERTS_REPEATS)
+
+
+def test_a_bundle_that_diverts_everybody_diverts_nobody_of_those_who_call_once() -> None:
+    """Massachusetts: first calls pass, and what was proposed of them trips the breaker; the bundle is given up."""
+
+    async def scene(stage: Stage) -> None:
+        (replica,) = stage.replicas
+        said = [await stage.screen(f"call-{n}", caller=f"+150855501{n:02d}") for n in range(SLACK_CALLS + 2)]
+        assert said == [Pass()] * (SLACK_CALLS + 2)
+        assert [digest for digest, _ in replica.policies.trips][:1] == [DIVERTS_ALL.digest]
+        assert "nothing is diverted of" in replica.firewall.remarks()[0]
+        assert replica.count("breaker_trips_total", scope="state", why="share") == 1
+        assert await stage.screen("again", caller="+15085550101") == Pass()
+
+    play(scene, DIVERTS_ALL)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_forced_past_every_gate_it_diverts_twenty_calls_at_most_over_all_replicas(shared: bool) -> None:
+    """Callers who are known already, three replicas, with the log and without: then everything passes."""
+
+    async def scene(stage: Stage) -> None:
+        callers = [f"+150855501{n:02d}" for n in range(60)]
+        for n, caller in enumerate(callers):
+            await stage.screen(f"before-{n}", caller, at=f"firewall-{n % 3 + 1}", service_urn="urn:service:sos")
+        await asyncio.sleep(400)
+        for replica in stage.replicas:
+            replica.policies.tripped = lambda *_: None  # type: ignore[method-assign]
+            replica.policies.on = DIVERTS_ALL
+            if not shared:
+                replica.log.fail(absent=True)
+        await asyncio.sleep(1)
+        said = []
+        for n, caller in enumerate(callers * 3):
+            said.append(await stage.screen(f"after-{n}", caller, at=f"firewall-{n % 3 + 1}"))
+            await asyncio.sleep(1.0)
+        diverts = [isinstance(each, Divert) for each in said]
+        assert 1 <= sum(diverts) <= (SLACK_CALLS if shared else 3 * SLACK_CALLS)
+        assert not any(diverts[20:])
+
+    play(scene, replicas=3)
+
+
+def test_a_restart_is_no_way_round_a_limit_and_loses_no_window() -> None:
+    """What was screened before stands on the log: the third call is the third, and a tripped breaker stays so."""
+
+    async def scene(stage: Stage) -> None:
+        for n in range(2):
+            await stage.screen(f"call-{n}")
+        await asyncio.sleep(0.1)
+        await stage.stop(stage.replicas[0])
+        await stage.start("firewall-1")
+        assert await stage.screen("call-2") == REPEATED
+        assert await stage.screen("call-1", leg=2) == Pass()
+
+    play(scene, DIVERTS_REPEATS)
+
+
+def test_windows_hold_across_replicas() -> None:
+    """Who calls another replica, since theirs is gone, is known there; also what was answered (L3)."""
+
+    async def scene(stage: Stage) -> None:
+        for n in range(3):
+            await stage.screen(f"call-{n}", at="firewall-1")
+        await asyncio.sleep(0.1)
+        assert await stage.screen("call-3", at="firewall-2") == REPEATED
+        assert await stage.screen("call-2", at="firewall-2", leg=2) == REPEATED
+        assert stage.replicas[1].count("heard_total") == 3
+
+    play(scene, DIVERTS_REPEATS, replicas=2)
+
+
+def test_until_its_history_is_read_a_firewall_diverts_nobody() -> None:
+    """Kafka away at a start: it flags and passes, says why, and diverts again once the log is back."""
+
+    async def scene(stage: Stage) -> None:
+        replica = stage.replicas[0]
+        await stage.stop(replica)
+        replica = await _started_without_log(stage)
+        said = [await stage.screen(f"call-{n}") for n in range(4)]
+        assert said == [Pass()] * 4
+        assert any("no call is diverted" in each for each in replica.firewall.remarks())
+        replica.log.fail()
+        await asyncio.sleep(10)
+        assert {told.kept_from for told in await stage.published()} == {"", "no_history"}
+        assert await stage.screen("call-5") == REPEATED
+
+    play(scene, DIVERTS_REPEATS)
+
+
+async def _started_without_log(stage: Stage):  # type: ignore[no-untyped-def]
+    from services.firewall.policies import Standing
+    from tests.services.firewall_stage import START_S, Replica
+
+    replica = Replica(stage, "firewall-1", Standing(stage.standing))
+    replica.log.fail(absent=True)
+    await replica.firewall.start()
+    stage.replicas.append(replica)
+    await asyncio.sleep(START_S)
+    return replica
 
 
 def test_an_odd_offer_is_screened_as_any_other() -> None:
-    """NaN, an endless caller, no call_id: a verdict all the same."""
+    """NaN, an endless caller, no call_id: a verdict all the same, and each its own."""
 
     async def scene(stage: Stage) -> None:
         nowhere = place_pb2.Place(circle=place_pb2.Circle(centre=place_pb2.Point(latitude=float("nan"))))
-        assert verdicts.to_domain(await stage.screen("", caller="x" * 5_000, place=nowhere)) == Pass()
+        said = [stage.screen("", caller="x" * 5_000, place=nowhere) for _ in range(5)]
+        assert await asyncio.gather(*said) == [Pass()] * 5
+        assert len(await stage.published()) == 5
 
     play(scene)
 
@@ -185,14 +260,15 @@ def test_without_kafka_verdicts_are_given_all_the_same() -> None:
     """A remark, no trouble; the record lands when Kafka is back (J6)."""
 
     async def scene(stage: Stage) -> None:
-        stage.log.fail(absent=True)
-        assert verdicts.to_domain(await stage.screen("call-1")) == Pass()
+        (replica,) = stage.replicas
+        replica.log.fail(absent=True)
+        assert await stage.screen("call-1") == Pass()
         await asyncio.sleep(0.1)
-        assert stage.firewall.troubles() == []
-        assert "journal" in stage.firewall.remarks()[0]
-        stage.log.fail()
+        assert replica.firewall.troubles() == []
+        assert "journal" in replica.firewall.remarks()[0]
+        replica.log.fail()
         await asyncio.sleep(3)
-        assert [each.call_id for each in stage.published()] == ["call-1"]
+        assert [each.call_id for each in await stage.published()] == ["call-1"]
 
     play(scene)
 
@@ -201,43 +277,28 @@ def test_a_firewall_that_stops_says_draining() -> None:
     """UNAVAILABLE("draining"): the conductor goes on unscreened at once (L4)."""
 
     async def scene(stage: Stage) -> None:
-        asking = asyncio.ensure_future(stage.firewall.stop(1.0))
+        (replica,) = stage.replicas
+        stage.replicas.clear()
+        asking = asyncio.ensure_future(replica.firewall.stop(1.0))
         await asyncio.sleep(0)
         with pytest.raises(Broken) as broken:
-            await stage.screen("call-1")
+            await stage.asked("call-1")
         assert broken.value.status is Status.UNAVAILABLE
         await asking
 
     play(scene)
 
 
-CALLS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9), st.floats(0, 40)), max_size=40)
+def test_a_candidate_in_shadow_is_asked_beside_and_answers_nobody() -> None:
+    """What it would have done is an event of its own, after the answer."""
 
+    async def scene(stage: Stage) -> None:
+        (replica,) = stage.replicas
+        replica.policies.candidate_bundle = FLAGS_ALL
+        await asyncio.sleep(1)
+        assert await stage.screen("call-1") == Pass()
+        answered, beside = await stage.published()
+        assert (answered.shadow, beside.shadow, beside.verdict.flag.score) == (False, True, 7)
+        assert beside.bundle == FLAGS_ALL.digest != answered.bundle
 
-@given(CALLS)
-def test_the_rulebook_agrees_with_counting_from_the_beginning(calls: list[tuple[str, int, float]]) -> None:
-    """Against a plain model: the n-th distinct call of a caller within the window is what the rule says."""
-    book = Rulebook("t", [Rule("r", 3, 30.0, score=9)])
-    first_at: dict[str, float] = {}
-    said: dict[str, Verdict] = {}
-    now = 0.0
-    for caller, number, pause in calls:
-        now += pause
-        call_id = f"{caller}{number}"
-        verdict = book.judge(Offer(call_id, 1, caller, "urn:service:sos", None), now)
-        if call_id not in first_at:
-            first_at[call_id] = now
-            count = sum(1 for each, at in first_at.items() if each[0] == caller and now - at < 30.0)
-            said[call_id] = Flag(9, "r", f"{count}_calls_in_30_s") if count >= 3 else Pass()
-        assert verdict == said[call_id]
-
-
-def test_the_rulebook_forgets_the_oldest_caller_past_its_bound() -> None:
-    """Memory is bounded whatever numbers are made up; forgetting only makes a verdict milder."""
-    book = Rulebook("t", [Rule("r", 2, 1e9, score=9)])
-    book.judge(Offer("first", 1, "first", "", None), 0.0)
-    for number in range(CALLERS_REMEMBERED_MAX):
-        book.judge(Offer(f"c{number}", 1, f"n{number}", "", None), 1.0)
-    assert book.judge(Offer("second", 1, "first", "", None), 2.0) == Pass()
-    again = Offer("third", 1, f"n{CALLERS_REMEMBERED_MAX - 1}", "", None)
-    assert book.judge(again, 2.0) == Flag(9, "r", "2_calls_in_1e+09_s")
+    play(scene)

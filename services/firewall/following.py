@@ -1,0 +1,126 @@
+"""What a firewall hears of others: their screenings, and what became of the calls that were diverted.
+
+It begins by the longest window back (J7), so that a restart loses nothing that matters; until that is read no call is
+diverted. What was read before the end is folded in the order in which it happened, then each record as it comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from throughline.v1 import screening_pb2
+
+from services.domain.events import Fact, FactKind
+from services.firewall.metrics import FirewallMetrics
+from services.firewall.policies import Policies
+from services.firewall.screening import Screener
+from services.host.world import World
+from services.journal import Follower, Record, Topic
+from services.journal.journal import Journal
+from services.policy.windows import LONGEST_S
+from services.wire import facts, screenings
+from services.wire.methods import Unreadable
+
+HISTORY_MAX: Final = 50_000
+"""Records of before the start that are folded at most, the newest."""
+_FOLDED_AT_ONCE: Final = 100
+_ANSWERED: Final = frozenset({FactKind.ANSWERED, FactKind.DIVERTED, FactKind.CALLED_BACK, FactKind.RECONNECTED})
+_UNANSWERED: Final = frozenset({FactKind.ABANDONED, FactKind.CALLER_LOST, FactKind.CALLBACK_DUE})
+
+
+class Following:
+    """Two followers, for as long as the firewall lives."""
+
+    def __init__(
+        self, world: World, journal: Journal, screener: Screener, policies: Policies, metrics: FirewallMetrics
+    ) -> None:
+        self._world = world
+        self._journal = journal
+        self._screener = screener
+        self._policies = policies
+        self._metrics = metrics
+        self._followers: list[Follower] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._early: list[screening_pb2.Screening] = []
+        self._failed = ""
+
+    async def start(self) -> None:
+        """Begins; nothing is waited for."""
+        wall_ms = self._world.wall_ms()
+        told = self._journal.follow(Topic.SCREENINGS, wall_ms - round(LONGEST_S * 1000))
+        calls = self._journal.follow(Topic.CALLS, wall_ms)
+        self._followers = [told, calls]
+        for follower in self._followers:
+            await follower.start()
+        self._begin(self._follow(told, self._take), "firewall follows screenings")
+        self._begin(self._follow(calls, self._take_fact), "firewall follows calls")
+        self._begin(self._note_end(told), "firewall reads its history")
+
+    async def stop(self) -> None:
+        """Follows no longer."""
+        for follower in self._followers:
+            await follower.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def remarks(self) -> list[str]:
+        """What an operator should know."""
+        if self._failed:
+            return [f"history: {self._failed} has ended by a mistake of ours; the log has it"]
+        return [] if self._screener.history else ["history: `screenings` is not read yet: no call is diverted"]
+
+    async def _follow(self, follower: Follower, take: Callable[[Record], None]) -> None:
+        async for batch in follower:
+            for record in batch:
+                try:
+                    take(record)
+                except Unreadable as unreadable:
+                    self._world.logger.warning("record.unreadable", topic=record.topic, why=unreadable.why)
+            self._screener.tell_trips()
+
+    async def _note_end(self, follower: Follower) -> None:
+        await follower.caught_up.wait()
+        while self._early:
+            self._early.sort(key=lambda told: told.at_ms)
+            batch, self._early = self._early[:_FOLDED_AT_ONCE], self._early[_FOLDED_AT_ONCE:]
+            for told in batch:
+                self._hear(told)
+            await asyncio.sleep(0)
+        self._screener.history = True
+        self._screener.tell_trips()
+
+    def _take(self, record: Record) -> None:
+        told = screenings.read(record.value)
+        if self._screener.history:
+            self._hear(told)
+            return
+        self._early.append(told)
+        if len(self._early) > 2 * HISTORY_MAX:
+            self._early = sorted(self._early, key=lambda each: each.at_ms)[-HISTORY_MAX:]
+
+    def _hear(self, told: screening_pb2.Screening) -> None:
+        age_s = (self._world.wall_ms() - told.at_ms) / 1000
+        now = asyncio.get_running_loop().time()
+        if self._screener.calls.heard(told, self._policies.live(), now, age_s):
+            self._metrics.heard.inc()
+        self._policies.heard(told)
+
+    def _take_fact(self, record: Record) -> None:
+        fact = facts.read(record.value)
+        if not isinstance(fact, Fact) or not (fact.kind in _ANSWERED or fact.kind in _UNANSWERED):
+            return
+        now = asyncio.get_running_loop().time()
+        self._screener.calls.breakers.ended(fact.call_id, fact.kind in _ANSWERED, now)
+
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (mistake := task.exception()) is not None:
+            self._failed = task.get_name()
+            self._world.logger.error("firewall.mistake", exc_info=mistake)

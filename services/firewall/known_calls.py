@@ -1,0 +1,98 @@
+"""What a firewall remembers of calls: windows, breakers, and the verdict of each call it knows.
+
+All of it is a projection of `screenings` and of what this replica did itself: a replica that was started again, or that
+takes over another's callers, knows what they did. Records are told in any order and more than once.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from throughline.v1 import screening_pb2
+
+from services.domain.identity import own_number
+from services.domain.policy import Divert, Verdict
+from services.policy.attributes import Value
+from services.policy.breakers import Breakers, Heard
+from services.policy.bundle import Bundle
+from services.policy.guards import repeats
+from services.policy.inputs import completed, identity_in
+from services.policy.windows import Counts, Keys, Windows
+from services.wire import screenings, verdicts
+
+KNOWN_MAX: Final = 50_000
+TEST_KEYS_MAX: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was answered for a call, by whom, and as whom the breakers know it."""
+
+    verdict: Verdict
+    policy: str
+    bundle: str
+    heard: Heard
+
+
+class KnownCalls:
+    """One replica's."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.breakers = Breakers(bundle.limits)
+        self._windows = Windows()
+        self._tests = Windows(TEST_KEYS_MAX, TEST_KEYS_MAX)
+        self._known: OrderedDict[str, Known] = OrderedDict()
+
+    def seen(self, call_id: str, keys: Keys, now: float, *, test: bool) -> Counts:
+        """Counts a call of this replica; a test call among test calls alone."""
+        return (self._tests if test else self._windows).seen(call_id, keys, now)
+
+    def known(self, call_id: str) -> Known | None:
+        """What was answered for this call before, here or elsewhere."""
+        return self._known.get(call_id)
+
+    def answered(self, call_id: str, known: Known) -> None:
+        """Remembers the first answer for a call."""
+        if call_id and call_id not in self._known:
+            self._known[call_id] = known
+            if len(self._known) > KNOWN_MAX:
+                self._known.popitem(last=False)
+
+    def heard(self, told: screening_pb2.Screening, live: Bundle, now: float, age_s: float) -> bool:
+        """Takes in a record; False where it says nothing new. A rule's forecast is that of the `live` bundle."""
+        if told.shadow or not told.call_id or not told.inputs:
+            return False
+        inputs = completed(screenings.inputs_of(told))
+        windows = self._tests if told.test else self._windows
+        if windows.seen(told.call_id, keys_in(inputs), now, age_s).again:
+            return False
+        verdict = verdicts.to_domain(told.verdict)
+        proposed = verdicts.to_domain(told.proposed) if told.HasField("proposed") else verdict
+        heard = heard_of(told.call_id, inputs, proposed, live)
+        if not told.test:
+            self.breakers.heard(heard, isinstance(verdict, Divert), now, age_s)
+        if verdict is not None:
+            self.answered(told.call_id, Known(verdict, told.verdict.policy, told.bundle, heard))
+        return True
+
+
+def keys_in(inputs: dict[str, Value]) -> Keys:
+    """By what the call that had these inputs is counted."""
+    source, cell, trunk = (str(inputs[name]) for name in ("source", "cell", "trunk"))
+    return Keys(own_number(str(inputs["number"])), source, cell, trunk, identity_in(inputs))
+
+
+def heard_of(call_id: str, inputs: dict[str, Value], proposed: Verdict | None, bundle: Bundle) -> Heard:
+    """The call as breakers see it; a rule that the bundle does not have was forecast to be silent."""
+    rule = bundle.rule(proposed.rule) if isinstance(proposed, Divert) else None
+    return Heard(
+        call_id,
+        identity_in(inputs),
+        repeats(inputs),
+        str(inputs["area"]),
+        str(inputs["psap"]),
+        proposed.rule if isinstance(proposed, Divert) else "",
+        rule.forecast_share if rule is not None else 0.0,
+    )

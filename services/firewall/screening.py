@@ -1,0 +1,268 @@
+"""One screening, from an offer to an answer and its record.
+
+Count the call, gather what the rules may ask, have the helper say which rule speaks, then let guards and breakers keep
+back what must not be. Everything that is not known in time is a pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from throughline.v1 import call_pb2, screening_pb2
+
+from services.domain.offer import Offer
+from services.domain.policy import Divert, Pass, Verdict
+from services.firewall.evaluator import Evaluator, NotEvaluated
+from services.firewall.known_calls import Known, KnownCalls, heard_of
+from services.firewall.metrics import FirewallMetrics
+from services.firewall.policies import Policies
+from services.host.world import World
+from services.places.region import Region
+from services.policy import guards
+from services.policy.attributes import Value
+from services.policy.breakers import Heard, Trip
+from services.policy.bundle import Bundle
+from services.policy.guards import BREAKER, Grounds, Kept
+from services.policy.inputs import Located
+from services.policy.inputs import of as inputs_of
+from services.policy.windows import Keys
+from services.wire import offers, screenings, verdicts
+
+FAILED_OPEN: Final = "failed-open"
+SHADOWS_MAX: Final = 16
+"""Calls that wait for the candidate's word off the calls' way; the next are not asked about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a bundle said of a call; `policy` is the bundle's label, or why none was asked."""
+
+    proposed: Verdict
+    policy: str
+    bundle: Bundle | None
+
+
+class Screener:
+    """Screens the calls of one firewall."""
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        zone: ZoneInfo,
+        region: Callable[[], Region],
+        policies: Policies,
+        bypassed: Callable[[], bool],
+        built_in: Bundle,
+        metrics: FirewallMetrics,
+        publish: Callable[[screening_pb2.Screening], None],
+    ) -> None:
+        self.calls = KnownCalls(policies.live())
+        self.history = False
+        """Whether what was screened before the start has been read."""
+        self.evaluator: Evaluator | None = None
+        self.shadow: Evaluator | None = None
+        self._world = world
+        self._name = name
+        self._zone = zone
+        self._region = region
+        self._policies = policies
+        self._bypassed = bypassed
+        self._built_in = built_in
+        self._metrics = metrics
+        self._publish = publish
+        self._last_asked = built_in
+        self._shadowing: set[asyncio.Task[None]] = set()
+
+    def wanted(self) -> list[Bundle]:
+        """The bundles that answer calls, or stand in for one that does not."""
+        candidate = self._policies.candidate()
+        found = [self._policies.live(), self._built_in, self._last_asked, *([candidate] if candidate else [])]
+        return list({bundle.digest: bundle for bundle in found}.values())
+
+    def watched(self) -> list[Bundle]:
+        """The bundle that is only watched."""
+        shadowed = self._policies.shadowed()
+        return [] if shadowed is None else [shadowed]
+
+    async def screen(self, message: call_pb2.Offer) -> screening_pb2.Verdict:
+        """The verdict on a call, published with all that led to it."""
+        loop = asyncio.get_running_loop()
+        offer = offers.to_domain(message)
+        record = screening_pb2.Screening(
+            call_id=offer.call_id, leg=offer.leg, firewall=self._name, at_ms=self._world.wall_ms(), test=offer.test
+        )
+        began = loop.time()
+        known = self.calls.known(offer.call_id)
+        verdict = await self._first(offer, record) if known is None else self._again(known, record, began)
+        record.took_us = round((loop.time() - began) * 1e6)
+        if not offer.test:
+            self._metrics.verdicts[type(verdict)].inc()
+            self._metrics.took.observe(loop.time() - began)
+        self._publish(record)
+        return record.verdict
+
+    async def drill(self, bundle: Bundle, offer: Offer, *, bypass: bool) -> bool:
+        """Whether a test call would be diverted by a bundle, on the way of real ones, the bypass on or off as told. It
+        counts nowhere."""
+        assert offer.test, "no drill with a real call"
+        inputs, _ = self._gather(offer, self._world.wall_ms())
+        word = await self._word(offer, [bundle], inputs, self._world.wall_ms())
+        grounds = Grounds(bypass=bypass, history=True, first=False, desk_staffed=self._staffed(word.proposed))
+        return isinstance(word.proposed, Divert) and not guards.kept_from(word.proposed, grounds)
+
+    def _again(self, known: Known, record: screening_pb2.Screening, now: float) -> Verdict:
+        """The same verdict for the same call (L3), save that a divert is not said again where none is made now."""
+        kept = ""
+        if self._bypassed() and not isinstance(known.verdict, Pass):
+            kept = str(Kept.BYPASS)
+        elif isinstance(known.verdict, Divert) and (scope := self.calls.breakers.keeps(known.heard, now)):
+            kept = BREAKER + scope
+        return self._answer(record, Word(known.verdict, known.policy, None), kept, known.bundle)
+
+    async def _first(self, offer: Offer, record: screening_pb2.Screening) -> Verdict:
+        loop = asyncio.get_running_loop()
+        wall_ms = record.at_ms
+        inputs, first = self._gather(offer, wall_ms)
+        record.inputs.extend(screenings.inputs_to_wire(inputs))
+        word = await self._word(offer, self._asked(offer.call_id, str(inputs["area"])), inputs, wall_ms)
+        bundle = word.bundle if word.bundle is not None else self._built_in
+        heard = heard_of(offer.call_id, inputs, word.proposed, bundle)
+        grounds = Grounds(
+            bypass=self._bypassed(),
+            history=self.history,
+            first=first,
+            desk_staffed=self._staffed(word.proposed),
+        )
+        kept: str = guards.kept_from(word.proposed, grounds)
+        kept = self._broken(heard, kept, loop.time(), test=offer.test)
+        self._tell_trips(self.calls.breakers.trips(), word.bundle)
+        verdict = self._answer(record, word, kept, bundle.digest)
+        self.calls.answered(offer.call_id, Known(verdict, word.policy, bundle.digest, heard))
+        if self.shadow is not None and (shadowed := self._policies.shadowed()) is not None:
+            self._begin_shadow(shadowed, record, inputs, wall_ms)
+        return verdict
+
+    def _gather(self, offer: Offer, wall_ms: int) -> tuple[dict[str, Value], bool]:
+        """What the rules may ask, and whether it is the first call of its identity."""
+        keys = Keys.of(offer)
+        counts = self.calls.seen(offer.call_id, keys, asyncio.get_running_loop().time(), test=offer.test)
+        found = self._region().locate(offer.place)
+        located = Located() if found.town is None else Located(found.town, found.candidates[0])
+        return inputs_of(offer, counts, located, wall_ms, self._zone), counts.first
+
+    def _asked(self, call_id: str, area: str) -> list[Bundle]:
+        """Whom to ask, the next where one cannot be: the candidate, the live one, the one before, the built-in one."""
+        candidate = self._policies.candidate_for(call_id, area)
+        live = self._policies.live()
+        return [*([candidate] if candidate is not None else []), live, self._last_asked, self._built_in]
+
+    async def _word(self, offer: Offer, bundles: list[Bundle], inputs: dict[str, Value], wall_ms: int) -> Word:
+        why = "not_ready"
+        for bundle in bundles:
+            if self.evaluator is None or not self.evaluator.holds(bundle):
+                continue
+            try:
+                decision = await self.evaluator.decide(bundle, inputs, wall_ms)
+            except NotEvaluated as failed:
+                why = str(failed)
+                self._world.logger.error("call.not_evaluated", call_id=offer.call_id, bundle=bundle.label, why=why)
+                break
+            for rule_id, trouble in decision.errors:
+                self._metrics.errors.labels(rule_id).inc()
+                self._world.logger.warning("rule.failed", rule=rule_id, bundle=bundle.label, why=trouble)
+            if bundle is self._policies.live():
+                self._last_asked = bundle
+            rule = bundle.rule(decision.rule_id) if decision.rule_id is not None else None
+            return Word(rule.verdict if rule is not None else Pass(), bundle.label, bundle)
+        self._metrics.failed_open.labels(why).inc()
+        return Word(Pass(), FAILED_OPEN, None)
+
+    def _staffed(self, proposed: Verdict) -> bool:
+        return isinstance(proposed, Divert) and bool(self._region().directory.lines_of(proposed.desk))
+
+    def _broken(self, heard: Heard, kept: str, now: float, *, test: bool) -> str:
+        """What keeps the call, the breakers asked too; they hear each real call, whatever became of it."""
+        breakers = self.calls.breakers
+        breakers.limit(self._policies.live().limits)
+        if test:
+            scope = breakers.keeps(heard, now) if heard.rule else ""
+        elif kept:
+            breakers.heard(heard, False, now)
+            return kept
+        else:
+            scope = breakers.judge(heard, now) if heard.rule else ""
+            if not heard.rule:
+                breakers.heard(heard, False, now)
+        self._metrics.tripped.set(len(breakers.tripped(now)))
+        return kept or (BREAKER + scope if scope else "")
+
+    def tell_trips(self) -> None:
+        """Those that no call of this replica caused."""
+        self._tell_trips(self.calls.breakers.trips(), None)
+
+    def _tell_trips(self, trips: list[Trip], by: Bundle | None) -> None:
+        bundle = by if by is not None else self._policies.live()
+        for trip in trips:
+            self._metrics.trips.labels(trip.scope.partition(":")[0], trip.why).inc()
+            self._world.logger.error(
+                "breaker.tripped",
+                scope=trip.scope,
+                why=trip.why,
+                told=trip.told,
+                of_calls=trip.calls,
+                rule=trip.rule,
+                bundle=bundle.label,
+            )
+            why = f"breaker {trip.scope}: {trip.why}, {trip.told} of {trip.calls}"
+            self._policies.tripped(bundle.digest, why)
+
+    def _answer(self, record: screening_pb2.Screening, word: Word, kept: str, digest: str) -> Verdict:
+        verdict: Verdict = Pass() if kept else word.proposed
+        record.verdict.CopyFrom(verdicts.to_wire(verdict, word.policy))
+        record.bundle = digest
+        if kept:
+            record.proposed.CopyFrom(verdicts.to_wire(word.proposed, word.policy))
+            record.kept_from = kept
+            self._metrics.kept.labels(kept.partition(":")[0]).inc()
+        if not isinstance(word.proposed, Pass):
+            self._metrics.rules.labels(word.proposed.rule).inc()
+        return verdict
+
+    # Off the calls' way.
+
+    def _begin_shadow(
+        self, bundle: Bundle, record: screening_pb2.Screening, inputs: dict[str, Value], wall_ms: int
+    ) -> None:
+        if len(self._shadowing) >= SHADOWS_MAX:
+            self._metrics.shadowed.labels("left_out").inc()
+            return
+        beside = screening_pb2.Screening()
+        beside.CopyFrom(record)
+        task = asyncio.get_running_loop().create_task(self._shadow(bundle, beside, inputs, wall_ms), name="shadow")
+        self._shadowing.add(task)
+        task.add_done_callback(self._shadowing.discard)
+
+    async def _shadow(
+        self, bundle: Bundle, record: screening_pb2.Screening, inputs: dict[str, Value], wall_ms: int
+    ) -> None:
+        assert self.shadow is not None, "it is asked where there is one"
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            decision = await self.shadow.decide(bundle, inputs, wall_ms)
+        except NotEvaluated as failed:
+            self._metrics.shadowed.labels(str(failed)).inc()
+            return
+        rule = bundle.rule(decision.rule_id) if decision.rule_id is not None else None
+        record.shadow, record.bundle = True, bundle.digest
+        record.took_us = round((loop.time() - began) * 1e6)
+        record.ClearField("proposed")
+        record.ClearField("kept_from")
+        record.verdict.CopyFrom(verdicts.to_wire(rule.verdict if rule is not None else Pass(), bundle.label))
+        self._metrics.shadowed.labels("evaluated").inc()
+        self._publish(record)
