@@ -30,6 +30,8 @@ HOLD_S: Final = 5.0
 AGAIN_S: Final = 0.5
 DEATHS_MAX: Final = 1
 """A bundle over which helpers ended more often than this is quarantined: once may be somebody else's kill."""
+STARVED_MAX: Final = 5
+"""A bundle over which so many helpers in a row were silent is quarantined, whoever had the processor."""
 _BURNED: Final = 0.5
 
 
@@ -61,6 +63,7 @@ class Evaluator:
         self._held: set[str] = set()
         self._unfit: dict[str, str] = {}
         self._deaths: Counter[str] = Counter()
+        self._starved: Counter[str] = Counter()
         self._woken = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
 
@@ -112,12 +115,14 @@ class Evaluator:
             raise NotEvaluated("gone") from gone
         except Exception as mistake:
             raise NotEvaluated("mistake") from mistake
+        self._starved.pop(bundle.digest, None)
         return decision
 
     def _fell(self, bundle: Bundle, silent: Silent) -> None:
         self._woken.set()
-        if silent.burned_s >= _BURNED * silent.within_s:
-            self._quarantine(bundle, f"no answer within {silent.within_s * 1000:.0f} ms, all of it burned")
+        self._starved[bundle.digest] += 1
+        if silent.burned_s >= _BURNED * silent.within_s or self._starved[bundle.digest] > STARVED_MAX:
+            self._quarantine(bundle, str(silent))
         else:
             self._metrics.starved.inc()
             self._logger.warning("evaluator.starved", bundle=bundle.label, burned_s=silent.burned_s)

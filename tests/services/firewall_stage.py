@@ -32,7 +32,7 @@ from simulator.virtual_loop import run_virtual, virtual_wall_ms
 
 DESK = "nuisance-desk"
 NEVER_MS = 4_102_444_800_000
-START_S = 1.0
+START_S = 1.1
 """A firewall that has just started passes calls until its helper is there."""
 
 
