@@ -7,17 +7,19 @@ the share is small again. It needs nothing from the firewall for that, and nothi
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """More than `share` of the last `calls` screened calls, and at least `diverts_min` of them; see the settings."""
+    """More than `share` of the last `calls` screened calls, and at least `diverts_min` of them; or of their callers,
+    and at least `callers_min`: a flood that passes must not hide that everybody else is diverted. See the settings."""
 
     share: float = 0.20
     calls: int = 50
     diverts_min: int = 10
+    callers_min: int = 10
     window_s: float = 300.0
     """A verdict older than this says nothing of the firewall of now."""
     hold_s: float = 60.0
@@ -29,9 +31,12 @@ class DivertCap:
 
     def __init__(self, cap: Cap) -> None:
         self._cap = cap
-        self._verdicts: OrderedDict[str, tuple[float, bool]] = OrderedDict()  # by call: when, and whether it diverts
+        self._verdicts: OrderedDict[str, tuple[float, bool, str]] = OrderedDict()
+        """By call: when, whether it diverts, and whose it is."""
         self.diverts = 0
         """Of the calls that count."""
+        self._callers: Counter[str] = Counter()
+        self._diverted_callers: Counter[str] = Counter()
         self._until: float | None = None
 
     @property
@@ -44,14 +49,27 @@ class DivertCap:
         """The calls that count."""
         return len(self._verdicts)
 
-    def heard(self, call_id: str, diverts: bool, now: float) -> None:
-        """A verdict on a call; a second one on the same call takes the place of the first (L3)."""
+    @property
+    def diverted_callers(self) -> int:
+        """The callers of those diverts."""
+        return len(self._diverted_callers)
+
+    def heard(self, call_id: str, diverts: bool, now: float, caller: str = "") -> None:
+        """A verdict on a call; a second one on the same call takes the place of the first (L3). Where nobody says whose
+        call it is, it is its own caller's."""
         self._drop(call_id)
-        self._verdicts[call_id] = (now, diverts)
+        caller = caller or call_id
+        self._verdicts[call_id] = (now, diverts, caller)
         self.diverts += diverts
+        self._callers[caller] += 1
+        if diverts:
+            self._diverted_callers[caller] += 1
         while len(self._verdicts) > self._cap.calls or self._oldest_at() < now - self._cap.window_s:
             self._drop(next(iter(self._verdicts)))
-        past = self.diverts >= self._cap.diverts_min and self.diverts > self._cap.share * self.calls
+        cap = self._cap
+        past = (self.diverts >= cap.diverts_min and self.diverts > cap.share * self.calls) or (
+            self.diverted_callers >= cap.callers_min and self.diverted_callers > cap.share * len(self._callers)
+        )
         if past and self._until is None:
             self._until = now + self._cap.hold_s
         elif not past and self._until is not None and now >= self._until:
@@ -62,5 +80,11 @@ class DivertCap:
 
     def _drop(self, call_id: str) -> None:
         known = self._verdicts.pop(call_id, None)
-        if known is not None:
-            self.diverts -= known[1]
+        if known is None:
+            return
+        _, diverts, caller = known
+        self.diverts -= diverts
+        for callers in (self._callers, self._diverted_callers) if diverts else (self._callers,):
+            callers[caller] -= 1
+            if not callers[caller]:
+                del callers[caller]

@@ -48,6 +48,7 @@ from services.domain.exchange import (
     TimePassed,
 )
 from services.domain.holding import UNKNOWN
+from services.domain.identity import identity_of
 from services.domain.ladder import DialLines
 from services.domain.offer import Offer
 from services.domain.overflow import OVERFLOW
@@ -290,7 +291,7 @@ class Conductor:
     async def _screen(self) -> None:
         try:
             screened = await self._desk.neighbours.screen(self._wire_offer)
-            screened = self._desk.last_line.judge(self.offer.call_id, screened)
+            screened = self._desk.last_line.judge(self.offer.call_id, identity_of(self.offer), screened)
         except Exception as mistake:
             self._desk.mistaken(mistake, self.offer.call_id)
             screened = Screened(None, "mistake")

@@ -21,18 +21,20 @@ class LastLine:
         self._metrics = metrics
         self._logger = logger
 
-    def judge(self, call_id: str, screened: Screened) -> Screened:
-        """The same verdict, marked where it is a divert that is not followed."""
+    def judge(self, call_id: str, caller: str, screened: Screened) -> Screened:
+        """The same verdict, marked where it is a divert that is not followed; `caller` is the call's identity."""
         if screened.verdict is None:
             return screened
         diverts = isinstance(screened.verdict, Divert)
         before = self._cap.ignores
-        self._cap.heard(call_id, diverts, asyncio.get_running_loop().time())
+        self._cap.heard(call_id, diverts, asyncio.get_running_loop().time(), caller)
         ignores = self._cap.ignores
         if ignores is not before:
             self._metrics.ignores_diverts.set(ignores)
             word = "last_line.ignores_diverts" if ignores else "last_line.follows_diverts"
-            self._logger.warning(word, diverts=self._cap.diverts, of_calls=self._cap.calls)
+            self._logger.warning(
+                word, diverts=self._cap.diverts, of_calls=self._cap.calls, callers=self._cap.diverted_callers
+            )
         if not (diverts and ignores):
             return screened
         self._metrics.diverts_ignored.inc()

@@ -13,6 +13,7 @@ from throughline.v1 import call_pb2, holding_pb2, place_pb2, routing_pb2, screen
 
 from services.domain.exchange import Routed, Screened
 from services.domain.holding import UNKNOWN, Holding, Standing, furthest
+from services.domain.identity import identity_of
 from services.domain.ladder import GATEWAYS_TRIED_MAX, Destination
 from services.domain.offer import Offer
 from services.domain.routing import StatusView, choose
@@ -28,6 +29,7 @@ from services.wire.holding import to_domain as to_holding
 from services.wire.holding import where_to_wire
 from services.wire.methods import RESUME, ROUTE, SCREEN
 from services.wire.offers import TEXT_CHARS_MAX
+from services.wire.offers import to_domain as to_offer
 
 SCREENED_AGAIN_MAX: Final = 3
 RESUME_S: Final = 0.300
@@ -58,10 +60,13 @@ class Neighbours:
         self._metrics = metrics
 
     async def screen(self, offer: call_pb2.Offer) -> Screened:
-        """The firewall's verdict, or none within the budget; asked again while we ourselves are late (L2)."""
+        """The firewall's verdict, or none within the budget; asked again while we ourselves are late (L2).
+
+        The replica that counts this caller's calls is asked, so that windows hold across replicas."""
         request = screening_pb2.ScreenRequest(offer=offer)
+        of = identity_of(to_offer(offer))
         try:
-            answer = await self._screened(request, SCREENED_AGAIN_MAX)
+            answer = await self._screened(request, of, SCREENED_AGAIN_MAX)
         except Broken as broken:
             screened = Screened(None, f"unscreened_{broken.status.lower()}")
         else:
@@ -79,13 +84,15 @@ class Neighbours:
             self._metrics.excused.inc()
         return late
 
-    async def _screened(self, request: screening_pb2.ScreenRequest, again: int) -> screening_pb2.ScreenResponse:
+    async def _screened(
+        self, request: screening_pb2.ScreenRequest, of: str, again: int
+    ) -> screening_pb2.ScreenResponse:
         try:
-            return await self._firewalls.ask(SCREEN, request, self._screen_s)
+            return await self._firewalls.ask(SCREEN, request, self._screen_s, of)
         except Broken:
             if not again or not self._lag.late:
                 raise
-        return await self._screened(request, again - 1)
+        return await self._screened(request, of, again - 1)
 
     async def resume(self, call_id: str, attempt: str, where: Where | None) -> Holding:
         """How far the attempt has come, by those who may have rung it, within the budget (P5).

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from google.protobuf.message import Message
 from throughline.v1 import delivery_pb2
 
 from services.domain.breaker import Breaker
+from services.domain.routing import rendezvous
 from services.host.network import Broken, Network, Status
 from services.wire.methods import KEEP, Question
 
@@ -47,13 +49,16 @@ class Replicas:
         self._order = list(addresses)
         self._turn = 0
 
-    async def ask(self, question: Question[Out, In], said: Out, budget_s: float) -> In:
-        """The first answer within `budget_s` seconds; raises the last Broken. A silent replica costs its share only."""
+    async def ask(self, question: Question[Out, In], said: Out, budget_s: float, of: str = "") -> In:
+        """The first answer within `budget_s` seconds; raises the last Broken. A silent replica costs its share only.
+
+        `of` names what is asked about: each time the same replica is asked first then, and the same next where that one
+        is gone, whichever ingress asks."""
         loop = asyncio.get_running_loop()
         until = loop.time() + budget_s
         last = Broken(Status.UNAVAILABLE, "no replica is configured or well")
         left = len(self._order)
-        for address in self._in_turn(loop.time()):
+        for address in self._in_turn(loop.time(), of):
             remaining_s = until - loop.time()
             if remaining_s <= 0:
                 break
@@ -68,13 +73,14 @@ class Replicas:
                 return answer
         raise last
 
-    def _in_turn(self, now: float) -> Iterator[str]:
-        """The addresses worth asking now, a different one first each time."""
-        self._turn += 1
-        for step in range(len(self._order)):
-            address = self._order[(self._turn + step) % len(self._order)]
-            if self._breakers[address].allows(now):
-                yield address
+    def _in_turn(self, now: float, of: str) -> Iterator[str]:
+        """The addresses worth asking now, in the order that `of` gives them, or a different one first each time."""
+        if of:
+            in_order = sorted(self._order, key=partial(rendezvous, of))
+        else:
+            self._turn = (self._turn + 1) % max(1, len(self._order))
+            in_order = [*self._order[self._turn :], *self._order[: self._turn]]
+        return (address for address in in_order if self._breakers[address].allows(now))
 
 
 class Diallers:

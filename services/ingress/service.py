@@ -125,6 +125,7 @@ class Ingress:
                     self._settings.diverts_share_max,
                     self._settings.diverts_calls,
                     self._settings.diverts_min,
+                    self._settings.diverts_callers_min,
                     hold_s=self._settings.diverts_hold_s,
                 ),
                 self._metrics,

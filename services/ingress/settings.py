@@ -51,6 +51,12 @@ class IngressSettings(ServiceSettings):
     diverts_min: int = Field(
         10, ge=1, le=10_000, description="Diverts among them below which every divert is followed, whatever the share."
     )
+    diverts_callers_min: int = Field(
+        10,
+        ge=1,
+        le=10_000,
+        description="Distinct callers of them from which their share of callers counts as the share of calls does.",
+    )
     diverts_hold_s: float = Field(
         60.0, ge=1, le=3_600, description="Seconds for which no divert is followed, at least, once there were too many."
     )

@@ -14,7 +14,7 @@ import pytest
 from services.host.children import Ailment, Busy, Children, Gone, InPlace, Processes, Silent
 from tests.contract.a_helper import PROGRAM
 
-START_S = 20.0
+START_S = 60.0
 """A machine that is busy takes its time to start a process."""
 ROOT = Path(__file__).parents[2]
 

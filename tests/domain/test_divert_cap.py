@@ -85,3 +85,28 @@ def test_its_count_is_that_of_the_newest_verdicts(said: list[tuple[int, bool, fl
         cap.heard(f"c{call}", diverts, now)
         counted = [each for at, each in list(newest.values())[-50:] if at >= now - 300.0]
         assert (cap.calls, cap.diverts) == (len(counted), sum(counted))
+
+
+def test_a_flood_of_calls_that_pass_does_not_hide_that_everybody_else_is_diverted() -> None:
+    """Ten callers of eleven, though ten calls of fifty are no more than the cap."""
+    cap = DivertCap(Cap())
+    for n in range(40):
+        cap.heard(f"flood-{n}", False, 0.0, "one source")
+    for n in range(10):
+        assert not cap.ignores
+        cap.heard(f"call-{n}", True, 0.0, f"caller-{n}")
+    assert cap.ignores and (cap.diverts, cap.diverted_callers) == (10, 10)
+
+
+@given(st.lists(st.tuples(st.integers(0, 80), st.integers(0, 9), st.booleans(), st.floats(0, 30)), max_size=200))
+def test_its_count_of_callers_is_that_of_the_newest_verdicts(said: list[tuple[int, int, bool, float]]) -> None:
+    """Whoever calls, and is told what, in whatever order."""
+    cap, now = DivertCap(Cap()), 0.0
+    newest: dict[str, tuple[float, bool, str]] = {}
+    for call, caller, diverts, pause in said:
+        now += pause
+        newest.pop(f"c{call}", None)
+        newest[f"c{call}"] = (now, diverts, f"n{caller}")
+        cap.heard(f"c{call}", diverts, now, f"n{caller}")
+        counted = [each for each in list(newest.values())[-50:] if each[0] >= now - 300.0]
+        assert cap.diverted_callers == len({caller for _, diverted, caller in counted if diverted})
