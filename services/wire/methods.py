@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from google.protobuf.message import DecodeError, Message
-from throughline.v1 import call_pb2, delivery_pb2, holding_pb2, routing_pb2, screening_pb2, trunk_pb2
+from throughline.v1 import call_pb2, delivery_pb2, holding_pb2, policy_pb2, routing_pb2, screening_pb2, trunk_pb2
 
 PARSE_BYTES_MAX: Final = 64 * 1024
 TRANSPORT_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -31,11 +31,12 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Question(Generic[Out, In]):
-    """A unary method: `asks` goes up, `answers` comes down."""
+    """A unary method: `asks` goes up, `answers` comes down; `bytes_max` bounds what is parsed of the question."""
 
     path: str
     asks: type[Out]
     answers: type[In]
+    bytes_max: int = PARSE_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,3 +86,23 @@ WHO_HAS: Final = Question(
     "/throughline.v1.HoldingService/WhoHas", holding_pb2.WhoHasRequest, holding_pb2.WhoHasResponse
 )
 RESUME: Final = Question("/throughline.v1.HoldingService/Resume", holding_pb2.ResumeRequest, holding_pb2.ResumeResponse)
+SUBMIT_POLICY: Final = Question(
+    "/throughline.v1.PolicyService/Submit", policy_pb2.SubmitRequest, policy_pb2.SubmitResponse, 5 * 1024 * 1024
+)
+DIRECT_POLICY: Final = Question(
+    "/throughline.v1.PolicyService/Direct", policy_pb2.DirectRequest, policy_pb2.DirectResponse
+)
+POLICY_STATUS: Final = Question(
+    "/throughline.v1.PolicyService/Status",
+    policy_pb2.PolicyServiceStatusRequest,
+    policy_pb2.PolicyServiceStatusResponse,
+)
+POLICY_HISTORY: Final = Question(
+    "/throughline.v1.PolicyService/History", policy_pb2.HistoryRequest, policy_pb2.HistoryResponse
+)
+POLICY_BUNDLE: Final = Question(
+    "/throughline.v1.PolicyService/Bundle", policy_pb2.BundleRequest, policy_pb2.BundleResponse
+)
+EXPLAIN: Final = Question(
+    "/throughline.v1.PolicyService/Explain", policy_pb2.ExplainRequest, policy_pb2.ExplainResponse
+)

@@ -144,7 +144,7 @@ class _InHand:
 def _answering(served: Answers[Any, Any]) -> Behaviour:
     async def behaviour(raw: bytes, context: Any) -> bytes:
         try:
-            answer = await served.handler(parse(served.question.asks, raw))
+            answer = await served.handler(parse(served.question.asks, raw, served.question.bytes_max))
         except (Refuse, Broken, Unreadable) as why:
             await _abort(context, why)
         return bytes(answer.SerializeToString())

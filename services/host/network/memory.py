@@ -253,7 +253,8 @@ class _Asked:
         answers: list[bytes] = []
 
         async def answering() -> None:
-            answers.append((await served.handler(parse(served.question.asks, self._raw))).SerializeToString())
+            asked = parse(served.question.asks, self._raw, served.question.bytes_max)
+            answers.append((await served.handler(asked)).SerializeToString())
 
         end = await handled(server.address, answering())
         self._reply(end or answers[0])
