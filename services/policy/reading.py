@@ -198,6 +198,7 @@ class _Reading(Cursor):
             raise self.refuse(event, *_no_verdict(word, instead))
         said: list[tuple[str, str | int]] = []
         for word, line in self.entries(event, 3, "words"):
+            self._key = f"verdict: {word[:NAME_CHARS_MAX]}"
             if word == "flag":
                 said.append((word, self.integer(0, 100)))
             elif word == "divert":

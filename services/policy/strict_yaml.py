@@ -219,8 +219,9 @@ class Cursor:
             raise FileRefused(0, "not YAML", "mend it") from None
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise self.refuse(event, "an anchor or alias", "write the value out where it is meant")
-        if getattr(event, "tag", None) is not None:
-            raise self.refuse(event, f"a tag, {str(event.tag)[:80]!r}", "write the value alone")
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            raise self.refuse(event, f"a tag, {str(tag)[:80]!r}", "write the value alone")
         return event
 
     def where(self) -> str:
@@ -234,4 +235,4 @@ class Cursor:
 
 def line_of(event: yaml.Event) -> int:
     """Where an event begins, from 1."""
-    return int(event.start_mark.line) + 1
+    return int(event.start_mark.line) + 1 if event.start_mark is not None else 0

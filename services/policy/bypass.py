@@ -1,0 +1,66 @@
+"""The bypass: one switch after which every call passes, whatever policies say; and its drill. Pure.
+
+A switch that is never used does not work when it is needed (Cloudflare, December 2025). So each firewall drills its own
+every hour, on test calls and on the way that real ones go: under a policy that diverts everything, a call must be
+diverted with the switch off, which shows that the drill can fail, and pass with it on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from services.domain.policy import Divert
+from services.policy.bundle import Bundle, Limits, Rule
+
+DRILL_EVERY_MS: Final = 60 * 60_000
+DRILL_AGAIN_MS: Final = 5 * 60_000
+"""After one that failed."""
+DRILL_STALE_MS: Final = 2 * DRILL_EVERY_MS + 10 * 60_000
+"""Without a success for so long, an operator is told."""
+
+DRILL_BUNDLE: Final = Bundle(
+    "bypass-drill",
+    0,
+    "throughline",
+    (Rule("all", "drill", "service != ''", Divert("drill", "all", "drill"), "throughline", 1.0, 2**53),),
+    limits=Limits(1.0, 1.0),
+)
+"""Diverts every call. It is given to no call but the drill's own."""
+
+
+class By(StrEnum):
+    """What can switch the bypass on; each is enough."""
+
+    FILE = "file"
+    ENVIRONMENT = "environment"
+    ORDER = "order"
+
+
+@dataclass(frozen=True, slots=True)
+class Drilled:
+    """What became of one drill: what its call met with the switch off, and on."""
+
+    diverted_off: bool
+    passed_on: bool
+
+    @property
+    def trouble(self) -> str:
+        """Why it failed; empty where it went well."""
+        if not self.passed_on:
+            return "a test call was diverted though the bypass was on"
+        return "" if self.diverted_off else "a test call passed though the bypass was off: the drill shows nothing"
+
+
+def drill_due(now_ms: int, tried_ms: int, done_ms: int, first_ms: int) -> bool:
+    """Whether to drill now: the first at `first_ms`, then every hour, sooner after one that failed."""
+    if not tried_ms:
+        return now_ms >= first_ms
+    return now_ms - tried_ms >= (DRILL_EVERY_MS if done_ms >= tried_ms else DRILL_AGAIN_MS)
+
+
+def drill_doubt(now_ms: int, done_ms: int, since_ms: int) -> str:
+    """What an operator should know of the drills; `since_ms` is when this firewall began."""
+    waited_ms = now_ms - max(done_ms, since_ms)
+    return f"not drilled with success for {waited_ms // 60_000} minutes" if waited_ms > DRILL_STALE_MS else ""
