@@ -1,0 +1,48 @@
+"""When the bypass is drilled, and what a drill shows."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.policy.bypass import (
+    DRILL_AGAIN_MS,
+    DRILL_EVERY_MS,
+    DRILL_STALE_MS,
+    Drilled,
+    drill_doubt,
+    drill_due,
+)
+
+
+@given(st.lists(st.booleans(), max_size=60))
+def test_a_drill_comes_every_hour_and_sooner_after_one_that_failed(went_well: list[bool]) -> None:
+    """Whatever becomes of them, none is skipped and no two come within five minutes."""
+    tried = done = 0
+    now = 1_000_000
+    for well in went_well:
+        began = now
+        while not drill_due(now, tried, done, began + 1_000):
+            now += 1_000
+        assert not tried or now - tried == (DRILL_EVERY_MS if done == tried else DRILL_AGAIN_MS)
+        tried, done = now, now if well else done
+
+
+@pytest.mark.parametrize(
+    ("diverted_off", "passed_on", "trouble"),
+    [(True, True, ""), (True, False, "though the bypass was on"), (False, True, "shows nothing"), (False, False, "on")],
+)
+def test_a_drill_goes_well_only_where_the_switch_made_the_difference(
+    diverted_off: bool, passed_on: bool, trouble: str
+) -> None:
+    """A call that would have passed anyhow proves nothing of the switch."""
+    told = Drilled(diverted_off, passed_on).trouble
+    assert (trouble in told) and (told == "") == (trouble == "")
+
+
+def test_without_a_success_for_two_hours_an_operator_is_told() -> None:
+    """Counted from the start where there was none yet."""
+    assert drill_doubt(DRILL_STALE_MS, 0, 0) == ""
+    assert "130 minutes" in drill_doubt(DRILL_STALE_MS + 1, 0, 0)
+    assert drill_doubt(DRILL_STALE_MS + 1, 5, 0) == ""

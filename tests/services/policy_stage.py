@@ -1,0 +1,198 @@
+"""Firewalls' policy feeds over one memory log, two operators, and what they hand in."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import structlog
+from prometheus_client import CollectorRegistry
+from throughline.v1 import policy_pb2, screening_pb2
+
+from services.firewall.bypass import Bypass
+from services.firewall.policy_feed import PolicyFeed
+from services.firewall.policy_service import Checked, PolicyService
+from services.firewall.policy_settings import PolicySettings
+from services.host.blocking import at_once
+from services.host.files import MemoryFiles
+from services.host.network import Server
+from services.host.network.memory import MemoryNetwork
+from services.host.world import World
+from services.journal.disk import MemoryDisk
+from services.journal.memory import MemoryBroker, MemoryLog
+from services.policy.bundle import Bundle
+from services.policy.canonical import Action, Order
+from services.policy.reading import read_bundle
+from services.policy.signing import new_private_key, public_key, sign_bundle, sign_order
+from services.wire import policy_records
+from services.wire.methods import DIRECT_POLICY, POLICY_STATUS, SUBMIT_POLICY, Question
+from simulator.virtual_loop import virtual_wall_ms
+from tests.policy.files import text
+
+KEYS = Path("policy-keys.yaml")
+CACHE = Path("cache")
+SWITCH = Path("bypass")
+BUILT_IN: Final = Bundle("built-in", 1, "throughline", digest="b" * 64)
+PRIVATE: Final = {name: new_private_key() for name in ("ann", "bob")}
+DAY_MS: Final = 86_400_000
+
+
+class One:
+    """One firewall's feed, switch and service; `again` starts it anew with what is on its disk."""
+
+    def __init__(self, stage: PolicyStage, name: str) -> None:
+        self.stage = stage
+        self.name = name
+        self.files = MemoryFiles({KEYS: "".join(f"{who}: {public_key(key)}\n" for who, key in PRIVATE.items())})
+        self.log = MemoryLog(stage.broker)
+        self.drills: list[bool] = []
+        self.drill_says = lambda on: not on
+        self.errors: tuple[str, ...] = ()
+        self._made()
+
+    def _made(self) -> None:
+        self.registry = CollectorRegistry()
+        self.world = World(
+            name=self.name,
+            incarnation=f"000000000000-{random.randrange(10_000):04}",
+            network=self.stage.network,
+            log=self.log,
+            wall_ms=virtual_wall_ms,
+            random=random.Random(1),
+            files=self.files,
+            disk=MemoryDisk(),
+            registry=self.registry,
+            logger=structlog.stdlib.get_logger(),
+            run_blocking=at_once,
+        )
+        settings = PolicySettings(
+            name=self.name, policy_keys=KEYS, policy_cache=CACHE, bypass_file=SWITCH, bypass=self.stage.environment
+        )
+        self.feed = PolicyFeed(self.world, settings, BUILT_IN, b"name: built-in\n")
+        self.bypass = Bypass(self.world, settings, self.feed, self._drill)
+        self.service = PolicyService(
+            self.world, settings, self.feed, self.bypass, lambda bundle: Checked(self.errors, ("a warning",))
+        )
+        self.server: Server | None = None
+
+    async def _drill(self, on: bool) -> bool:
+        self.drills.append(on)
+        return self.drill_says(on)
+
+    async def start(self) -> None:
+        await self.log.start()
+        await self.feed.start()
+        await self.bypass.start()
+        self.server = await self.stage.network.serve(f"{self.name}:1", self.service.served())
+
+    async def stop(self) -> None:
+        if self.server is not None:
+            await self.server.stop(0.0)
+        await self.bypass.stop()
+        await self.feed.stop()
+
+    async def again(self, kafka: bool = True) -> None:
+        await self.stop()
+        self.log = MemoryLog(self.stage.broker)
+        self.log.fail(absent=not kafka)
+        self._made()
+        await self.start()
+
+    def count(self, name: str, **labels: str) -> float:
+        return self.registry.get_sample_value(f"throughline_policy_{name}", labels) or 0.0
+
+    def hears(self, call_id: str, bundle: Bundle, diverts: bool = False, **more: Any) -> screening_pb2.Screening:
+        """One screening of this bundle, as any firewall publishes it."""
+        divert = screening_pb2.Divert(desk="nuisance-desk", rule="nuisance", reason="r")
+        said = screening_pb2.Verdict(divert=divert) if diverts else screening_pb2.Verdict()
+        told = screening_pb2.Screening(
+            **{"call_id": call_id, "verdict": said, "bundle": bundle.digest, "at_ms": virtual_wall_ms(), **more}
+        )
+        self.feed.heard(told)
+        self.service.heard(told)
+        return told
+
+
+class PolicyStage:
+    """Two firewalls by default."""
+
+    def __init__(self, firewalls: int = 2, environment: bool = False) -> None:
+        self.network = MemoryNetwork()
+        self.broker = MemoryBroker(virtual_wall_ms)
+        self.environment = environment
+        self.all = [One(self, f"firewall-{number}") for number in range(1, firewalls + 1)]
+        self.made_ms = 0
+
+    async def __aenter__(self) -> PolicyStage:
+        for one in self.all:
+            await one.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for one in self.all:
+            await one.stop()
+
+    @property
+    def first(self) -> One:
+        return self.all[0]
+
+    async def ask(self, question: Question[Any, Any], said: Any, at: int = 1) -> Any:
+        return await self.network.ask(f"firewall-{at}:1", question, said, within_s=10.0)
+
+    async def status(self, at: int = 1) -> policy_pb2.PolicyServiceStatusResponse:
+        answer: policy_pb2.PolicyServiceStatusResponse = await self.ask(
+            POLICY_STATUS, policy_pb2.PolicyServiceStatusRequest(), at
+        )
+        return answer
+
+    async def submit(
+        self, version: int, *signers: str, at: int = 1, valid_ms: int = DAY_MS, **changed: str
+    ) -> policy_pb2.SubmitResponse:
+        content = text(version, **changed).encode()
+        bundle = read_bundle(content)
+        signatures = [sign_bundle(PRIVATE[who], who, bundle, virtual_wall_ms(), valid_ms) for who in signers]
+        asked = policy_pb2.SubmitRequest(
+            content=content, signatures=[policy_records.signature_to_wire(each) for each in signatures]
+        )
+        answer: policy_pb2.SubmitResponse = await self.ask(SUBMIT_POLICY, asked, at)
+        return answer
+
+    def order(self, action: Action, version: int = 0, force: bool = False, **changed: str) -> Order:
+        """Made now, and later than any before."""
+        self.made_ms = max(self.made_ms + 1, virtual_wall_ms())
+        digest = read_bundle(text(version, **changed).encode()).digest if version else ""
+        return Order(action, self.made_ms, version, digest, force)
+
+    async def send(self, order: Order, *signers: str, at: int = 1) -> policy_pb2.DirectResponse:
+        signatures = [sign_order(PRIVATE[who], who, order, virtual_wall_ms()) for who in signers]
+        asked = policy_pb2.DirectRequest(
+            order=policy_records.order_to_wire(order),
+            signatures=[policy_records.signature_to_wire(each) for each in signatures],
+        )
+        answer: policy_pb2.DirectResponse = await self.ask(DIRECT_POLICY, asked, at)
+        return answer
+
+    async def direct(
+        self, action: Action, version: int = 0, at: int = 1, by: tuple[str, ...] = ("ann",), force: bool = False
+    ) -> policy_pb2.DirectResponse:
+        return await self.send(self.order(action, version, force), *by, at=at)
+
+    async def forced_live(self, version: int, **changed: str) -> Bundle:
+        """A bundle live on all firewalls, past the gates."""
+        await self.submit(version, "ann", "bob", **changed)
+        await self.send(self.order(Action.PROMOTE, version, True, **changed), "ann", "bob")
+        await asyncio.sleep(0.2)
+        return read_bundle(text(version, **changed).encode())
+
+    async def in_canary(self, version: int) -> Bundle:
+        """A bundle in its canary's first step."""
+        await self.submit(version, "ann", "bob")
+        for action in (Action.SHADOW, Action.CANARY):
+            await self.direct(action, version)
+        await asyncio.sleep(0.2)
+        return read_bundle(text(version).encode())
