@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -12,9 +13,8 @@ import structlog
 from prometheus_client import CollectorRegistry
 from throughline.v1 import policy_pb2, screening_pb2
 
-from services.firewall.bypass import Bypass
-from services.firewall.policy_feed import PolicyFeed
-from services.firewall.policy_service import Checked, PolicyService
+from services.firewall.policy_life import PolicyLife
+from services.firewall.policy_service import Checked
 from services.firewall.policy_settings import PolicySettings
 from services.host.blocking import at_once
 from services.host.files import MemoryFiles
@@ -49,7 +49,7 @@ class One:
         self.files = MemoryFiles({KEYS: "".join(f"{who}: {public_key(key)}\n" for who, key in PRIVATE.items())})
         self.log = MemoryLog(stage.broker)
         self.drills: list[bool] = []
-        self.drill_says = lambda on: not on
+        self.drill_says: Callable[[bool], bool] = lambda on: not on
         self.errors: tuple[str, ...] = ()
         self._made()
 
@@ -71,12 +71,12 @@ class One:
         settings = PolicySettings(
             name=self.name, policy_keys=KEYS, policy_cache=CACHE, bypass_file=SWITCH, bypass=self.stage.environment
         )
-        self.feed = PolicyFeed(self.world, settings, BUILT_IN, b"name: built-in\n")
-        self.bypass = Bypass(self.world, settings, self.feed, self._drill)
-        self.service = PolicyService(
-            self.world, settings, self.feed, self.bypass, lambda bundle: Checked(self.errors, ("a warning",))
-        )
+        self.life = PolicyLife(self.world, settings, BUILT_IN, b"name: built-in\n", self._drill, self._check)
+        self.feed, self.bypass = self.life.feed, self.life.bypass
         self.server: Server | None = None
+
+    def _check(self, bundle: Bundle) -> Checked:
+        return Checked(self.errors, ("a warning",))
 
     async def _drill(self, on: bool) -> bool:
         self.drills.append(on)
@@ -84,15 +84,13 @@ class One:
 
     async def start(self) -> None:
         await self.log.start()
-        await self.feed.start()
-        await self.bypass.start()
-        self.server = await self.stage.network.serve(f"{self.name}:1", self.service.served())
+        await self.life.start()
+        self.server = await self.stage.network.serve(f"{self.name}:1", self.life.served())
 
     async def stop(self) -> None:
         if self.server is not None:
             await self.server.stop(0.0)
-        await self.bypass.stop()
-        await self.feed.stop()
+        await self.life.stop()
 
     async def again(self, kafka: bool = True) -> None:
         await self.stop()
@@ -111,8 +109,7 @@ class One:
         told = screening_pb2.Screening(
             **{"call_id": call_id, "verdict": said, "bundle": bundle.digest, "at_ms": virtual_wall_ms(), **more}
         )
-        self.feed.heard(told)
-        self.service.heard(told)
+        self.life.heard(told)
         return told
 
 
@@ -151,7 +148,7 @@ class PolicyStage:
         return answer
 
     async def submit(
-        self, version: int, *signers: str, at: int = 1, valid_ms: int = DAY_MS, **changed: str
+        self, version: int, *signers: str, at: int = 1, valid_ms: int = DAY_MS, **changed: Any
     ) -> policy_pb2.SubmitResponse:
         content = text(version, **changed).encode()
         bundle = read_bundle(content)
@@ -162,7 +159,7 @@ class PolicyStage:
         answer: policy_pb2.SubmitResponse = await self.ask(SUBMIT_POLICY, asked, at)
         return answer
 
-    def order(self, action: Action, version: int = 0, force: bool = False, **changed: str) -> Order:
+    def order(self, action: Action, version: int = 0, force: bool = False, **changed: Any) -> Order:
         """Made now, and later than any before."""
         self.made_ms = max(self.made_ms + 1, virtual_wall_ms())
         digest = read_bundle(text(version, **changed).encode()).digest if version else ""
@@ -182,7 +179,7 @@ class PolicyStage:
     ) -> policy_pb2.DirectResponse:
         return await self.send(self.order(action, version, force), *by, at=at)
 
-    async def forced_live(self, version: int, **changed: str) -> Bundle:
+    async def forced_live(self, version: int, **changed: Any) -> Bundle:
         """A bundle live on all firewalls, past the gates."""
         await self.submit(version, "ann", "bob", **changed)
         await self.send(self.order(Action.PROMOTE, version, True, **changed), "ann", "bob")
