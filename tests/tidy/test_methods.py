@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
-from throughline.v1 import call_pb2, delivery_pb2, holding_pb2, routing_pb2, screening_pb2, trunk_pb2
+from throughline.v1 import call_pb2, delivery_pb2, holding_pb2, policy_pb2, routing_pb2, screening_pb2, trunk_pb2
 
 from services.wire import methods
 from services.wire.methods import Conversation, Question
 
-FILES = (call_pb2, delivery_pb2, holding_pb2, routing_pb2, screening_pb2, trunk_pb2)
+FILES = (call_pb2, delivery_pb2, holding_pb2, policy_pb2, routing_pb2, screening_pb2, trunk_pb2)
 DECLARED = {
     f"/{service.full_name}/{method.name}": method
     for file in FILES
