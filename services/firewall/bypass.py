@@ -21,7 +21,7 @@ FIRST_DRILL_WITHIN_MS: Final = 60_000
 """The first comes at a moment of a replica's own within this, so that they do not all drill at once."""
 
 Drill = Callable[[bool], Awaitable[bool]]
-"""Screens one test call by `DRILL_BUNDLE` on the way of real ones, the bypass on or off as told; was it diverted?
+"""Screens one test call by `drill_bundle` on the way of real ones, the bypass on or off as told; was it diverted?
 
 It must not count in windows, breakers or verdict metrics of real calls."""
 

@@ -87,8 +87,13 @@ class PolicyFeed:
         return self.state.bypass
 
     def tripped(self, digest: str, why: str) -> None:
-        """Has a bundle quarantined, here at once and everywhere soon: a breaker's word, or a child's that hung."""
-        if not digest or digest == self.built_in.digest or digest in self.state.quarantined:
+        """Has a bundle quarantined, here at once and everywhere soon: a breaker's word, or a helper's that hung.
+
+        One that does not stand, such as the built-in one or the drill's, is left alone.
+        """
+        state = self.state
+        standing = (state.live, state.last_good, state.candidate, self._serving)
+        if not digest or digest not in {each.digest for each in standing if each is not None}:
             return
         self.metrics.reverts.inc()
         self._world.logger.error("policy.tripped", digest=digest, why=why)

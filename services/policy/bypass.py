@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 from typing import Final
 
 from services.domain.policy import Divert
@@ -20,14 +21,14 @@ DRILL_AGAIN_MS: Final = 5 * 60_000
 DRILL_STALE_MS: Final = 2 * DRILL_EVERY_MS + 10 * 60_000
 """Without a success for so long, an operator is told."""
 
-DRILL_BUNDLE: Final = Bundle(
-    "bypass-drill",
-    0,
-    "throughline",
-    (Rule("all", "drill", "service != ''", Divert("drill", "all", "drill"), "throughline", 1.0, 2**53),),
-    limits=Limits(1.0, 1.0),
-)
-"""Diverts every call. It is given to no call but the drill's own."""
+_DRILL: Final = "bypass-drill"
+
+
+def drill_bundle(desk: str) -> Bundle:
+    """Diverts every call to this desk, which must be staffed. It is given to no call but the drill's own."""
+    rule = Rule("all", "drill", 'service != ""', Divert(desk, "all", "drill"), "throughline", 1.0, 2**53)
+    digest = sha256(f"{_DRILL} {desk}".encode()).hexdigest()
+    return Bundle(_DRILL, 0, "throughline", (rule,), limits=Limits(1.0, 1.0), digest=digest)
 
 
 class By(StrEnum):
