@@ -1,0 +1,373 @@
+"""The checker: what it says of a rule holds for every call, and a divert that rests on nothing is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.policy.attributes import ATTRIBUTES, Listed, Type, Value
+from services.policy.bundle import Bundle, Limits, NamedList, Pass
+from services.policy.checking import FINDINGS_MAX, check
+from services.policy.finding import Finding
+from services.policy.grounds import groundless
+from services.policy.language.read import read
+from services.policy.language.tree import Node, Size, walk
+from services.policy.reasoning import LOOKS_MAX, Room, meets, ways
+from services.policy.shadows import shadows
+from tests.policy.expressions import (
+    FAR_MS,
+    ITEMS,
+    KINDS,
+    LISTS,
+    attribute_values,
+    bundle,
+    call,
+    diverting,
+    inputs,
+    passing,
+    rule,
+    trees,
+)
+from tests.policy.test_evaluating import outcome
+
+NUMBERS = ["+16175550101", "+16175550102", "+16175550103", "+16175550104", ""]
+CONDITIONS = [
+    "number in lists.nuisance", "number in lists.known", 'number == "+16175550101"', 'number.startsWith("+1617555")',
+    "number_calls_60s >= 3", "number_calls_60s > 1", "number_calls_60s == 0", "hour < 6", "hour >= 22", "place_known",
+    'source == "carrier-a"', "source in lists.carriers", 'source != ""', 'device == "voip"', 'attestation != "A"',
+    "lat > 42.0", "lat > 41.0", 'number == ""', 'number.endsWith("0101")', "number_calls_60s > source_calls_60s",
+]  # fmt: skip
+
+
+@st.composite
+def likely(draw: st.DrawFn, depth: int = 2) -> str:
+    """Rules of a few conditions that often imply or exclude each other."""
+    if depth == 0 or draw(st.booleans()):
+        return draw(st.sampled_from(CONDITIONS))
+    left, right = draw(likely(depth - 1)), draw(likely(depth - 1))
+    return draw(st.sampled_from([f"({left}) && ({right})", f"({left}) || ({right})", f"!({left}) && ({right})"]))
+
+
+likely_calls: st.SearchStrategy[dict[str, Value]] = st.builds(
+    call,
+    number=st.sampled_from(NUMBERS),
+    number_calls_60s=st.integers(0, 4),
+    source_calls_60s=st.integers(0, 4),
+    hour=st.integers(0, 23),
+    place_known=st.booleans(),
+    source=st.sampled_from(["", "carrier-a", "carrier-b"]),
+    device=attribute_values("device"),
+    attestation=attribute_values("attestation"),
+    lat=st.sampled_from([0.0, 41.5, 42.5]),
+)
+
+
+def room() -> Room:
+    return Room(ITEMS)
+
+
+def possible(known: Mapping[str, Value]) -> bool:
+    """Within the ranges that attributes have, where a number is a number."""
+    ranges = {"hour": range(24), "minute": range(60), "weekday": range(1, 8)}
+    return all(known[name] in numbers for name, numbers in ranges.items()) and all(
+        int(known[name]) >= 0 for name, each in ATTRIBUTES.items() if each.type is Type.INT
+    )
+
+
+def told(found: Iterable[Finding], what: str) -> list[str]:
+    """The rules of which this is told."""
+    return [each.rule_id for each in found if what in each.what]
+
+
+@given(likely().map(lambda text: read(text, KINDS)) | trees(depth=2), likely_calls | inputs)
+@settings(max_examples=200)
+def test_a_call_that_makes_a_rule_true_or_false_takes_a_way_that_was_found(node: Node, known: dict[str, Value]) -> None:
+    """Never true, always true, shadows and grounds all rest on it: no call takes a way that is thought to be closed."""
+    if any(isinstance(each, Size) for each in walk(node)):
+        return
+    found = outcome(node, known)
+    in_range = {**known, "hour": 5, "minute": 5, "weekday": 5}
+    known = known if possible(known) else {
+        name: 0 if ATTRIBUTES[name].type is Type.INT and name not in ("hour", "minute", "weekday") else value
+        for name, value in in_range.items()
+    }  # fmt: skip
+    found = outcome(node, known)
+    if found == "fails":
+        return
+    opened = ways(node, room(), holds=found is True)
+    if opened is None:
+        return
+    taken = [
+        way for way in opened if all(not each.name or meets(each, each.name, known[each.name], room()) for each in way)
+    ]
+    assert taken
+
+
+@given(st.lists(likely(), min_size=2, max_size=4), st.lists(likely_calls, min_size=20, max_size=20))
+@settings(max_examples=100)
+def test_a_rule_that_is_said_to_be_shadowed_never_speaks(texts: list[str], calls: list[dict[str, Value]]) -> None:
+    """Whenever it is true, so is the earlier one."""
+    made = [(rule(text, f"rule-{number}"), read(text, KINDS)) for number, text in enumerate(texts)]
+    nodes = {each.rule_id: node for each, node in made}
+    for later, earlier in shadows(made, room()):
+        for known in calls:
+            if outcome(nodes[later.rule_id], known) is True:
+                assert outcome(nodes[earlier.rule_id], known) is True
+
+
+@given(likely().map(lambda text: read(text, KINDS)) | trees(depth=2), inputs, st.integers(0, 1))
+@settings(max_examples=200)
+def test_no_accepted_divert_is_true_of_a_caller_of_whom_nothing_speaks(
+    node: Node, known: dict[str, Value], calls: int
+) -> None:
+    """Whatever a network says of the number, the phone and the hour: without a ground, nobody is diverted."""
+    opened = ways(node, room())
+    if opened is None or groundless(opened, room()) is not None:
+        return
+    nothing: dict[str, Value] = {
+        name: calls if each.type is Type.INT else each.unknown for name, each in ATTRIBUTES.items() if each.grounds
+    }
+    helpless = {**known, **nothing, "hour": 3, "minute": 3, "weekday": 3, "number": "+19115550101"}
+    assert outcome(node, helpless) is not True
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        'number == ""',
+        "!number_dials",
+        "without_service",
+        'attestation != "A"',
+        'verification == "failed" && device == "voip"',
+        "hour < 6",
+        'number.startsWith("+1911")',
+        'number.startsWith("+1")',
+        "number in lists.undialled",
+        'number != "+16175550101"',
+        'source != "carrier-a"',
+        'source == ""',
+        "!(source in lists.carriers)",
+        "number_calls_60s >= 1",
+        "number_calls_60s < 3",
+        "lat < 50.0",
+        "number_calls_60s >= 3 || without_service",
+        "true ? without_service : source == 'a'",
+        'display_name.matches("^x*$")',
+        "number_calls_60s >= source_calls_60s",
+        "psap_load > 3.0 || state_load > 2.0",
+    ],
+)
+def test_a_divert_for_what_a_caller_cannot_help_is_an_error(when: str) -> None:
+    """A call is never diverted merely for a missing number, a phone without service, failed attestation."""
+    lists = {**LISTS, "undialled": NamedList("undialled", Listed.NUMBER, frozenset({"+16175550101", "anonymous"}))}
+    report = check(bundle(diverting(when), lists=lists))
+    assert told(report.errors, "cannot help") == ["rule"]
+    assert told(check(bundle(rule(when), lists=lists)).errors, "cannot help") == []  # a flag may
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "number_calls_60s >= 3",
+        "number in lists.nuisance && hour < 6",
+        'number == "+16175550101" || source == "carrier-a"',
+        'number.startsWith("+1617555")',
+        'without_service && cell == "42.36,-71.06" && cell_calls_60s > 10',
+        "place_known ? source_calls_10s > 5 : trunk_calls_10s > 5",
+        'display_name.matches("(?i)free cruise")',
+        "!(number_calls_60s < 3)",
+        "lat > 41.0 && lat < 42.0",
+    ],
+)
+def test_a_divert_with_a_ground_in_each_of_its_ways_is_accepted(when: str) -> None:
+    """What floods and nuisance look like can be said."""
+    assert check(bundle(diverting(when))).errors == ()
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "hour == 24",
+        "hour > 22 && hour < 6",
+        'device == "voip" && device == "text"',
+        "number in lists.empty2",
+        "number in lists.nuisance && !(number in lists.nuisance)",
+        'number in lists.nuisance && number == "+16175550109"',
+        'number.startsWith("+1617") && number.startsWith("+1413")',
+        'number.startsWith("+1617") && !number.startsWith("+16")',
+        'number.contains("55") && !number.contains("5")',
+        "number_calls_60s > 3 && number_calls_60s < 4",
+        "number_calls_60s < 0",
+        "weekday == 0 || minute == 60",
+        "false",
+        "2 < 1",
+        "place_known && !place_known",
+        'source in ["a", "b"] && source.matches("c")',
+        "place_known ? false : place_known",
+    ],
+)
+def test_what_is_never_true_is_told(when: str) -> None:
+    """Harmless where it would divert; an error where it was to let through."""
+    lists = {**LISTS, "empty2": NamedList("empty2", Listed.NUMBER, frozenset())}
+    assert told(check(bundle(rule(when), lists=lists)).warnings, "never true") == ["rule"]
+    assert told(check(bundle(passing(when), lists=lists)).errors, "never true") == ["rule"]
+
+
+@pytest.mark.parametrize(
+    "when",
+    ["true", "hour >= 0", "hour < 12 || hour >= 12", 'number.contains("")', "place_known || !place_known", "1 == 1"],
+)
+def test_what_is_always_true_is_told(when: str) -> None:
+    """An error where it would divert every call of the state: that is how 18 June 2024 begins."""
+    assert told(check(bundle(rule(when))).warnings, "always true") == ["rule"]
+    assert told(check(bundle(diverting(when))).errors, "always true") == ["rule"]
+
+
+def test_ordinary_rules_are_neither_never_nor_always_true() -> None:
+    """A checker that cries wolf is switched off."""
+    report = check(bundle(*(rule(when, f"rule-{n}") for n, when in enumerate(CONDITIONS))))
+    assert told(report.warnings, "always true") == told(report.warnings, "never true") == []
+
+
+def test_a_rule_behind_one_that_is_true_whenever_it_is_never_speaks() -> None:
+    """A warning; an error where it was to let through what the earlier one diverts."""
+    shadowing = diverting("number_calls_60s >= 3", "flood")
+    behind = "number in lists.nuisance && number_calls_60s > 5"
+    assert told(check(bundle(shadowing, rule(behind, "later"))).warnings, "never speaks") == ["later"]
+    assert told(check(bundle(shadowing, passing(behind, "schools"))).errors, "never speaks") == ["schools"]
+    assert told(check(bundle(passing(behind, "schools"), shadowing)).errors, "never speaks") == []
+    brief = replace(shadowing, expires_ms=1_000)
+    assert told(check(bundle(brief, rule(behind, "later"))).warnings, "never speaks") == []
+    apart = ['number == "+16175550101" && hour < 6', 'number == "+16175550102" && hour < 5']
+    assert told(check(bundle(*apart)).warnings, "never speaks") == []
+
+
+def test_a_mistake_in_a_rule_is_told_with_its_line_and_the_others_are_still_checked() -> None:
+    """One run tells all that is wrong."""
+    report = check(bundle(rule("numbr == 'a'", "first", line=12), rule("hour == 24", "second", line=15)))
+    assert [(each.line, each.rule_id) for each in report.errors] == [(12, "first")]
+    assert "line 1, column 1" in report.errors[0].what and "number" in report.errors[0].instead
+    assert told(report.warnings, "never true") == ["second"]
+
+
+@pytest.mark.parametrize("rule_id", ["Drop", "lists", "bypass", "a b", "", "x" * 65, "1st"])
+def test_a_rule_cannot_be_called_what_means_something_else(rule_id: str) -> None:
+    """Records name rules: nobody may mistake one for the firewall's own word."""
+    assert told(check(bundle(rule("place_known", rule_id))).errors, "cannot be called") == [rule_id[:64]]
+
+
+def test_names_that_are_taken_are_errors() -> None:
+    """Two rules of one name, and a list that is called as an attribute is."""
+    lists = {"number": NamedList("number", Listed.NUMBER, frozenset({"+16175550101"}), 3)}
+    report = check(bundle(rule("place_known", line=5), rule("number in lists.number", line=6), lists=lists))
+    assert [(each.line, each.what.partition(" ")[0]) for each in report.errors] == [(3, "a"), (6, "line")]
+
+
+def test_expired_rules_overlapping_and_unused_lists_are_told() -> None:
+    """What is idle is a warning."""
+    old = rule("number in lists.nuisance", expires_ms=5_000)
+    warnings = check(bundle(old), wall_ms=5_000).warnings
+    assert told(warnings, "has expired") == ["rule"]
+    assert [each.what for each in warnings if "in common" in each.what] == [
+        "lists nuisance and known have 1 item in common"
+    ]
+    assert sorted(each.what for each in warnings if "no rule asks" in each.what) == [
+        f"no rule asks list {name}" for name in ("carriers", "empty", "known")
+    ]
+    assert told(check(bundle(old), wall_ms=4_000).warnings, "within a week") == ["rule"]
+
+
+def test_forecasts_that_are_over_the_limit_together_are_an_error() -> None:
+    """Each by itself looks small."""
+    many = [diverting("number_calls_60s >= 3", f"rule-{n}", forecast_share=0.02) for n in range(3)]
+    assert [each.what for each in check(bundle(*many)).errors] == [
+        "its rules forecast to divert 6.00% of all calls; limit 5.00%"
+    ]
+    assert check(bundle(*many[:2])).errors == ()
+
+
+def test_hours_that_a_set_of_rules_leaves_out_or_covers_twice_are_told() -> None:
+    """By night and by day should be all hours, each once."""
+    by_night = rule('source == "a" && (hour > 22 || hour < 6)', "by-night")
+    by_day = rule('source == "a" && hour >= 6 && hour <= 22 && weekday < 6', "by-day")
+    at_weekends = rule('source == "a" && weekday >= 6 && hour > 4', "at-weekends")
+    found = [each.what for each in check(bundle(by_night, by_day, at_weekends)).warnings if "the hours" in each.what]
+    assert found == ["the hours of by-night, by-day, at-weekends cover twice Sat/Sun 5:00-6:00, 23:00-24:00"]
+    found = [each.what for each in check(bundle(by_night, by_day)).warnings if "the hours" in each.what]
+    assert found == ["the hours of by-night, by-day leave out Sat/Sun 6:00-23:00"]
+    alone = check(bundle(by_night, rule('source == "b" && hour < 6', "other"))).warnings
+    assert [each for each in alone if "the hours" in each.what] == []
+
+
+def corpus(repeats: int, others: int, **known: Value) -> list[dict[str, Value]]:
+    return [call(number_calls_60s=5, **known)] * repeats + [call(number_calls_60s=1, **known)] * others
+
+
+def test_a_rule_that_diverts_more_of_the_corpus_than_its_forecast_is_an_error() -> None:
+    """What it does is measured by the evaluator that screens."""
+    made = bundle(diverting("number_calls_60s >= 3", forecast_share=0.01))
+    assert check(made, corpus(4, 196)).errors == ()
+    assert told(check(made, corpus(6, 194)).errors, "6 of 200 calls") == ["rule"]
+    flags = bundle(rule("number_calls_60s >= 3", forecast_share=0.01))
+    assert told(check(flags, corpus(6, 194)).warnings, "6 of 200 calls") == ["rule"]
+
+
+def test_a_bundle_that_diverts_more_of_the_state_or_a_psap_than_its_limits_is_an_error() -> None:
+    """Whatever its rules forecast."""
+    made = bundle(diverting("number_calls_60s >= 3", forecast_share=0.05), limits=Limits(0.05, 0.2))
+    found = check(made, corpus(6, 4, psap="fcc-1") + corpus(0, 90, psap="fcc-2")).errors
+    assert [each.what for each in found if "it would divert" in each.what] == [
+        "it would divert 6 of 100 calls of the corpus; limit 5.00%",
+        "it would divert 6 of 10 calls of fcc-1; limit 20.00%",
+    ]
+
+
+def test_a_rule_that_fails_on_the_corpus_is_told() -> None:
+    """Once, with why."""
+    found = check(bundle("10 / hour > 1"), [call(hour=0)] * 3).warnings
+    assert told(found, "ZeroDivisionError") == ["rule-0"]
+
+
+def test_the_checker_refuses_what_the_evaluator_refuses() -> None:
+    """It asks the evaluator itself: a checker that is not its twin lets a bundle through that nobody can run."""
+    found = check(bundle(*["hour > 1 && place_known"] * 41)).errors
+    assert [each.instead for each in found] == ["write it simpler"]
+
+
+def hostile() -> Bundle:
+    """A thousand rules over lists of a hundred thousand, in which nothing is quickly found out."""
+    lists = {
+        f"l{n}": NamedList(f"l{n}", Listed.NUMBER, frozenset(f"{n if i else 0}-{i}" for i in range(20_000)))
+        for n in range(5)
+    }
+    every = " && ".join(f'number in lists.l{n} && number.contains("{n}")' for n in range(5))
+    return bundle(
+        *(
+            diverting(f"{every} && hour > {n % 23} && lat > {n}.0 && !(number in lists.l1)", f"r{n}")
+            for n in range(300)
+        ),
+        lists=lists,
+    )
+
+
+def test_looking_through_a_hostile_bundle_ends() -> None:
+    """There is so much room, and no more: what is left unseen is told, and the bundle is refused for what was seen."""
+    made = hostile()
+    limited = Room({name: each.items for name, each in made.lists.items()})
+    for each in made.rules:
+        ways(read(each.when, dict.fromkeys(made.lists, Listed.NUMBER)), limited)
+    assert limited.left > -LOOKS_MAX
+    report = check(made)
+    assert report.errors
+    assert len(report.errors) <= FINDINGS_MAX + 1
+
+
+def test_a_pass_rule_is_not_asked_for_grounds() -> None:
+    """Letting through needs none."""
+    made = check(bundle(passing("without_service")))
+    assert made.errors == () and isinstance(bundle(passing("true")).rules[0].verdict, Pass)
+    assert FAR_MS > 0
