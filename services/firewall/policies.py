@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from throughline.v1 import screening_pb2
 
+from services.host.network import Served
 from services.policy.built_in import built_in
 from services.policy.bundle import Bundle
 
@@ -42,9 +44,26 @@ class Policies(Protocol):
         """One record of `screenings`, of whichever firewall."""
         ...
 
+    def served(self) -> Sequence[Served]:
+        """What the firewall's server serves beside its screening."""
+        ...
+
+    def remarks(self) -> list[str]:
+        """What an operator should know, one line each."""
+        ...
+
+    async def start(self) -> None:
+        """Takes the best that is here."""
+        ...
+
+    async def stop(self) -> None:
+        """Follows no longer; `live` still answers."""
+        ...
+
 
 class Standing:
-    """One bundle for good, the built-in one where none is named; once it has tripped, the built-in one."""
+    """One bundle, the built-in one where none is named, and once it has tripped: a firewall without a life of policies,
+    for tests."""
 
     def __init__(self, bundle: Bundle | None = None) -> None:
         self.built_in = built_in()
@@ -81,3 +100,17 @@ class Standing:
 
     def heard(self, screening: screening_pb2.Screening) -> None:
         """See `Policies.heard`."""
+
+    def served(self) -> Sequence[Served]:
+        """See `Policies.served`."""
+        return ()
+
+    def remarks(self) -> list[str]:
+        """See `Policies.remarks`."""
+        return []
+
+    async def start(self) -> None:
+        """See `Policies.start`."""
+
+    async def stop(self) -> None:
+        """See `Policies.stop`."""

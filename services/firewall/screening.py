@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from throughline.v1 import call_pb2, screening_pb2
 
-from services.domain.offer import Offer
+from services.domain.offer import TEST_URN, Offer
 from services.domain.policy import Divert, Pass, Verdict
 from services.firewall.evaluator import Evaluator, NotEvaluated
 from services.firewall.known_calls import Known, KnownCalls, heard_of
@@ -56,8 +56,8 @@ class Screener:
         zone: ZoneInfo,
         region: Callable[[], Region],
         policies: Policies,
-        bypassed: Callable[[], bool],
         built_in: Bundle,
+        drilled: Bundle,
         metrics: FirewallMetrics,
         publish: Callable[[screening_pb2.Screening], None],
     ) -> None:
@@ -71,8 +71,8 @@ class Screener:
         self._zone = zone
         self._region = region
         self._policies = policies
-        self._bypassed = bypassed
         self._built_in = built_in
+        self._drilled = drilled
         self._metrics = metrics
         self._publish = publish
         self._last_asked = built_in
@@ -82,6 +82,7 @@ class Screener:
         """The bundles that answer calls, or stand in for one that does not."""
         candidate = self._policies.candidate()
         found = [self._policies.live(), self._built_in, self._last_asked, *([candidate] if candidate else [])]
+        found.append(self._drilled)
         return list({bundle.digest: bundle for bundle in found}.values())
 
     def watched(self) -> list[Bundle]:
@@ -106,19 +107,20 @@ class Screener:
         self._publish(record)
         return record.verdict
 
-    async def drill(self, bundle: Bundle, offer: Offer, *, bypass: bool) -> bool:
-        """Whether a test call would be diverted by a bundle, on the way of real ones, the bypass on or off as told. It
-        counts nowhere."""
-        assert offer.test, "no drill with a real call"
-        inputs, _ = self._gather(offer, self._world.wall_ms())
-        word = await self._word(offer, [bundle], inputs, self._world.wall_ms())
+    async def drill(self, bypass: bool) -> bool:
+        """Whether a test call would be diverted by the drill's own bundle, the bypass on or off as told, on the way of
+        real calls. It counts among test calls alone."""
+        wall_ms = self._world.wall_ms()
+        offer = Offer(f"drill-{self._name}-{wall_ms}", 1, "", TEST_URN, None)
+        inputs, _ = self._gather(offer, wall_ms)
+        word = await self._word(offer, [self._drilled], inputs, wall_ms)
         grounds = Grounds(bypass=bypass, history=True, first=False, desk_staffed=self._staffed(word.proposed))
         return isinstance(word.proposed, Divert) and not guards.kept_from(word.proposed, grounds)
 
     def _again(self, known: Known, record: screening_pb2.Screening, now: float) -> Verdict:
         """The same verdict for the same call (L3), save that a divert is not said again where none is made now."""
         kept = ""
-        if self._bypassed() and not isinstance(known.verdict, Pass):
+        if self._policies.bypassed() and not isinstance(known.verdict, Pass):
             kept = str(Kept.BYPASS)
         elif isinstance(known.verdict, Divert) and (scope := self.calls.breakers.keeps(known.heard, now)):
             kept = BREAKER + scope
@@ -133,7 +135,7 @@ class Screener:
         bundle = word.bundle if word.bundle is not None else self._built_in
         heard = heard_of(offer.call_id, inputs, word.proposed, bundle)
         grounds = Grounds(
-            bypass=self._bypassed(),
+            bypass=self._policies.bypassed(),
             history=self.history,
             first=first,
             desk_staffed=self._staffed(word.proposed),

@@ -14,7 +14,9 @@ from services.firewall.evaluating import BESIDE, PROGRAM
 from services.firewall.evaluator import Evaluator
 from services.firewall.following import Following
 from services.firewall.metrics import FirewallMetrics
-from services.firewall.policies import Policies, Standing
+from services.firewall.policies import Policies
+from services.firewall.policy_life import PolicyLife
+from services.firewall.policy_service import Checked
 from services.firewall.screening import FAILED_OPEN, Screener
 from services.firewall.settings import FirewallSettings
 from services.host.children import Program
@@ -24,9 +26,19 @@ from services.host.region_feed import RegionFeed
 from services.host.world import World
 from services.journal import Topic
 from services.journal.journal import Journal, JournalEvent
-from services.policy.built_in import built_in
+from services.places.directory import NUISANCE_DESK
+from services.policy.built_in import CONTENT, built_in
+from services.policy.bundle import Bundle
+from services.policy.bypass import drill_bundle
+from services.policy.checking import check
 from services.wire import offers, verdicts
 from services.wire.methods import SCREEN
+
+
+def _checked(bundle: Bundle) -> Checked:
+    """What the checker says of a bundle that was handed in."""
+    report = check(bundle)
+    return Checked(tuple(map(str, report.errors)), tuple(map(str, report.warnings)))
 
 
 class Firewall:
@@ -39,15 +51,18 @@ class Firewall:
         self._metrics = FirewallMetrics(world.registry)
         self._regions = RegionFeed(world, settings, WHOLE)
         self._journal = Journal(world.log, on_event=self._journal_event)
-        self._policies: Policies = policies if policies is not None else Standing()
+        standing = built_in()
+        if policies is None:
+            policies = PolicyLife(world, settings, standing, CONTENT, self._drill, _checked)
+        self._policies: Policies = policies
         self._screener = Screener(
             world,
             settings.name,
             ZoneInfo(settings.time_zone),
             self._regions.newest,
             self._policies,
-            self._policies.bypassed,
-            built_in(),
+            standing,
+            drill_bundle(NUISANCE_DESK),
             self._metrics,
             self._publish,
         )
@@ -77,8 +92,10 @@ class Firewall:
         self._screener.evaluator, self._screener.shadow = self._evaluator, self._beside
         await self._evaluator.start()
         await self._beside.start()
+        await self._policies.start()
         await self._following.start()
-        self._server = await self._world.network.serve(self._settings.listen, [Answers(SCREEN, self._screen)])
+        served = [Answers(SCREEN, self._screen), *self._policies.served()]
+        self._server = await self._world.network.serve(self._settings.listen, served)
         self.address = self._server.address
 
     def troubles(self) -> Sequence[str]:
@@ -93,7 +110,7 @@ class Firewall:
         loop = asyncio.get_running_loop()
         if tripped := self._screener.calls.breakers.tripped(loop.time()):
             found.append(f"breakers: nothing is diverted of {', '.join(tripped[:5])}")
-        return [*found, *self._following.remarks(), *self._regions.remarks()]
+        return [*found, *self._following.remarks(), *self._policies.remarks(), *self._regions.remarks()]
 
     async def stop(self, grace_s: float) -> None:
         """Answers what was asked, then closes."""
@@ -102,11 +119,15 @@ class Firewall:
             self._server.set_ready(False)
             await self._server.stop(min(grace_s, 1.0))
         await self._following.stop()
+        await self._policies.stop()
         await self._evaluator.stop()
         await self._beside.stop()
         await self._world.children.close()
         await self._regions.stop()
         await self._journal.close()
+
+    async def _drill(self, bypass: bool) -> bool:
+        return await self._screener.drill(bypass)
 
     async def _screen(self, asked: screening_pb2.ScreenRequest) -> screening_pb2.ScreenResponse:
         """The verdict on one call. Who gives up waiting ends nothing: the next leg, or the same question, is told what

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
 
-from services.host.settings import ServiceSettings
+from services.firewall.policy_settings import PolicySettings
 
 
-class FirewallSettings(ServiceSettings):
+class FirewallSettings(PolicySettings):
     """See docs/configuration.md."""
 
     service: ClassVar[str] = "firewall"
