@@ -72,8 +72,8 @@ check: setup ## format, lint, types, import contracts, protos
 	@echo "check: import contracts"; cd $(ROOT) && $(BIN)/lint-imports --no-logo >$(ROOT)build/imports.txt 2>&1 || { cat $(ROOT)build/imports.txt; exit 1; }
 	@echo "check: mypy --strict"; cd $(ROOT) && $(BIN)/mypy --no-error-summary
 
-bench: setup ## beside the floor, in one run; ends with RATIOS
-	@cd $(ROOT) && exec $(BIN)/python -m bench $(ARGS)
+bench: setup ## what policies cost, then all beside the floor, in one run; ends with RATIOS
+	@cd $(ROOT) && $(BIN)/python -m bench.policy && exec $(BIN)/python -m bench $(ARGS)
 
 mutants: setup ## how many schedules each known mistake takes to be found (ARGS="NAME ... --within 1000")
 	@cd $(ROOT) && exec $(BIN)/python -m tests.simulation.bugs $(ARGS)

@@ -1,4 +1,4 @@
-"""docs/configuration.md, docs/metrics.md and the picture in docs/follow-a-call.md, drawn from the code.
+"""docs/configuration.md, docs/metrics.md and parts of two other papers (a picture, a table), drawn from the code.
 
 `python -m services.launch.papers` (make papers) writes them; a tidy test compares, so that no setting and no metric is
 without its sentence.
@@ -26,8 +26,11 @@ from services.host.world import World
 from services.journal.disk import MemoryDisk
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.launch.catalogue import SERVICES
+from services.policy.attributes import ATTRIBUTES
 
 _MADE: Final = "<!-- written by: make papers -->"
+_ATTRIBUTES_BEGIN: Final = "<!-- attributes: written by make papers -->"
+_ATTRIBUTES_END: Final = "<!-- attributes: end -->"
 _CONFIGURATION: Final = f"""{_MADE}
 # Configuration
 
@@ -49,11 +52,25 @@ process (`process_*`, `python_info`) is there too.
 def papers(root: Path = ROOT) -> Mapping[Path, str]:
     """Each paper's path and the text that it should have."""
     followed = root / "docs" / "follow-a-call.md"
+    language = root / "docs" / "policy-language.md"
     return {
         root / "docs" / "configuration.md": configuration(),
         root / "docs" / "metrics.md": metrics(),
         followed: _redrawn(followed.read_text("utf-8")),
+        language: _listed(language.read_text("utf-8")),
     }
+
+
+def _listed(paper: str) -> str:
+    """The paper on the language with every attribute that a rule may ask."""
+    before, begin, rest = paper.partition(_ATTRIBUTES_BEGIN)
+    _, end, after = rest.partition(_ATTRIBUTES_END)
+    assert begin and end, "expected the two marks between which the attributes stand"
+    rows = [
+        (f"`{each.name}`", each.type.value, "ground" if each.grounds else "", each.meaning)
+        for each in ATTRIBUTES.values()
+    ]
+    return f"{before}{begin}\n{_table(('attribute', 'type', '', 'what it is'), rows)}{end}{after}"
 
 
 def configuration() -> str:
