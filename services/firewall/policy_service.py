@@ -72,6 +72,7 @@ class PolicyService:
         self._feed = feed
         self._bypass = bypass
         self._check = check
+        self._submitting = False
         self._screenings: OrderedDict[str, list[screening_pb2.Screening]] = OrderedDict()
 
     def served(self) -> Sequence[Served]:
@@ -97,6 +98,16 @@ class PolicyService:
     # Handing in.
 
     async def _submit(self, asked: policy_pb2.SubmitRequest) -> policy_pb2.SubmitResponse:
+        """One at a time: to read and check a large one takes seconds of a thread that calls are screened beside."""
+        if self._submitting:
+            raise Refuse(Status.RESOURCE_EXHAUSTED, "another bundle is being handed in here; hand yours in again")
+        self._submitting = True
+        try:
+            return await self._take_in(asked)
+        finally:
+            self._submitting = False
+
+    async def _take_in(self, asked: policy_pb2.SubmitRequest) -> policy_pb2.SubmitResponse:
         self._ready()
         content = asked.content
         try:

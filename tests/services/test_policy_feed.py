@@ -296,6 +296,19 @@ def test_what_is_handed_in_is_read_and_checked_and_of_a_new_version() -> None:
     play(scene)
 
 
+def test_two_bundles_are_not_taken_in_at_once() -> None:
+    """To read a large one costs seconds of a thread: who floods with them is told to come again."""
+
+    async def scene(stage: PolicyStage) -> None:
+        both = await asyncio.gather(stage.submit(7, "ann"), stage.submit(8, "ann"), return_exceptions=True)
+        (told,) = [each for each in both if isinstance(each, policy_pb2.SubmitResponse)]
+        (broken,) = [each for each in both if isinstance(each, Broken)]
+        assert broken.status is Status.RESOURCE_EXHAUSTED
+        await stage.submit(told.version + 2, "ann")
+
+    play(scene)
+
+
 async def forged(stage: PolicyStage, content: bytes, parts: bool = True) -> None:
     """A stranger who can write to Kafka calls this bundle live; nobody has signed it."""
     pointer = Pointer(9, sha256(content).hexdigest())
