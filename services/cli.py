@@ -31,6 +31,7 @@ LATER: Final = {
     "doctor": Later("services.launch.commands", "doctor", "Say what is wrong with an installation, and what to do."),
     "topics": Later("services.launch.commands", "topics", "Make Kafka's topics what they should be."),
     "routing": Later("services.launch.routing_commands", "routing", "Publish a region: its places, PSAPs and lines."),
+    "policy": Later("services.policy_cli.commands", "policy", "Lead a policy from an idea to live, and back."),
     "demo": Later("loadtest.cli", "demo", "The whole story on real input, in under four minutes."),
     "chaos": Later("chaos.cli", "app", "Hurt an installation of real processes on purpose, and count what is lost."),
     "replay": Later("loadtest.cli", "replay", "Replay a trace of calls against a running installation."),

@@ -1,0 +1,262 @@
+"""The desk's commands at the edge: options, exit codes, files, and one line for what is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from services.host.settings import ROOT
+from services.policy import signing
+from services.policy.canonical import Action, Order
+from services.policy.reading import BYTES_MAX
+from services.policy_cli import seals
+from services.policy_cli.commands import policy
+
+EXAMPLES = ROOT / "data" / "policy" / "examples"
+NUISANCE = EXAMPLES / "nuisance.yaml"
+EVERYTHING = EXAMPLES / "everything.yaml"
+NOBODY = "127.0.0.1:9"
+CALL = {
+    "at_ms": 1_718_718_900_000,
+    "caller": "+16175550190",
+    "lat": 42.36,
+    "lon": -71.06,
+    "radius_m": 100,
+    "trunk": "t",
+}
+
+
+def invoke(*words: str | Path) -> Result:
+    return CliRunner().invoke(policy, [str(word) for word in words])
+
+
+def checked(file: Path) -> Result:
+    return invoke("check", file, "--corpus", "none")
+
+
+def trace(path: Path, count: int = 60) -> Path:
+    """One caller of the nuisance list, a call each 20 s."""
+    calls = [CALL | {"call_id": f"c{index:02d}", "at_ms": CALL["at_ms"] + index * 20_000} for index in range(count)]
+    path.write_text("".join(json.dumps(each) + "\n" for each in calls))
+    return path
+
+
+@pytest.mark.parametrize("name", ["nuisance", "flood", "everything"])
+def test_the_examples_can_be_used(name: str) -> None:
+    """What the paper shows is what the checker takes."""
+    result = checked(EXAMPLES / f"{name}.yaml")
+    assert result.exit_code == 0, result.output
+    assert "can be used" in result.stdout
+
+
+def test_a_policy_that_blocks_is_refused_with_its_line_and_what_to_write() -> None:
+    """There is no verdict that keeps a call from a person (promise 3)."""
+    result = checked(EXAMPLES / "refused.yaml")
+    assert result.exit_code == 1
+    number = (EXAMPLES / "refused.yaml").read_text().split("\n").index("    verdict: block") + 1
+    assert f"refused.yaml:{number}: " in result.stdout
+    assert "divert: nuisance-desk" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n", id="a bomb"),
+        pytest.param(b"name: \xff\xfe\n", id="no UTF-8"),
+        pytest.param(b"name: a\nname: b\n", id="a key twice"),
+        pytest.param(b"[" * 100_000, id="depth"),
+        pytest.param(b"!!python/object/apply:os.system ['true']\n", id="a tag"),
+        pytest.param(b"x" * (BYTES_MAX + 1), id="too large"),
+        pytest.param(b"", id="empty"),
+    ],
+)
+def test_hostile_bytes_are_refused_in_the_child(tmp_path: Path, content: bytes) -> None:
+    """A refusal like any other, whatever they would do to a careless reader."""
+    file = tmp_path / "hostile.yaml"
+    file.write_bytes(content)
+    result = checked(file)
+    assert result.exit_code == 1, result.output
+    assert result.stdout.startswith(f"error: {file}")
+    assert "the checker ended" not in result.stdout
+
+
+def test_what_cannot_be_evaluated_is_refused_at_its_line(tmp_path: Path) -> None:
+    """CrowdStrike, 2024: what the checker takes, the evaluator can take; they are one."""
+    file = tmp_path / "odd.yaml"
+    file.write_text(NUISANCE.read_text().replace("number_calls_60s >= 6", 'number_calls_60s == "six"'))
+    result = checked(file)
+    assert result.exit_code == 1
+    assert re.search(r"odd\.yaml:\d+: rule caller-repeats: ", result.stdout)
+
+
+def test_a_program_is_told_the_same_in_json() -> None:
+    """With the digest that is signed."""
+    said = json.loads(invoke("check", NUISANCE, "--corpus", "none", "--json").stdout)
+    assert (said["refused"], said["errors"]) == (False, [])
+    assert said["bundle"]["sha256"] == seals.bundle_of(NUISANCE.read_bytes()).digest
+
+
+@pytest.mark.parametrize("command", ["check", "replay", "sign", "submit"])
+def test_a_file_that_is_not_there_is_said_in_one_line(tmp_path: Path, command: str) -> None:
+    """Exit code 66."""
+    more = {"sign": ["--key", str(tmp_path / "a.key")], "submit": ["--firewall", NOBODY]}.get(command, [])
+    result = invoke(command, tmp_path / "none.yaml", *more)
+    assert result.exit_code == 66
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_key_is_its_owners_alone_and_is_never_overwritten(tmp_path: Path) -> None:
+    """Whoever can read it is that person, for a firewall; whoever loses it cannot sign."""
+    made = invoke("keygen", "alice", "--folder", tmp_path)
+    assert made.exit_code == 0
+    key = tmp_path / "alice.key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    before = key.read_bytes()
+    assert invoke("keygen", "alice", "--folder", tmp_path).exit_code == 66
+    assert key.read_bytes() == before
+    keys = signing.read_keys(made.stdout.encode())
+    assert keys.names == ("alice",)
+    assert invoke("keygen", "../mallory", "--folder", tmp_path).exit_code == 2
+
+
+def test_what_sign_writes_is_a_signature_that_counts(tmp_path: Path) -> None:
+    """By the firewalls' own check, of these bytes and no others."""
+    bundle = tmp_path / "nuisance.yaml"
+    bundle.write_bytes(NUISANCE.read_bytes())
+    public = invoke("keygen", "alice", "--folder", tmp_path).stdout
+    result = invoke("sign", bundle, "--key", tmp_path / "alice.key", "--valid", "12h")
+    assert result.exit_code == 0, result.output
+    [path] = seals.signatures_beside(bundle)
+    signature = seals.read_signature(path)
+    keys = signing.read_keys(public.encode())
+    read = seals.bundle_of(bundle.read_bytes())
+    assert keys.of_bundle(read.version, read.digest, [signature], signature.signed_ms).signers == {"alice"}
+    assert not keys.of_bundle(read.version, "0" * 64, [signature], signature.signed_ms).signers
+    assert signature.expires_ms - signature.signed_ms == 12 * 3_600_000
+
+
+def test_a_bundle_that_is_refused_cannot_be_signed(tmp_path: Path) -> None:
+    """Nobody puts a name under what no firewall takes."""
+    invoke("keygen", "alice", "--folder", tmp_path)
+    result = invoke("sign", EXAMPLES / "refused.yaml", "--key", tmp_path / "alice.key")
+    assert result.exit_code == 1
+    assert seals.signatures_beside(EXAMPLES / "refused.yaml") == []
+
+
+def test_an_order_under_way_to_a_second_person_stays_what_it_was(tmp_path: Path) -> None:
+    """Both sign the same bytes, or the second signature is of another order."""
+    private = signing.new_private_key()
+    order = Order(Action.PROMOTE, 1_000, 7, "a" * 64, True, "because")
+    signature = signing.sign_order(private, "alice", order, 1_000)
+    seals.write_order(tmp_path / "order.json", order, [signature])
+    assert seals.read_order(tmp_path / "order.json") == (order, [signature])
+
+
+def test_a_replay_that_finds_nothing_grave_ends_well_and_writes_its_page(tmp_path: Path) -> None:
+    """The page stands beside the text, with the same digest."""
+    page = tmp_path / "replay.html"
+    result = invoke("replay", NUISANCE, "--trace", trace(tmp_path / "calls.jsonl", 9), "--html", page)
+    assert result.exit_code == 1  # one caller of nine calls, all of the state's: more than its limit
+    assert "newly diverted" in result.stdout
+    digest = re.search(r"replay ([0-9a-f]{12})", result.stdout)
+    assert digest is not None
+    assert digest[1] in page.read_text()
+
+
+def test_the_same_replay_comes_out_the_same_in_another_process_of_mind(tmp_path: Path) -> None:
+    """Measures of time apart."""
+    words = ("replay", NUISANCE, "--trace", trace(tmp_path / "calls.jsonl"), "--json")
+    one, other = (json.loads(invoke(*words).stdout) for _ in range(2))
+    assert one.pop("measured") is not None
+    assert other.pop("measured") is not None
+    assert one == other
+    assert one["changes"]["newly_diverted"] > 0
+
+
+def test_a_bundle_beside_itself_changes_nothing(tmp_path: Path) -> None:
+    """And ends with exit code 0 only where the breakers would let it live."""
+    words = ("replay", NUISANCE, "--live", NUISANCE, "--trace", trace(tmp_path / "calls.jsonl"), "--json")
+    changes = json.loads(invoke(*words).stdout)["changes"]
+    assert {name for name, calls in changes.items() if calls} == {"same"}
+
+
+def test_a_bundle_that_diverts_everything_is_caught_in_its_replay() -> None:
+    """Massachusetts, 18 June 2024, pushed the normal way: grave, with the breaker that would stop it, and no live call
+    touched."""
+    result = invoke("replay", EVERYTHING, "--corpus", "flood")
+    assert result.exit_code == 1
+    assert "grave: the breaker state would trip" in result.stdout
+    assert "grave: flood-over-a-trunk spoke for" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("{", "expected a call as JSON"),
+        ("[]", "got list"),
+        ('{"call_id": "a"}', "'at_s' is missing"),
+        ('{"at_ms": 1, "device": "drum"}', "device: expected one of"),
+        ('{"at_ms": 1, "caller": 5}', "caller: expected a text"),
+        ('{"at_ms": -1}', "at_ms: expected milliseconds"),
+        ('{"at_s": "NaN"}', "cannot"),
+        ("[" * 10_000, "expected a call as JSON"),
+    ],
+)
+def test_a_trace_that_cannot_be_read_is_told_with_its_line(tmp_path: Path, line: str, why: str) -> None:
+    """Exit code 66: a trace is a stranger's file, too."""
+    calls = trace(tmp_path / "calls.jsonl", 2)
+    calls.write_text(calls.read_text() + line + "\n")
+    result = invoke("replay", NUISANCE, "--trace", calls)
+    assert result.exit_code == 66
+    assert "calls.jsonl:3: " in result.stderr
+    assert why in result.stderr
+
+
+def test_bundles_are_compared_with_the_people_that_the_new_one_takes() -> None:
+    """What a second person looks at before signing."""
+    more = invoke("diff", EVERYTHING, NUISANCE)
+    assert more.exit_code == 0
+    assert "+ list nuisance: 2 items" in more.stdout
+    assert "two people sign it" in more.stdout
+    assert "they say the same" in invoke("diff", NUISANCE, NUISANCE).stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", str(NUISANCE), "--corpus", "noon"),
+        ("replay", str(NUISANCE), "--zone", "Mars/Olympus"),
+        ("replay", str(NUISANCE), "--recorded", "soon"),
+        ("status",),
+        ("status", "--firewall", "nowhere"),
+        ("bypass", "perhaps", "--key", "a.key", "--firewall", NOBODY),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_a_usage_error(words: tuple[str, ...]) -> None:
+    """Exit code 2, with the option's name."""
+    result = invoke(*words)
+    assert result.exit_code == 2, result.output
+    assert "Usage" in result.stderr
+
+
+@pytest.mark.parametrize("words", [("status",), ("history",), ("explain", "c1"), ("diff", "live", str(NUISANCE))])
+def test_firewalls_that_do_not_answer_are_said_in_one_line(words: tuple[str, ...]) -> None:
+    """Exit code 69, with where to say another."""
+    result = invoke(*words, "--firewall", NOBODY)
+    assert result.exit_code == 69, result.output
+    assert "firewall" in result.stderr
+
+
+def test_every_command_helps_with_an_example() -> None:
+    """An operator at three in the morning reads the help alone."""
+    for command in policy.registered_commands:
+        assert command.name is not None
+        shown = invoke(command.name, "--help")
+        assert shown.exit_code == 0
+        assert f"throughline policy {command.name}" in re.sub(r"\s+", " ", shown.stdout)
