@@ -3,7 +3,7 @@
 The storm is the recorded trace (loadtest/bursts) placed in Massachusetts as everywhere else here. No day of
 Massachusetts is public call by call, so the day is drawn: 8,800 calls, the hours weighted so that the busiest has 1.58
 times the mean; callers who try again within minutes, some phones without service or number, and a few numbers that call
-all day. The flood is that day's quiet hour with fifty sources that together call ten times as often.
+all day. The flood is that day's busiest hour with fifty sources that together call ten times as often.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NETWORKS: Final = (("mobile-one", 0.42), ("mobile-two", 0.27), ("mobile-three",
 _REDIAL_SHARE: Final = 0.09
 _NUISANCE: Final = tuple(f"+1617555019{last}" for last in range(4))
 _NUISANCE_CALLS: Final = 30
-_QUIET_FROM_S, _QUIET_TO_S = 3 * 3600, 4 * 3600
+_BUSY_FROM_S, _BUSY_TO_S = 17 * 3600, 18 * 3600
 _FLOOD_SOURCES: Final = 50
 _FLOOD_TIMES: Final = 10
 
@@ -68,17 +68,17 @@ def day(folder: Path = SHIPPED_REGION) -> list[Offered]:
 
 
 def flood(folder: Path = SHIPPED_REGION) -> list[Offered]:
-    """The hour from three in the morning, with ten times its calls again from fifty sources."""
+    """The hour from five in the afternoon, with ten times its calls again from fifty sources."""
     by = random.Random("flood")
-    quiet = [call for call in _day(folder) if _QUIET_FROM_S <= call[0] < _QUIET_TO_S]
+    ordinary = [call for call in _day(folder) if _BUSY_FROM_S <= call[0] < _BUSY_TO_S]
     towns = Towns(RegionTables(folder))
     sources = [
         _offer(by, towns, f"+1{code}5550{line}", _NETWORKS[0][0], "trunk-7")
         for code, line in ((by.choice(_AREA_CODES), 100 + each) for each in range(_FLOOD_SOURCES))
     ]
-    calls = len(quiet) * _FLOOD_TIMES
-    flooding = [(by.uniform(_QUIET_FROM_S, _QUIET_TO_S), by.choice(sources)) for _ in range(calls)]
-    return _told("flood", [*quiet, *flooding])
+    calls = len(ordinary) * _FLOOD_TIMES
+    flooding = [(by.uniform(_BUSY_FROM_S, _BUSY_TO_S), by.choice(sources)) for _ in range(calls)]
+    return _told("flood", [*ordinary, *flooding])
 
 
 CORPORA: Final[Mapping[str, Callable[[Path], list[Offered]]]] = MappingProxyType(

@@ -44,7 +44,7 @@ class Corpus(StrEnum):
 WHAT: Final[Mapping[Corpus, str]] = {
     Corpus.DAY: "an ordinary day, drawn",
     Corpus.STORM: "the storm of 24 February 2016, placed in the region",
-    Corpus.FLOOD: "an hour of night with a flood from 50 sources, drawn",
+    Corpus.FLOOD: "a busy hour with a flood from 50 sources, drawn",
 }
 
 

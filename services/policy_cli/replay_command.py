@@ -19,7 +19,8 @@ from services.host.clock import wall_ms
 from services.host.settings import ROOT
 from services.places.refusal import RegionRefused
 from services.places.region import Region
-from services.policy.bundle import PASSES_ALL, Bundle
+from services.policy.built_in import built_in
+from services.policy.bundle import Bundle
 from services.policy.difference import Call
 from services.policy.evaluating import BundleUnfit, Evaluation
 from services.policy.findings import findings
@@ -69,7 +70,7 @@ def replay_command(
     would have done. The same bundles and calls give the same report, whose SHA-256 two people can compare. Exit code 1
     where something grave is found: where the breakers would stop the bundle.
 
-    Without --live and --firewall the candidate stands beside the built-in bundle, which passes every call.
+    Without --live and --firewall the candidate stands beside the built-in bundle, which diverts nobody.
 
     Examples: throughline policy replay nuisance.yaml --html replay.html;
     throughline policy replay nuisance.yaml --live before.yaml --corpus storm;
@@ -122,10 +123,10 @@ def _live(file: Path | None, firewall: str) -> Bundle:
         except (confinement.CannotRead, seals.BadSeal) as why:
             refuse(f"--live {file}: {why}", EXIT_FILE)
     if not firewall:
-        return PASSES_ALL
+        return built_in()
     content = asking.live_bundle(asking.addresses(firewall))
     try:
-        return seals.bundle_of(content) if content else PASSES_ALL
+        return seals.bundle_of(content) if content else built_in()
     except seals.BadSeal as why:
         refuse(f"the firewall's bundle cannot be read here: {why}", EXIT_REFUSED)
 

@@ -53,9 +53,8 @@ def summary(replayed: Replayed) -> str:
     """The calls and what is diverted of them, in one sentence."""
     difference = replayed.difference
     live, candidate = difference.live.diverted, difference.candidate.diverted
-    stopped = (
-        f"; breakers would stop it after {candidate - broken:,}" if (broken := difference.candidate.broken) else ""
-    )
+    met = candidate - difference.candidate.broken
+    stopped = f", {met:,} of them before and between the breakers' holds" if met < candidate else ""
     return (
         f"{difference.calls:,} calls: the live bundle diverts {live:,} ({difference.share(live):.2%}), "
         f"the candidate {candidate:,} ({difference.share(candidate):.2%}){stopped}"
