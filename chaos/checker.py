@@ -11,13 +11,14 @@ second, the second was told that there may be somebody (P5), and the caller was 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from types import MappingProxyType
 from typing import Any, Final
 
 from chaos.felt import Window
-from loadtest.call_told import Connection
+from loadtest.call_told import Connection, Lossy
 from loadtest.witness import JOURNAL_CONNECTS, MAYBE_CONNECTED, OUTCOMES_LEFT, compare
 
 Entry = Mapping[str, Any]
@@ -77,11 +78,11 @@ def judge(
     journal: Sequence[Entry],
     stood: Sequence[Stood] = (),
     struck: Sequence[Window] = (),
-    killed: Collection[str] = (),
+    killed: Lossy = MappingProxyType({}),
 ) -> Judged:
     """Compares the three. All entries are of the calls in question; `struck` is when something was hurt, `killed` which
-    processes died: between a call's opening and its settlement, which are in two places, a fact of theirs that was in
-    memory alone for its budget (50 ms) may be lost (J4, J5)."""
+    processes died, and from when to when they said what may have been in memory alone (J5): between a call's opening
+    and its settlement, which are in two places, a fact of theirs of that time may be lost (J4)."""
     verdict = compare(callers, far_end, journal, killed)
     twice = _twice(far_end, journal)
     unheard = _unheard(twice, callers, journal, struck)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,6 +28,8 @@ LEFT_BYTES: Final = 4096
 FILLER: Final = "filler"
 FAKETIME: Final = tuple(Path("/usr").glob("lib*/**/faketime/libfaketimeMT.so.1"))
 JUMP_S: Final = 3600
+IN_MEMORY_MS: Final = 1_000
+"""What was said so long before a kill is on a disk or on the log, on a busy machine too; J4 and J5 allow it 50 ms."""
 
 
 class Striker:
@@ -37,8 +39,8 @@ class Striker:
         self._stage = stage
         self._links = links
         self.kills: Counter[str] = Counter()
-        self.killed: set[str] = set()
-        """Names of the processes that were killed: what they had not yet written down is lost with them (J4)."""
+        self.killed: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+        """Names of the processes that were killed, and from when to when they said what may have died with them."""
         self.stood: list[Stood] = []
         self.troubles: list[str] = []
         """What should not have been, since somebody last took it from here."""
@@ -109,9 +111,9 @@ class Striker:
         for child in self._stage.installation.of(service):
             await self._stage.installation.back(child.name, BACK_WITHIN_S)
         self.kills[service] += 1
-        self.killed.add(name)
         window.from_ms = wall_ms()
         await self._stage.installation.kill(name)
+        self.killed[name].append((window.from_ms - IN_MEMORY_MS, wall_ms()))
 
     @asynccontextmanager
     async def _stands_still(self, name: str) -> AsyncIterator[None]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 Entry = Mapping[str, Any]
+Lossy = Mapping[str, Sequence[tuple[float, float]]]
+"""Writers that lost what they said, and from when to when they said it, in wall milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,17 @@ class CallTold:
     def misbehaved(self) -> set[str]:
         """What its network did wrong with it."""
         return {entry["mischief"] for entry in self.heard("misbehaved")}
+
+    def may_be_lost(self, leg: int, writer: str, seq: int, lossy: Lossy) -> bool:
+        """Whether a fact that is missing may have been said in the time of which its writer lost something; never the
+        one that opens."""
+        spans = lossy.get(writer.partition("/")[0], ())
+        if seq == 0 or not spans:
+            return False
+        around = [fact for fact in self.facts if (fact["leg"], fact["writer"]) == (leg, writer)]
+        before_ms = max((fact["at_ms"] for fact in around if fact["seq"] < seq), default=0)
+        after_ms = min((fact["at_ms"] for fact in around if fact["seq"] > seq), default=before_ms)
+        return any(from_ms <= after_ms and before_ms <= to_ms for from_ms, to_ms in spans)
 
 
 def by_call(caller: Iterable[Entry], far_end: Iterable[Entry], journal: Iterable[Entry]) -> dict[str, CallTold]:

@@ -8,18 +8,19 @@ does not fit is told in plain words, one line a finding.
     python -m loadtest.witness CALLER_FILE FAR_END_FILE JOURNAL_FILE
 
 An entry of the journal is a fact, `{"event": "fact", "call_id", "leg", "seq", "writer", "kind", "attempt", "psap_id",
-"line"}`, or what the books make of a call, `{"event": "outcome", "call_id", "outcome"}`.
+"line", "at_ms"}`, or what the books make of a call, `{"event": "outcome", "call_id", "outcome"}`.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
-from loadtest.call_told import CallTold, Connection, Entry, by_call
+from loadtest.call_told import CallTold, Connection, Entry, Lossy, by_call
 from loadtest.diary import read_diary
 
 CALLER_ENDS: Final = frozenset({"connected", "hung_up", "gave_up", "refused"})
@@ -73,17 +74,18 @@ class Verdict:
 
 
 def compare(
-    caller: Iterable[Entry], far_end: Iterable[Entry], journal: Iterable[Entry], lossy: Collection[str] = ()
+    caller: Iterable[Entry], far_end: Iterable[Entry], journal: Iterable[Entry], lossy: Lossy = MappingProxyType({})
 ) -> Verdict:
     """What the three come to, joined on call_id; `lossy` as in `judge`."""
     return judge(by_call(caller, far_end, journal), lossy)
 
 
-def judge(calls: Mapping[str, CallTold], lossy: Collection[str] = ()) -> Verdict:
+def judge(calls: Mapping[str, CallTold], lossy: Lossy = MappingProxyType({})) -> Verdict:
     """What calls come to that are joined already.
 
-    `lossy`: names of writers that died with what their disk did not have, or with the disk. Facts that open or settle a
-    call are in two places (J4); of those between them some may be missing of these writers, and of no other."""
+    `lossy`: names of writers that died with what their disk did not have, or with the disk, and from when to when they
+    said what may be lost by it. Facts that open or settle a call are in two places (J4); of those between them some may
+    be missing of these writers, said in that time, and of no other."""
     disagreements = [Disagreement(call.call_id, words) for call in calls.values() for words in _judge(call, lossy)]
     everybody = list(calls.values())
     return Verdict(
@@ -96,7 +98,7 @@ def judge(calls: Mapping[str, CallTold], lossy: Collection[str] = ()) -> Verdict
     )
 
 
-def _judge(call: CallTold, lossy: Collection[str]) -> Iterator[str]:
+def _judge(call: CallTold, lossy: Lossy) -> Iterator[str]:
     yield from _caller_alone(call)
     yield from _far_end_alone(call)
     yield from _journal_alone(call, lossy)
@@ -147,7 +149,7 @@ def _far_end_alone(call: CallTold) -> Iterator[str]:
         yield "the far end connected it twice: " + ", ".join(map(str, standing))
 
 
-def _journal_alone(call: CallTold, lossy: Collection[str]) -> Iterator[str]:
+def _journal_alone(call: CallTold, lossy: Lossy) -> Iterator[str]:
     if call.facts and not call.kept("offered"):
         yield "the journal has facts of it, and no offer"
     sequences: dict[tuple[int, str], set[int]] = {}
@@ -159,8 +161,9 @@ def _journal_alone(call: CallTold, lossy: Collection[str]) -> Iterator[str]:
         ):
             continue
         missing = sorted(set(range(max(numbers))) - numbers)
-        if missing and not (missing[0] > 0 and writer.partition("/")[0] in lossy):
-            yield f"the journal lacks fact {missing[0]} of leg {leg} by {writer}"
+        lacks = next((seq for seq in missing if not call.may_be_lost(leg, writer, seq, lossy)), None)
+        if lacks is not None:
+            yield f"the journal lacks fact {lacks} of leg {leg} by {writer}"
     yield from _taken_over(call)
     connects = {Connection.of(fact) for fact in call.kept(*JOURNAL_CONNECTS)}
     if len(connects) > 1:
@@ -216,7 +219,7 @@ def _taken_over(call: CallTold) -> Iterator[str]:
 # Then all three together.
 
 
-def _together(call: CallTold, lossy: Collection[str]) -> Iterator[str]:
+def _together(call: CallTold, lossy: Lossy) -> Iterator[str]:
     accepted = {entry["leg"] for entry in call.heard("accepted")} - _settled_since(call, lossy)
     for leg in sorted(accepted - {fact["leg"] for fact in call.kept("offered")}):
         yield f"leg {leg} was accepted, and the journal has no offer of it"
@@ -236,7 +239,7 @@ def _together(call: CallTold, lossy: Collection[str]) -> Iterator[str]:
             yield f"the {who} says that it rang as {ring}, and the far end does not"
 
 
-def _settled_since(call: CallTold, lossy: Collection[str]) -> set[int]:
+def _settled_since(call: CallTold, lossy: Lossy) -> set[int]:
     """Legs whose conductor lost its disk, and whose call a higher one settled: their copies are dropped then, and need
     not have come to the log (J4)."""
     newest = max((fact["leg"] for fact in call.kept(*JOURNAL_CONNECTS)), default=0)

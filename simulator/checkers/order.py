@@ -30,7 +30,7 @@ come before what the conductor back-fills later."""
 IN_ORDER: Final = frozenset({"kafka_gone", "kafka_deaf", "kafka_late", "compacted"})
 """Kinds of a hurt Kafka that treat all appends of a process alike."""
 SOME: Final = frozenset(kind.name for kind in FAMILIES["kafka"]) - IN_ORDER
-DIES: Final = DEATHS | {"crash", "kill_all", "disk_lost"}
+DIES: Final = DEATHS | {"disk_lost"}
 BUDGET_MS: Final = 50
 
 

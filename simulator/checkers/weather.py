@@ -11,15 +11,20 @@ from typing import Final
 from services.host.region_feed import START_PATIENCE_S
 from services.journal.safekeeping import OPEN_WITHIN_S
 from simulator.injuries import FAMILIES, Injury
+from simulator.installation import ALL_NAMES
 
 CABLES: Final = frozenset(kind.name for kind in FAMILIES["network"])
 PROCESSES: Final = frozenset(kind.name for kind in FAMILIES["process"])
 MOMENTS: Final = frozenset(kind.name for kind in FAMILIES["steps"])
 """Words of what is to be done; what they did stands beside them, as injuries of the kinds that it was."""
 DISKS: Final = frozenset(kind.name for kind in FAMILIES["disk"])
-DEATHS: Final = frozenset({"kill", "power", "restart", "roll", "scale"})
+IN_ORDER: Final = frozenset({"restart", "roll", "scale"})
+"""Kinds of an end that takes its time."""
+DEATHS: Final = IN_ORDER | {"kill", "crash", "kill_all", "power"}
 KAFKA: Final = frozenset(kind.name for kind in FAMILIES["kafka"])
 PATIENCE_MS: Final = round(max(START_PATIENCE_S, OPEN_WITHIN_S) * 1000)
+TAKES_AGAIN_MS: Final = 6_000
+"""A spool whose disk is well again takes again within five seconds (J6)."""
 AFTERWARDS_MS: Final = 1_000
 """A process that was started again, or a way that was mended, is well after this."""
 
@@ -60,16 +65,33 @@ class Weather:
             for injury in self.during(from_ms, to_ms)
         )
 
-    def lost_what_they_wrote(self) -> set[str]:
-        """Processes that lost their disk, or ended after it had not taken all that was written."""
-        lost: set[str] = set()
+    def lost_what_they_wrote(self) -> dict[str, list[tuple[float, float]]]:
+        """Processes that lost their disk, or ended after it had not taken all that was written; and from when to when,
+        in wall milliseconds, they said what may be lost of it: what the log did not have yet when they ended."""
+        lost: dict[str, list[tuple[float, float]]] = {}
         for injury in self._injuries:
-            hurt = {each.targets[0] for each in self._injuries if each.kind in DISKS and each.at_s < injury.at_s}
-            if injury.kind == "disk_lost":
-                lost.update(injury.targets)
-            elif injury.kind in DEATHS:
-                lost.update(hurt & set(injury.targets))
+            strikes_ms, heals_ms = self.window_ms(injury)
+            ends_ms = heals_ms if injury.kind in IN_ORDER else strikes_ms
+            for name in injury.targets if injury.kind in DEATHS | {"disk_lost"} else ():
+                since_ms = self._waits_since_ms(name, strikes_ms)
+                if injury.kind == "disk_lost":
+                    lost.setdefault(name, []).append((since_ms, ends_ms))
+                for other in self._injuries if injury.kind != "disk_lost" else ():
+                    from_ms, to_ms = self.window_ms(other)
+                    from_ms, to_ms = max(from_ms, since_ms), min(to_ms + TAKES_AGAIN_MS, ends_ms)
+                    if other.kind in DISKS and name in other.targets and from_ms <= to_ms:
+                        lost.setdefault(name, []).append((from_ms, to_ms))
         return lost
+
+    def _waits_since_ms(self, name: str, at_ms: float) -> float:
+        """The oldest fact that may wait in this process: said as its Kafka, or a broker, was hurt, or just now."""
+        since_ms = at_ms - AFTERWARDS_MS
+        for injury in sorted(self._injuries, key=lambda each: each.at_s, reverse=True):
+            from_ms, to_ms = self.window_ms(injury)
+            mine = name in injury.targets or not any(target in ALL_NAMES for target in injury.targets)
+            if injury.kind in KAFKA and mine and from_ms <= at_ms and to_ms + AFTERWARDS_MS >= since_ms:
+                since_ms = min(since_ms, from_ms)
+        return since_ms
 
     def quiet(self, from_ms: int, to_ms: int, after_ms: int) -> bool:
         """Whether nothing at all was hurt meanwhile, nor shortly before."""

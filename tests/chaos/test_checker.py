@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from chaos.checker import RECOVERS_MS, Stood, judge
 from chaos.felt import Window
+from loadtest.call_told import Lossy
 
 CALL = "round1-0001"
 PLACE = {"psap_id": "P", "line": ""}
@@ -190,3 +193,21 @@ def test_a_gateway_or_failover_that_wakes_and_connects_by_a_word_of_before_is_fo
     assert judge(here, there, kept, [failover]).woken == (), "it rings no PSAP"
     line = [{**each, "line": "+15550100"} for each in there]
     assert judge(here, line, kept, [failover]).woken == (CALL,)
+
+
+@pytest.mark.parametrize(
+    ("killed", "found"),
+    [
+        ({"ingress-1": [(700, 1_700)]}, False),
+        ({"ingress-1": [(8_000, 9_000)]}, True),
+        ({"ingress-2": [(700, 1_700)]}, True),
+        ({}, True),
+    ],
+)
+def test_who_was_killed_may_have_lost_what_it_said_just_before_and_nothing_older(killed: Lossy, found: bool) -> None:
+    """J4, J5: only what was said within the budget before the kill was in memory alone."""
+    at_ms = {"offered": 5, "attempting": 15, "answered": 940}
+    kept = [fact(kind, seq, attempt=f"{CALL}/1/1", **PLACE, at_ms=at_ms[kind])
+            for kind, seq in (("offered", 0), ("attempting", 1), ("answered", 3))]  # fmt: skip
+    judged = judge(ANSWERED_HERE, ANSWERED_THERE, [*kept, outcome("answered")], killed=killed)
+    assert bool(judged.disagreements) == found, str(judged.disagreements)

@@ -13,6 +13,7 @@ from simulator.injuries import Injury
     [
         ((Injury("disk_lost", 5.0, 1.0, ("ingress-1",)),), {"ingress-1"}),
         ((Injury("disk_full", 1.0, 1.0, ("ingress-1",)), Injury("kill", 5.0, 1.0, ("ingress-1",))), {"ingress-1"}),
+        ((Injury("disk_full", 1.0, 1.0, ("ingress-1",)), Injury("kill", 20.0, 1.0, ("ingress-1",))), set()),
         ((Injury("disk_full", 6.0, 1.0, ("ingress-1",)), Injury("kill", 5.0, 1.0, ("ingress-1",))), set()),
         ((Injury("disk_full", 1.0, 1.0, ("ingress-2",)), Injury("kill", 5.0, 1.0, ("ingress-1",))), set()),
         ((Injury("steps", 5.0, 1.0, ("caller ringing conductor wipes",)),), set()),
@@ -24,7 +25,7 @@ def test_only_who_died_after_its_disk_was_hurt_may_have_lost_what_it_wrote(
     injuries: tuple[Injury, ...], lossy: set[str]
 ) -> None:
     """J4: a disk that is well brings back all that was written, whoever is killed."""
-    assert Weather(injuries, 0).lost_what_they_wrote() == lossy
+    assert Weather(injuries, 0).lost_what_they_wrote().keys() == lossy
 
 
 @pytest.mark.parametrize(
@@ -52,4 +53,4 @@ def test_what_a_step_says_hurts_nobody_until_it_is_done() -> None:
     done = Injury("disk_lost", 7.0, 8.0, ("ingress-2",))
     weather = Weather((steps, done), 0)
     assert weather.quiet(6_000, 6_000, 0) and not weather.quiet(8_000, 8_000, 0)
-    assert weather.lost_what_they_wrote() == {"ingress-2"}
+    assert weather.lost_what_they_wrote() == {"ingress-2": [(6_000, 7_000)]}
