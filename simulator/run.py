@@ -23,7 +23,7 @@ from services.host.network.memory import MemoryNetwork
 from services.journal import Record, Topic
 from services.journal.memory import MemoryBroker
 from simulator.cables import Cables
-from simulator.injuries import KINDS, Injury, Scene
+from simulator.injuries import FAMILIES, KINDS, Injury, Scene
 from simulator.installation import SERVICE_OF, TRUNKS, Installation, addresses_of
 from simulator.moments import Moments
 from simulator.outside import Outside, Surroundings
@@ -52,6 +52,9 @@ COUNTED_ON: Final = frozenset(
     }
 )
 """The metrics whose course a checker asks for: to take all of them at each look would cost more than to check."""
+AT_ONCE: Final = frozenset({"reset", "half_open", "roll", "region_changed", "region_torn", "region_wrong", "steps"})
+"""Kinds that are done when they strike, or go their own way from then on: another kind's healing ends none of them."""
+FAMILY_OF: Final = {kind.name: family for family, kinds in FAMILIES.items() for kind in kinds}
 _SILENT: Final = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(50))
 
 
@@ -98,7 +101,7 @@ class Observed:
     looks: list[tuple[float, Counts]] = field(default_factory=list)
     """Those of COUNTED_ON in the schedule's second in which an injury strikes or heals, just before it does, oldest
     first."""
-    disks: list[Disks] = field(default_factory=list)
+    disks: Sequence[Disks] = field(default_factory=list)
     """By replica, in the same instants: every file that lay on its disk."""
     digest: str = ""
 
@@ -188,7 +191,7 @@ async def _hurt(schedule: Schedule, scene: Scene, seen: Observed) -> None:
     for at_s, strikes, _, injury in sorted(todo, key=lambda each: each[:3]):
         await asyncio.sleep(max(0.0, began_s + at_s - loop.time()))
         seen.looks.append((at_s, _counted(scene, COUNTED_ON)))
-        seen.disks.append(_on_disks(scene))
+        seen.disks = [*seen.disks, _on_disks(scene)]
         kind = KINDS[injury.kind]
         if strikes:
             standing.append(injury)
@@ -197,8 +200,14 @@ async def _hurt(schedule: Schedule, scene: Scene, seen: Observed) -> None:
             standing.remove(injury)
             kind.heal(scene, injury)
             for other in standing:  # what hits the same part goes on
-                if other.kind == injury.kind and set(other.targets) & set(injury.targets):
+                if _hits_the_same(other, injury):
                     kind.strike(scene, other)
+
+
+def _hits_the_same(one: Injury, other: Injury) -> bool:
+    """Whether the healing of one of them would heal the other too: two kinds of a family do the same part ill."""
+    same = one.kind == other.kind or (one.kind not in AT_ONCE and FAMILY_OF[one.kind] == FAMILY_OF[other.kind])
+    return same and bool(set(one.targets) & set(other.targets))
 
 
 async def _settle(settling: Settling, seen: Observed) -> None:

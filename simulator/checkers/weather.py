@@ -77,15 +77,15 @@ class Weather:
                 if injury.kind == "disk_lost":
                     lost.setdefault(name, []).append((since_ms, ends_ms))
                 for other in self._injuries if injury.kind != "disk_lost" else ():
-                    from_ms, to_ms = self.window_ms(other)
-                    from_ms, to_ms = max(from_ms, since_ms), min(to_ms + TAKES_AGAIN_MS, ends_ms)
-                    if other.kind in DISKS and name in other.targets and from_ms <= to_ms:
-                        lost.setdefault(name, []).append((from_ms, to_ms))
+                    hurt_ms, well_ms = self.window_ms(other)
+                    said_ms = (max(hurt_ms, since_ms), min(well_ms + TAKES_AGAIN_MS, ends_ms))
+                    if other.kind in DISKS and name in other.targets and said_ms[0] <= said_ms[1]:
+                        lost.setdefault(name, []).append(said_ms)
         return lost
 
     def _waits_since_ms(self, name: str, at_ms: float) -> float:
         """The oldest fact that may wait in this process: said as its Kafka, or a broker, was hurt, or just now."""
-        since_ms = at_ms - AFTERWARDS_MS
+        since_ms: float = at_ms - AFTERWARDS_MS
         for injury in sorted(self._injuries, key=lambda each: each.at_s, reverse=True):
             from_ms, to_ms = self.window_ms(injury)
             mine = name in injury.targets or not any(target in ALL_NAMES for target in injury.targets)

@@ -38,6 +38,8 @@ WHOM: Final = (
 )
 DEEDS: Final = (*("kills", "kills", "kills", "unplugs", "wipes", "pauses", "pauses", "holds_up", "cuts_off", "resets"),)
 STEPS: Final = ((1, 0.5), (2, 0.35), (3, 0.15))
+LASTS_MOST_S: Final = {"held_up": HELD_UP_S[1], "reset": 0.0}
+"""What ends by itself, before all that was done is undone."""
 LATER_S: Final = (0.0, 0.0, 0.001, 0.005, 0.05, 0.3)
 """How long after its moment a step strikes."""
 
@@ -68,7 +70,8 @@ class _Story:
             undo()
         now_s = asyncio.get_running_loop().time()
         for kind, host, at_s in self._done:
-            self._scene.done.append(Injury(kind, at_s, now_s - at_s, (host,)))
+            lasts_s = min(now_s - at_s, LASTS_MOST_S.get(kind, now_s - at_s))
+            self._scene.done.append(Injury(kind, at_s, lasts_s, (host,)))
 
     def _wait(self, call_id: str) -> None:
         if self._left:
