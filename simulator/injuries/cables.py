@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
+from services.journal.memory_faults import Faults
 from simulator.cables import between
 from simulator.injuries.kind import LONG_S, SHORT_S, Drawn, Injury, Kind, Scene, nothing, seconds
 from simulator.installation import ALL_NAMES, COUNTS, TRUNKS, names_of
@@ -53,6 +56,19 @@ def _mend(scene: Scene, injury: Injury) -> None:
     scene.cables.mend(_ways(injury))
 
 
+def _isolate(scene: Scene, injury: Injury) -> None:
+    _cut(scene, injury)
+    scene.installation.replicas[injury.targets[0]].suffer(Faults(absent=True))
+
+
+def _rejoin(scene: Scene, injury: Injury) -> None:
+    """What it did is told as both of what it was."""
+    _mend(scene, injury)
+    scene.installation.replicas[injury.targets[0]].suffer(Faults())
+    began_s = asyncio.get_running_loop().time() - injury.lasts_s
+    scene.done += [replace(injury, kind=kind, at_s=began_s) for kind in ("cut_off", "kafka_absent")]
+
+
 def _cut_one_way(scene: Scene, injury: Injury) -> None:
     scene.cables.cut(_one_way(injury))
 
@@ -90,6 +106,7 @@ KINDS = (
     Kind("cut", "nothing passes between two", _pair(*LONG_S), _cut, _mend),
     Kind("cut_one_way", "nothing passes from one to another", _pair(*LONG_S), _cut_one_way, _mend_one_way),
     Kind("cut_off", "one process reaches nobody but Kafka", _alone, _cut, _mend),
+    Kind("isolated", "one process reaches nobody, and no Kafka", _alone, _isolate, _rejoin),
     Kind("far", "messages between two take longer, by so many seconds", _pair(*LONG_S, (0.02, 0.5)), _far, _near),
     Kind("lossy", "this share of the messages between two must be sent again", _pair(*LONG_S, (0.05, 0.6)), _lossy,
          _clean),

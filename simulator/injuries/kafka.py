@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 
@@ -50,6 +51,18 @@ def _all_brokers(by: random.Random) -> Drawn:
     return BROKERS, seconds(by, 2.0, 15.0), 0.0
 
 
+def _falls(by: random.Random) -> Drawn:
+    return (by.choice(BROKERS),), seconds(by, 2.0, 15.0), round(by.uniform(0.1, 0.5), 3)
+
+
+def _fall(scene: Scene, injury: Injury) -> None:
+    """It is silent for this share of the time, for half as long nobody leads in its place, then somebody does."""
+    silent_s = injury.lasts_s * injury.amount
+    away_s = injury.lasts_s - 1.5 * silent_s
+    falling = scene.broker.fall(injury.targets[0], silent_s=silent_s, leaderless_s=silent_s / 2, away_s=away_s)
+    asyncio.ensure_future(falling)  # noqa: RUF006  (its timers hold it)
+
+
 def _moves(by: random.Random) -> Drawn:
     return tuple(by.sample(BROKERS, 2)), 0.5, 0.0
 
@@ -87,6 +100,8 @@ KINDS = (
     Kind("broker_gone", "one broker is gone, and nobody leads in its place", _broker, _turns(BrokerState.GONE),
          _turns(BrokerState.WELL)),
     Kind("broker_hung", "one broker answers nobody", _broker, _turns(BrokerState.HUNG), _turns(BrokerState.WELL)),
+    Kind("broker_falls", "one broker falls silent, others lead in its place, and it comes back", _falls, _fall, nothing,
+         0.5),
     Kind("leader_moved", "another broker leads", _moves, _move, _moved),
     Kind("compacted", "compacted topics lose their older records", lambda _: ((), 0.05, 0.0), _compact, nothing, 0.3),
 )  # fmt: skip

@@ -92,7 +92,7 @@ def _draw_scale(by: random.Random) -> Drawn:
 
 KINDS = (
     Kind("kill", "a process is killed and started again", _anybody(*LONG_S), _kill, _start, 3.0),
-    Kind("crash", "it is killed, and a supervisor starts it again at once", _anybody(*AT_ONCE_S), _kill, _start, 0.0),
+    Kind("crash", "it is killed, and a supervisor starts it again at once", _anybody(*AT_ONCE_S), _kill, _start, 0.3),
     Kind("kill_all", "all replicas of a service are killed at once", _everybody, _kill_all, _all_up, 0.0),
     Kind("power", "its machine loses power; its disk may be torn", _anybody(*LONG_S), _lose_power, _start),
     Kind("disk_lost", "it is killed, and comes back on another machine, without its disk", _anybody(*LONG_S),

@@ -1,4 +1,4 @@
-"""Injuries of several kinds to one part: none is over before its own time."""
+"""What some injuries do, and as what they are told; and none is over before its own time."""
 
 from __future__ import annotations
 
@@ -31,3 +31,22 @@ def test_what_is_healed_of_one_kind_is_not_healed_of_another(longer: Injury, sho
     seen = run(Schedule(5, draw(5, 6).calls, (longer, shorter)))
     assert not [at_s for at_s in instants(seen, writer) if 5.0 < at_s < 9.9]
     assert [at_s for at_s in instants(seen, writer) if at_s > 10.0]
+
+
+def test_who_is_isolated_is_told_as_cut_off_from_everybody_and_from_kafka() -> None:
+    """Checkers excuse what each of the two does, while it did it, and nothing more."""
+    injury = Injury("isolated", 2.0, 3.0, ("ingress-1",))
+    seen = run(Schedule(1, draw(1, calls=5).calls, (injury,)))
+    assert [(each.kind, each.targets) for each in seen.struck] == [
+        ("cut_off", injury.targets),
+        ("kafka_absent", injury.targets),
+    ]
+    assert all(abs(each.at_s - 2.0) < 0.01 and each.lasts_s == 3.0 for each in seen.struck)
+
+
+def test_a_broker_that_falls_is_away_and_leads_again() -> None:
+    """Others lead meanwhile; a run in which one falls comes to rest (J6)."""
+    injury = Injury("broker_falls", 2.0, 8.0, ("broker-1",), 0.3)
+    seen = run(Schedule(1, draw(1, calls=20).calls, (injury,)))
+    assert seen.settled
+    assert seen.digest != run(Schedule(1, draw(1, calls=20).calls, ())).digest
