@@ -198,16 +198,27 @@ async def _hurt(schedule: Schedule, scene: Scene, seen: Observed) -> None:
             kind.strike(scene, injury)
         else:
             standing.remove(injury)
+            told = len(scene.done)
             kind.heal(scene, injury)
+            healed = (injury, *scene.done[told:])
             for other in standing:  # what hits the same part goes on
-                if _hits_the_same(other, injury):
-                    kind.strike(scene, other)
+                if any(hits_the_same(other, each) for each in healed):
+                    KINDS[other.kind].strike(scene, other)
 
 
-def _hits_the_same(one: Injury, other: Injury) -> bool:
-    """Whether the healing of one of them would heal the other too: two kinds of a family do the same part ill."""
-    same = one.kind == other.kind or (one.kind not in AT_ONCE and FAMILY_OF[one.kind] == FAMILY_OF[other.kind])
-    return same and bool(set(one.targets) & set(other.targets))
+def hits_the_same(other: Injury, healed: Injury) -> bool:
+    """Whether that healing healed this one too: two kinds of a family do the same part ill, and who is cut off from
+    everybody is one end of every way."""
+    if other.kind == healed.kind != "steps":
+        same = True
+    else:
+        same = other.kind not in AT_ONCE and bool(_families(other) & _families(healed))
+    everybodys = "network" in _families(other) & _families(healed) and 1 in (len(other.targets), len(healed.targets))
+    return same and (everybodys or bool(set(other.targets) & set(healed.targets)))
+
+
+def _families(injury: Injury) -> set[str]:
+    return {FAMILY_OF[injury.kind], *(("kafka",) if injury.kind == "isolated" else ())}
 
 
 async def _settle(settling: Settling, seen: Observed) -> None:

@@ -7,7 +7,7 @@ import pytest
 from services.domain.events import Tick
 from services.wire import facts
 from simulator.injuries import Injury
-from simulator.run import Observed, run
+from simulator.run import Observed, hits_the_same, run
 from simulator.schedule import Schedule, draw
 
 BROKERS = ("broker-1", "broker-2", "broker-3")
@@ -50,3 +50,14 @@ def test_a_broker_that_falls_is_away_and_leads_again() -> None:
     seen = run(Schedule(1, draw(1, calls=20).calls, (injury,)))
     assert seen.settled
     assert seen.digest != run(Schedule(1, draw(1, calls=20).calls, ())).digest
+
+
+def test_who_is_cut_off_stays_so_when_one_of_its_ways_is_mended() -> None:
+    """A cut between two is healed, and one of them is cut off from everybody still."""
+    cut = Injury("cut", 3.0, 1.0, ("ingress-1", "psap-gateway-1"))
+    alone = Injury("cut_off", 2.0, 8.0, ("psap-gateway-1",))
+    isolated = Injury("isolated", 2.0, 3.0, ("ingress-2",))
+    assert hits_the_same(alone, cut) and hits_the_same(cut, alone)
+    assert hits_the_same(Injury("kafka_absent", 2.0, 8.0, ("ingress-2",)), isolated)
+    assert not hits_the_same(cut, Injury("kafka_absent", 2.0, 8.0, ("ingress-1",)))
+    assert not hits_the_same(Injury("kill", 2.0, 8.0, ("ingress-1",)), Injury("kill", 2.0, 8.0, ("ingress-2",)))
