@@ -61,7 +61,8 @@ class Carrier:
         legs_max: int | None = None,
     ) -> None:
         assert ingresses, "expected at least one ingress"
-        self._ingresses = list(ingresses)
+        self.ingresses: Sequence[str] = ingresses
+        """Whom it offers to, from the next call or leg on."""
         self._diary = diary
         self._random = by
         self._wire = wire
@@ -83,20 +84,20 @@ class Carrier:
     async def _carry(self, call: Call, patience_s: float, about: dict[str, Any]) -> Outcome:
         loop = asyncio.get_running_loop()
         carried = Carried(call, self._diary, loop.time(), loop.time() + patience_s)
-        first = self._random.randrange(len(self._ingresses))
+        first = self._random.randrange(len(self.ingresses))
         failures = 0
         legs_max = self._legs_max
         double: asyncio.Task[None] | None = None
         try:
             while True:
                 carried.leg += 1
-                address = self._ingresses[(first + carried.leg - 1) % len(self._ingresses)]
+                address = self.ingresses[(first + carried.leg - 1) % len(self.ingresses)]
                 began = loop.time()
                 leg = Leg(carried, self._wire, address)
                 if carried.sins(NetworkMischief.OFFERS_ONCE):
                     legs_max = carried.leg
                 if carried.sins(NetworkMischief.OFFERS_TWICE):
-                    other = self._ingresses[(first + carried.leg) % len(self._ingresses)]
+                    other = self.ingresses[(first + carried.leg) % len(self.ingresses)]
                     double = asyncio.ensure_future(self._offer_unheard(other, carried.offer()))
                 end = await leg.live(about if carried.leg == 1 else {})
                 if end in _OUTCOMES:

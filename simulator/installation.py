@@ -1,4 +1,5 @@
-"""The whole backbone in one process: two of each service, three failover replicas, one ledger.
+"""The whole backbone in one process: two of each service, three failover replicas, one ledger; and one more of
+those that scale, which runs where a schedule adds it.
 
 The services are the real ones, as `throughline run` builds them; what differs is the World that they are given.
 """
@@ -53,7 +54,15 @@ def addresses_of(service: str) -> tuple[str, ...]:
 
 
 ALL_NAMES: Final = tuple(name for service in COUNTS for name in names_of(service))
-SERVICE_OF: Final = {name: service for service in COUNTS for name in names_of(service)}
+SPARE: Final[Mapping[str, str]] = {
+    service: f"{service.replace('_', '-')}-{count + 1}" for service, count in COUNTS.items() if service != "ledger"
+}
+"""The replica that comes when a service is scaled up, by service: a name that nobody knew before."""
+SERVICE_OF: Final = {
+    **{name: service for service in COUNTS for name in names_of(service)},
+    **{name: service for service, name in SPARE.items()},
+}
+"""Of every replica that may ever run."""
 
 
 class Installation:
@@ -62,12 +71,19 @@ class Installation:
     def __init__(self, ground: Ground) -> None:
         self.store: SqlStore | None = None
         """The ledger's, of its newest process."""
-        self.replicas = {name: Replica(self._plan(name), ground) for name in ALL_NAMES}
+        self.replicas = {name: Replica(self._plan(name), ground) for name in SERVICE_OF}
+        self.known = {service: addresses_of(service) for service in COUNTS}
+        """Whom a process is told of by its settings, when it starts."""
 
     def start(self) -> None:
-        """All of them, in order."""
-        for replica in self.replicas.values():
-            replica.start()
+        """All but the spare ones, in order."""
+        for name in ALL_NAMES:
+            self.replicas[name].start()
+
+    def in_use(self) -> dict[str, Replica]:
+        """All but the spare ones that nobody has added, or that were taken away."""
+        spare = SPARE.values()
+        return {name: each for name, each in self.replicas.items() if each.wanted or name not in spare}
 
     def close(self) -> None:
         """Lets go of what would outlive the run."""
@@ -82,7 +98,7 @@ class Installation:
         return Plan(name, service, f"{name}:1", lambda world, tables: self._build(service, name, world, tables))
 
     def _build(self, service: str, name: str, world: World, tables: Tables) -> Service:
-        settings = _SETTINGS[name]
+        settings = _settings(name, self.known)
         match service:
             case "psap_gateway":
                 return PsapGateway(world, settings)
@@ -100,7 +116,7 @@ class Installation:
                 return Ingress(world, settings)
 
 
-def _settings(name: str) -> Any:
+def _settings(name: str, known: Mapping[str, tuple[str, ...]]) -> Any:
     shared: dict[str, Any] = {
         "name": name,
         "listen": f"{name}:1",
@@ -108,7 +124,7 @@ def _settings(name: str) -> Any:
         "credentials_file": CREDENTIALS_FILE,
         "region_cache": Path("cache"),
     }
-    gateways = addresses_of("psap_gateway")
+    gateways = known["psap_gateway"]
     match SERVICE_OF[name]:
         case "psap_gateway":
             return PsapGatewaySettings(**shared)
@@ -122,13 +138,10 @@ def _settings(name: str) -> Any:
             return LedgerSettings(database="sqlite://", **shared)
         case _:
             return IngressSettings(
-                firewalls=addresses_of("firewall"),
-                routers=addresses_of("router"),
-                failovers=addresses_of("failover"),
+                firewalls=known["firewall"],
+                routers=known["router"],
+                failovers=known["failover"],
                 gateways=gateways,
                 ring_timeout_ms=RING_TIMEOUT_MS,
                 **shared,
             )
-
-
-_SETTINGS: Final = {name: _settings(name) for name in ALL_NAMES}

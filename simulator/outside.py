@@ -139,6 +139,13 @@ class Outside:
             each.on_the_phone(caller) for each in others
         )
 
+    def told_of(self, ingresses: Sequence[str], gateways: Sequence[str]) -> None:
+        """Networks offer to these from now on, and PSAPs attach to these too; a PSAP that has a list tries on."""
+        for carrier in self._carriers.values():
+            carrier.ingresses = ingresses
+        for switchboard in self._switchboards:
+            switchboard.attach(gateways, self._around.credentials)
+
     def listen(self, told: Callable[[Mapping[str, Any]], None]) -> None:
         """`told` hears of each entry of either witness when it is written."""
         self._caller_diary.readers.append(told)

@@ -52,8 +52,10 @@ COUNTED_ON: Final = frozenset(
     }
 )
 """The metrics whose course a checker asks for: to take all of them at each look would cost more than to check."""
-AT_ONCE: Final = frozenset({"reset", "half_open", "roll", "region_changed", "region_torn", "region_wrong", "steps"})
-"""Kinds that are done when they strike, or go their own way from then on: another kind's healing ends none of them."""
+GOES_ON: Final = frozenset({"roll", "joins", "steps"})
+"""Kinds that go their own way when they have struck: another's healing ends none of them, and none strikes twice."""
+AT_ONCE: Final = GOES_ON | {"reset", "half_open", "region_changed", "region_torn", "region_wrong"}
+"""And those that are done when they strike: another kind's healing ends none of them."""
 FAMILY_OF: Final = {kind.name: family for family, kinds in FAMILIES.items() for kind in kinds}
 _SILENT: Final = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(50))
 
@@ -209,10 +211,8 @@ async def _hurt(schedule: Schedule, scene: Scene, seen: Observed) -> None:
 def hits_the_same(other: Injury, healed: Injury) -> bool:
     """Whether that healing healed this one too: two kinds of a family do the same part ill, and who is cut off from
     everybody is one end of every way."""
-    if other.kind == healed.kind != "steps":
-        same = True
-    else:
-        same = other.kind not in AT_ONCE and bool(_families(other) & _families(healed))
+    unlike = other.kind != healed.kind
+    same = other.kind not in (AT_ONCE if unlike else GOES_ON) and bool(_families(other) & _families(healed))
     everybodys = "network" in _families(other) & _families(healed) and 1 in (len(other.targets), len(healed.targets))
     return same and (everybodys or bool(set(other.targets) & set(healed.targets)))
 

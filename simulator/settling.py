@@ -33,7 +33,7 @@ class Settling:
     async def probe(self) -> None:
         """Asks every process how it is, until cancelled: as /readyz would tell."""
         while True:
-            for name, replica in self._scene.installation.replicas.items():
+            for name, replica in self._scene.installation.in_use().items():
                 said = (*replica.troubles(), *replica.remarks())
                 if said:
                     self.alarms.setdefault(name, set()).update(said)
@@ -51,7 +51,7 @@ class Settling:
         """What has not come to rest."""
         self.read_on()
         behind = list(self._ledger_is_behind())
-        replicas = self._scene.installation.replicas.items()
+        replicas = self._scene.installation.in_use().items()
         return [
             *(
                 f"{name} is not ready: {', '.join(replica.troubles())}"

@@ -17,7 +17,7 @@ from services.journal.memory import MemoryBroker
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 from simulator.injuries import FAMILIES, Injury
-from simulator.installation import names_of
+from simulator.installation import SPARE, names_of
 from simulator.run import COUNTED_ON, PARTITIONS, Counts
 
 SURE: Final = 20.0
@@ -34,8 +34,8 @@ TELLS_WITHIN_S: Final = 1.0
 """From an injury's end: what it brought about is counted by then."""
 UNWELL: Final = frozenset({"down", "paused", "starting"})
 KAFKA: Final = frozenset(kind.name for kind in FAMILIES["kafka"])
-INGRESSES: Final = names_of("ingress")
-GATEWAYS: Final = names_of("psap_gateway")
+INGRESSES: Final = (*names_of("ingress"), SPARE["ingress"])
+GATEWAYS: Final = (*names_of("psap_gateway"), SPARE["psap_gateway"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from simulator.checkers.finding import Finding
 from simulator.checkers.spools import KEPT, SEGMENT
 from simulator.checkers.weather import DEATHS
 from simulator.injuries import FAMILIES
-from simulator.installation import ALL_NAMES
+from simulator.installation import SERVICE_OF
 
 CLOCKS: Final = frozenset({"clock_skew", "clock_jump"})
 COPIED: Final = frozenset(map(str, OPENS_OR_SETTLES))
@@ -96,7 +96,7 @@ def _excused(evidence: Evidence, fact: Entry, landed_ms: int) -> bool:
     said_ms = fact["at_ms"] - _ahead_ms(evidence, writer, fact["at_ms"])
     for injury in evidence.weather.during(said_ms, max(said_ms, landed_ms)):
         strikes_ms, heals_ms = evidence.weather.window_ms(injury)
-        everybodys = not any(target in ALL_NAMES for target in injury.targets)
+        everybodys = not any(target in SERVICE_OF for target in injury.targets)
         if injury.kind in DIES and writer in injury.targets and strikes_ms >= said_ms - BUDGET_MS:
             return True
         hurts = writer in injury.targets or everybodys

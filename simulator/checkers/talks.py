@@ -12,7 +12,7 @@ from services.domain.take_over_facts import TRIES_MAX, Leg, attempt_name
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 from simulator.injuries import FAMILIES
-from simulator.installation import ALL_NAMES, names_of
+from simulator.installation import SERVICE_OF, names_of
 from simulator.region import PSAPS
 
 BEGINS: Final = frozenset({"connected", "rung_back"})
@@ -23,7 +23,7 @@ BY_ANOTHERS_WORD: Final = frozenset({ATTESTED, "resumed", "seen_connected", "con
 SILENCE: Final = frozenset(kind.name for family in ("process", "network", "far_end") for kind in FAMILIES[family])
 """Kinds of injury of which somebody falls silent."""
 KEEPS_BACK: Final = frozenset({"trunk_hung", "psap_silent"})
-_EVERYBODY: Final = frozenset((*ALL_NAMES, *PSAPS))
+_EVERYBODY: Final = frozenset((*SERVICE_OF, *PSAPS))
 
 
 def one_at_a_time(evidence: Evidence) -> Iterator[Finding]:

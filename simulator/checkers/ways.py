@@ -12,7 +12,7 @@ from services.domain.overflow import OVERFLOW
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 from simulator.injuries import FAMILIES
-from simulator.installation import COUNTS, TRUNKS, names_of
+from simulator.installation import COUNTS, SPARE, TRUNKS, names_of
 from simulator.region import LINES, PSAPS
 
 SETTLED_MS: Final = 9_000
@@ -23,7 +23,7 @@ BUSY: Final = frozenset({"full", "refused"})
 GATEWAY_LOST: Final = "gateway_lost_"
 _CLOCKS: Final = frozenset(kind.name for kind in FAMILIES["clock"])
 _KAFKA: Final = frozenset(kind.name for kind in FAMILIES["kafka"])
-_GATEWAYS: Final = names_of("psap_gateway")
+_GATEWAYS: Final = (*names_of("psap_gateway"), SPARE["psap_gateway"])
 
 
 def hung_up(evidence: Evidence) -> Iterator[Finding]:
@@ -49,6 +49,8 @@ def answered(evidence: Evidence) -> Iterator[Finding]:
 
 def climbed(evidence: Evidence) -> Iterator[Finding]:
     """A PSAP that cannot is followed by an alternate, then by its own lines; each gateway is tried once (R5)."""
+    more = any(SPARE["psap_gateway"] in injury.targets for injury in evidence.seen.injuries)
+    gateways = COUNTS["psap_gateway"] + more
     for call in evidence.calls.values():
         cannot = {
             (entry["attempt"], entry["reason"])
@@ -68,7 +70,7 @@ def climbed(evidence: Evidence) -> Iterator[Finding]:
             elif kind == "attempting" and reason.startswith(GATEWAY_LOST):
                 again[fact["attempt"], fact["writer"]] += 1
         for (attempt, _), times in again.items():
-            if times >= COUNTS["psap_gateway"]:
+            if times >= gateways:
                 yield Finding("ladder", call.call_id, f"{attempt} went on through another gateway {times} times")
 
 

@@ -11,14 +11,14 @@ from typing import Final
 from services.host.region_feed import START_PATIENCE_S
 from services.journal.safekeeping import OPEN_WITHIN_S
 from simulator.injuries import FAMILIES, Injury
-from simulator.installation import ALL_NAMES
+from simulator.installation import SERVICE_OF
 
 CABLES: Final = frozenset(kind.name for kind in FAMILIES["network"])
 PROCESSES: Final = frozenset(kind.name for kind in FAMILIES["process"])
 MOMENTS: Final = frozenset(kind.name for kind in FAMILIES["steps"])
 """Words of what is to be done; what they did stands beside them, as injuries of the kinds that it was."""
 DISKS: Final = frozenset(kind.name for kind in FAMILIES["disk"])
-IN_ORDER: Final = frozenset({"restart", "roll", "scale"})
+IN_ORDER: Final = frozenset({"restart", "roll", "scale", "joins"})
 """Kinds of an end that takes its time."""
 DEATHS: Final = IN_ORDER | {"kill", "crash", "kill_all", "power"}
 KAFKA: Final = frozenset(kind.name for kind in FAMILIES["kafka"])
@@ -88,7 +88,7 @@ class Weather:
         since_ms: float = at_ms - AFTERWARDS_MS
         for injury in sorted(self._injuries, key=lambda each: each.at_s, reverse=True):
             from_ms, to_ms = self.window_ms(injury)
-            mine = name in injury.targets or not any(target in ALL_NAMES for target in injury.targets)
+            mine = name in injury.targets or not any(target in SERVICE_OF for target in injury.targets)
             if injury.kind in KAFKA and mine and from_ms <= at_ms and to_ms + AFTERWARDS_MS >= since_ms:
                 since_ms = min(since_ms, from_ms)
         return since_ms

@@ -10,7 +10,7 @@ from dataclasses import replace
 from services.journal.memory_faults import Faults
 from simulator.cables import between
 from simulator.injuries.kind import LONG_S, SHORT_S, Drawn, Injury, Kind, Scene, nothing, seconds
-from simulator.installation import ALL_NAMES, COUNTS, TRUNKS, names_of
+from simulator.installation import ALL_NAMES, COUNTS, SERVICE_OF, TRUNKS, names_of
 from simulator.outside import SOURCES
 from simulator.region import PSAPS
 
@@ -40,7 +40,7 @@ def _alone(by: random.Random) -> Drawn:
 
 def _ways(injury: Injury) -> Ways:
     if len(injury.targets) == 1:
-        return between(injury.targets, (*ALL_NAMES, *OUTSIDE))
+        return between(injury.targets, (*SERVICE_OF, *OUTSIDE))
     return between(injury.targets[:1], injury.targets[1:])
 
 

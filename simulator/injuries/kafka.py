@@ -11,12 +11,12 @@ from services.journal.memory import BrokerState
 from services.journal.memory_broker import BROKERS
 from services.journal.memory_faults import Faults
 from simulator.injuries.kind import LONG_S, Drawn, Injury, Kind, Scene, nothing, seconds
-from simulator.installation import ALL_NAMES, COUNTS, names_of
+from simulator.installation import COUNTS, SERVICE_OF, names_of
 
 
 def _clients(by: random.Random) -> tuple[str, ...]:
     """One client, or all of them."""
-    return ALL_NAMES if by.random() < 0.4 else (by.choice(names_of(by.choice(tuple(COUNTS)))),)
+    return tuple(SERVICE_OF) if by.random() < 0.4 else (by.choice(names_of(by.choice(tuple(COUNTS)))),)
 
 
 def _drawn(least: float = 0.0, most: float = 0.0) -> Callable[[random.Random], Drawn]:

@@ -1,12 +1,15 @@
-"""Processes: killed, with and without their disk; paused and continued; held up; stopped in order; all in turn."""
+"""Processes: killed, with and without their disk; paused and continued; held up; stopped in order; all in turn; one
+more, of a new name, that comes and goes."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final
 
 from simulator.injuries.kind import LONG_S, Drawn, Injury, Kind, Scene, seconds
-from simulator.installation import ALL_NAMES, COUNTS, names_of
+from simulator.installation import ALL_NAMES, COUNTS, SERVICE_OF, SPARE, addresses_of, names_of
 from simulator.replicas import Replica
 from simulator.virtual_loop import running_loop
 
@@ -15,6 +18,17 @@ HELD_UP_S = (0.03, 0.6)
 AT_ONCE_S = (0.05, 0.3)
 BETWEEN_S = 1.5
 """From one replica's stop to the next one's, in a rolling restart; each is up again by then."""
+SPOOLED = ".spool"
+UP_S = 1.5
+"""A new replica serves after so long; then its neighbours are told."""
+LISTED_BY: Final[Mapping[str, Sequence[str]]] = {
+    "firewall": ("ingress",),
+    "router": ("ingress",),
+    "failover": ("ingress",),
+    "psap_gateway": ("router", "failover", "ingress"),
+    "ingress": (),
+}
+"""Whose settings list the replicas of a service. Such a list is read at the start: a neighbour learns by a restart."""
 
 
 def _anybody(least_s: float, most_s: float) -> Callable[[random.Random], Drawn]:
@@ -63,12 +77,17 @@ def _draw_roll(by: random.Random) -> Drawn:
 
 
 def _roll(scene: Scene, injury: Injury) -> None:
+    _in_turn(scene, injury.targets)
+
+
+def _in_turn(scene: Scene, names: Sequence[str]) -> None:
     """One after the other, as a deployment does: stopped, started when it has ended, then the next."""
     loop = running_loop()
-    for n, name in enumerate(injury.targets):
+    for n, name in enumerate(names):
         replica = scene.installation.replicas[name]
-        loop.call_later(n * (DRAIN_S + BETWEEN_S), replica.stop, DRAIN_S, context=scene.network.context)
-        loop.call_later(n * (DRAIN_S + BETWEEN_S) + DRAIN_S, replica.start, context=scene.network.context)
+        at_s = n * (DRAIN_S + BETWEEN_S)
+        loop.call_later(at_s, replica.stop, DRAIN_S, context=scene.network.context)
+        loop.call_later(at_s + DRAIN_S, replica.start, context=scene.network.context)
 
 
 def _all_up(scene: Scene, injury: Injury) -> None:
@@ -90,6 +109,48 @@ def _draw_scale(by: random.Random) -> Drawn:
     return (name,), seconds(by, 4.0, 15.0), 0.0
 
 
+def _told_s(service: str) -> float:
+    """How long it takes until every neighbour was restarted; those of each service one after the other."""
+    return max((len(names_of(each)) for each in LISTED_BY[service]), default=0) * (DRAIN_S + BETWEEN_S)
+
+
+def _draw_joins(by: random.Random) -> Drawn:
+    service = by.choice(tuple(SPARE))
+    neighbours = [name for each in LISTED_BY[service] for name in names_of(each)]
+    stays_s = seconds(by, 1.0, 12.0)
+    return (SPARE[service], *neighbours), UP_S + 2 * _told_s(service) + stays_s + DRAIN_S, 0.0
+
+
+def _join(scene: Scene, injury: Injury) -> None:
+    """A new replica starts and its neighbours learn of it; before its end they unlearn it, and it drains."""
+    name, loop = injury.targets[0], running_loop()
+    service, replica = SERVICE_OF[name], scene.installation.replicas[injury.targets[0]]
+    replica.start()
+    loop.call_later(UP_S, _tell, scene, service, (*addresses_of(service), f"{name}:1"), context=scene.network.context)
+    leaves_s = injury.lasts_s - DRAIN_S
+    leaves = partial(_tell, scene, service, addresses_of(service))
+    loop.call_later(leaves_s - _told_s(service), leaves, context=scene.network.context)
+    loop.call_later(leaves_s, replica.stop, DRAIN_S, context=scene.network.context)
+
+
+def _tell(scene: Scene, service: str, known: tuple[str, ...]) -> None:
+    """Whoever has a list of this service's replicas gets this one."""
+    scene.installation.known[service] = known
+    scene.outside.told_of(scene.installation.known["ingress"], scene.installation.known["psap_gateway"])
+    for neighbour in LISTED_BY[service]:
+        _in_turn(scene, names_of(neighbour))
+
+
+def _gone(scene: Scene, injury: Injury) -> None:
+    """What it had not brought to the log by then lies on its disk: nobody takes such a replica away."""
+    name, *neighbours = injury.targets
+    replica = scene.installation.replicas[name]
+    if any(data for path, data in replica.disk.files.items() if str(path).endswith(SPOOLED)):
+        replica.start()
+    for neighbour in neighbours:
+        scene.installation.replicas[neighbour].start()
+
+
 KINDS = (
     Kind("kill", "a process is killed and started again", _anybody(*LONG_S), _kill, _start, 3.0),
     Kind("crash", "it is killed, and a supervisor starts it again at once", _anybody(*AT_ONCE_S), _kill, _start, 0.3),
@@ -102,4 +163,6 @@ KINDS = (
     Kind("restart", "it is stopped in order, and started again", _anybody(DRAIN_S, 8.0), _stop, _start),
     Kind("roll", "all replicas of a service, one after the other", _draw_roll, _roll, _all_up),
     Kind("scale", "one replica less for a while", _draw_scale, _stop, _start, 0.5),
+    Kind("joins", "one more replica, of a new name, for a while: who lists it is restarted in turn", _draw_joins, _join,
+         _gone, 0.7),
 )  # fmt: skip

@@ -18,7 +18,7 @@ from simulator.cables import between
 from simulator.injuries.cables import OUTSIDE
 from simulator.injuries.kind import Drawn, Injury, Kind, Scene, seconds
 from simulator.injuries.processes import HELD_UP_S
-from simulator.installation import ALL_NAMES, addresses_of, names_of
+from simulator.installation import SERVICE_OF, addresses_of, names_of
 from simulator.region import PSAPS
 
 FIRST: Final = (
@@ -124,7 +124,7 @@ def _last(entries: list[dict[str, Any]], call_id: str, field: str) -> tuple[str,
     for entry in reversed(entries):
         if entry.get("call_id") == call_id and field in entry:
             host = str(entry[field]).partition(":")[0]
-            return (host,) if host in ALL_NAMES or host in PSAPS else ()
+            return (host,) if host in SERVICE_OF or host in PSAPS else ()
     return ()
 
 
@@ -169,13 +169,13 @@ def _holds_up(scene: Scene, host: str) -> Callable[[], None]:
 
 
 def _cuts_off(scene: Scene, host: str) -> Callable[[], None]:
-    ways = between((host,), (*ALL_NAMES, *OUTSIDE))
+    ways = between((host,), (*SERVICE_OF, *OUTSIDE))
     scene.cables.cut(ways)
     return lambda: scene.cables.mend(ways)
 
 
 def _resets(scene: Scene, host: str) -> Callable[[], None]:
-    for other in (*ALL_NAMES, *OUTSIDE):
+    for other in (*SERVICE_OF, *OUTSIDE):
         scene.cables.reset(host, other)
     return lambda: None
 

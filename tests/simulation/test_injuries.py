@@ -6,10 +6,21 @@ import pytest
 
 from services.domain.events import Tick
 from services.wire import facts
+from simulator.checkers import check
 from simulator.injuries import Injury
+from simulator.injuries.processes import LISTED_BY
+from simulator.installation import SPARE, names_of
 from simulator.run import Observed, hits_the_same, run
 from simulator.schedule import Schedule, draw
 
+WORKED = {
+    "psap_gateway": "throughline_psap_gateway_attempts_offered_total",
+    "firewall": "throughline_firewall_verdicts_total",
+    "router": "throughline_router_routes_total",
+    "failover": "throughline_failover_dials_total",
+    "ingress": "throughline_ingress_calls_accepted_total",
+}
+"""What each service counts of its work."""
 BROKERS = ("broker-1", "broker-2", "broker-3")
 
 
@@ -61,3 +72,21 @@ def test_who_is_cut_off_stays_so_when_one_of_its_ways_is_mended() -> None:
     assert hits_the_same(Injury("kafka_absent", 2.0, 8.0, ("ingress-2",)), isolated)
     assert not hits_the_same(cut, Injury("kafka_absent", 2.0, 8.0, ("ingress-1",)))
     assert not hits_the_same(Injury("kill", 2.0, 8.0, ("ingress-1",)), Injury("kill", 2.0, 8.0, ("ingress-2",)))
+
+
+@pytest.mark.parametrize("service", SPARE)
+def test_a_replica_of_a_new_name_is_given_work_and_is_gone_without_a_trace(service: str) -> None:
+    """T1, R5: neighbours learn of it, calls go through it while it is there, and none is lost when it drains."""
+    name = SPARE[service]
+    neighbours = [each for listing in LISTED_BY[service] for each in names_of(listing)]
+    injury = Injury("joins", 0.5, 30.0 if neighbours else 15.0, (name, *neighbours))
+    seen = run(Schedule(3, draw(3).calls, (injury,)))
+    assert any(count > 0 for metric, count in seen.counts[name].items() if metric.startswith(WORKED[service]))
+    assert (seen.settled, check(seen)) == (True, [])
+
+
+def test_a_replica_that_leaves_while_kafka_is_gone_stays_until_it_has_said_all() -> None:
+    """J6: what lies in its spool has nobody else who brings it to the log."""
+    leaves = Injury("joins", 0.5, 12.0, (SPARE["ingress"],))
+    seen = run(Schedule(3, draw(3).calls, (leaves, Injury("kafka_gone", 4.0, 12.0, BROKERS))))
+    assert (seen.settled, check(seen)) == (True, [])
