@@ -77,10 +77,10 @@ class Reading:
         """How many were taken so far, each counted once."""
         return len(self._found)
 
-    def in_progress(self) -> bool:
-        """Whether a call that is no test is owed an outcome, by what was taken so far."""
+    def in_progress(self) -> set[str]:
+        """The calls, tests apart, that are owed an outcome by what was taken so far."""
         stories = self._stories.by_call.values()
-        return any(each.outcome is Outcome.IN_PROGRESS for each in stories if not each.test)
+        return {each.call_id for each in stories if not each.test and each.outcome is Outcome.IN_PROGRESS}
 
     def books(self) -> Books:
         """The books of all that was taken so far."""

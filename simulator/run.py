@@ -83,7 +83,7 @@ class Observed:
     journal: Sequence[Mapping[str, Any]] = ()
     """Facts and outcomes, as the comparer takes them."""
     records: Sequence[Record] = ()
-    """All that is on `calls`."""
+    """All that came to `calls`, also what is past its retention."""
     books: Books | None = None
     ledger: LedgerKept | None = None
     """What the ledger's tables say at the end."""
@@ -159,6 +159,7 @@ async def _play(schedule: Schedule, seen: Observed) -> None:
     seen.began_ms = loop.wall_ms()
     hurting = asyncio.ensure_future(_hurt(schedule, scene, seen))
     settling = Settling(scene)
+    scene.read_on = settling.read_on
     probing = asyncio.ensure_future(settling.probe())
     try:
         await outside.run(schedule.calls)
@@ -237,9 +238,8 @@ async def _settle(settling: Settling, seen: Observed) -> None:
 def _look(scene: Scene, settling: Settling, seen: Observed) -> None:
     began_s = (seen.began_ms - EPOCH_MS) / 1000
     seen.struck = [replace(each, at_s=each.at_s - began_s) for each in scene.done]
-    seen.records = scene.broker.records(Topic.CALLS)
-    settling.read_on()
-    kept = settling.reading.kept()
+    kept = settling.read_on().kept()
+    seen.records = settling.records
     seen.alarms = settling.alarms
     seen.callers, seen.far_end, seen.journal = scene.outside.callers, scene.outside.far_end, kept.entries
     seen.books = kept.books

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from loadtest.books import Reading
-from services.journal import Topic
+from services.journal import Record, Topic
 from simulator.injuries import Scene
 
 PROBES_EACH_S: Final = 0.5
@@ -24,7 +24,8 @@ class Settling:
         self.reading = Reading()
         self.alarms: dict[str, set[str]] = {}
         self._scene = scene
-        self._read: dict[int, int] = {}
+        self._read: dict[int, list[Record]] = {number: [] for number in scene.broker.partitions(Topic.CALLS)}
+        """By partition, all that ever landed, also what is past its retention by now."""
         self._ended: dict[int, int] = {}
         """By partition, where it ended at the last look."""
         self._far_end_read = 0
@@ -39,13 +40,19 @@ class Settling:
                     self.alarms.setdefault(name, set()).update(said)
             await asyncio.sleep(PROBES_EACH_S)
 
-    def read_on(self) -> None:
+    @property
+    def records(self) -> list[Record]:
+        """All that was read, each partition's in their order."""
+        return [record for records in self._read.values() for record in records]
+
+    def read_on(self) -> Reading:
         """Takes what has landed on `calls` since the last time."""
-        broker = self._scene.broker
-        for number in broker.partitions(Topic.CALLS):
-            records = broker.partition(Topic.CALLS, number).records
-            self.reading.take(records[self._read.get(number, 0) :])
-            self._read[number] = len(records)
+        for number, read in self._read.items():
+            partition = self._scene.broker.partition(Topic.CALLS, number)
+            fresh = partition.read(read[-1].offset + 1 if read else 0, partition.end, None)
+            self.reading.take(fresh)
+            read += fresh
+        return self.reading
 
     def unsettled(self) -> list[str]:
         """What has not come to rest."""

@@ -9,6 +9,7 @@ from typing import Final
 from services.domain.fold import Outcome
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
+from simulator.installation import names_of
 
 PAID: Final = frozenset({Outcome.ANSWERED, Outcome.DIVERTED})
 LISTED: Final = frozenset({Outcome.CALLBACK_OPEN, Outcome.CALLBACK_CLOSED})
@@ -46,7 +47,7 @@ def balance(evidence: Evidence) -> Iterator[Finding]:
 def ledger_agrees(evidence: Evidence) -> Iterator[Finding]:
     """The ledger's tables say what the fold of the journal says, call by call on the list, and by sums elsewhere."""
     ledger = evidence.seen.ledger
-    if ledger is None or evidence.seen.books is None:
+    if ledger is None or evidence.seen.books is None or _rebuilt_from_a_part(evidence):
         return
     folded = Counter({name: count for name, count in evidence.seen.books.real.outcomes.items() if count})
     kept = Counter({name: count for (name, test), count in ledger.sums.items() if count and not test})
@@ -63,3 +64,12 @@ def ledger_agrees(evidence: Evidence) -> Iterator[Finding]:
             yield Finding("ledger", call_id, "it is on the ledger's list, and no callback is owed")
         if count > 1:
             yield Finding("ledger", call_id, f"it is on the ledger's list {count} times")
+
+
+def _rebuilt_from_a_part(evidence: Evidence) -> bool:
+    """Whether the tables were lost after a part of the journal was past its retention: what is left is in them (J2)."""
+    aged_s = min((each.at_s for each in evidence.seen.injuries if each.kind == "aged"), default=None)
+    return aged_s is not None and any(
+        each.kind == "disk_lost" and each.at_s > aged_s and set(each.targets) & set(names_of("ledger"))
+        for each in evidence.seen.injuries
+    )

@@ -27,7 +27,7 @@ CLOCKS: Final = frozenset({"clock_skew", "clock_jump"})
 COPIED: Final = frozenset(map(str, OPENS_OR_SETTLES))
 """Of these failover has copies, which it hands to the log itself when it thinks their conductor gone (J4): they may
 come before what the conductor back-fills later."""
-IN_ORDER: Final = frozenset({"kafka_gone", "kafka_deaf", "kafka_late", "compacted"})
+IN_ORDER: Final = frozenset({"kafka_gone", "kafka_deaf", "kafka_late", "compacted", "aged"})
 """Kinds of a hurt Kafka that treat all appends of a process alike."""
 SOME: Final = frozenset(kind.name for kind in FAMILIES["kafka"]) - IN_ORDER
 DIES: Final = DEATHS | {"disk_lost"}

@@ -13,6 +13,8 @@ from services.journal.memory_faults import Faults
 from simulator.injuries.kind import LONG_S, Drawn, Injury, Kind, Scene, nothing, seconds
 from simulator.installation import COUNTS, SERVICE_OF, names_of
 
+OVER_FOR_S = 5.0
+
 
 def _clients(by: random.Random) -> tuple[str, ...]:
     """One client, or all of them."""
@@ -81,6 +83,24 @@ def _compact(scene: Scene, _: Injury) -> None:
     scene.broker.compact(Topic.ROUTING)
 
 
+def _age(scene: Scene, _: Injury) -> None:
+    """The head of each partition goes: what the ledger has, of calls that are over for a while. A real retention is
+    longer than any call by weeks."""
+    unpaid = scene.read_on().in_progress()
+    store, ledgers = scene.installation.store, scene.installation.of("ledger")
+    if store is None or not all(replica.ready for replica in ledgers):
+        return
+    positions, now_s = store.positions(), asyncio.get_running_loop().time()
+    for number in scene.broker.partitions(Topic.CALLS):
+        partition = scene.broker.partition(Topic.CALLS, number)
+        for record in partition.records:
+            over = record.key not in unpaid and now_s - partition.landed_s(record.offset) > OVER_FOR_S
+            if not over or record.offset >= positions.get(number, 0):
+                partition.forget(record.log_ms)
+                break
+    scene.broker.wake()
+
+
 KINDS = (
     Kind("kafka_gone", "no broker answers", _all_brokers, _turns(BrokerState.GONE), _turns(BrokerState.WELL), 1.5),
     Kind("kafka_absent", "one or all cannot reach Kafka", _drawn(), _suffers(lambda _: Faults(absent=True)), _well),
@@ -104,4 +124,6 @@ KINDS = (
          0.5),
     Kind("leader_moved", "another broker leads", _moves, _move, _moved),
     Kind("compacted", "compacted topics lose their older records", lambda _: ((), 0.05, 0.0), _compact, nothing, 0.3),
+    Kind("aged", "records of calls that are over are past their retention", lambda _: ((), 0.05, 0.0), _age, nothing,
+         0.3),
 )  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from loadtest.books import Reading
 from services.host.network.memory import MemoryNetwork
 from services.journal.memory import MemoryBroker
 from simulator.cables import Cables
@@ -44,6 +45,8 @@ class Scene:
     by: random.Random
     """For what is drawn while it runs, such as how much of a write was done."""
     moments: Moments
+    read_on: Callable[[], Reading] = Reading
+    """Has the witness of the journal read what has landed by now, before it can be gone."""
     stories: dict[Injury, Callable[[], None]] = field(default_factory=dict)
     """Injuries that are told in steps, and how each is ended."""
     done: list[Injury] = field(default_factory=list)

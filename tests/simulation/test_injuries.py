@@ -90,3 +90,14 @@ def test_a_replica_that_leaves_while_kafka_is_gone_stays_until_it_has_said_all()
     leaves = Injury("joins", 0.5, 12.0, (SPARE["ingress"],))
     seen = run(Schedule(3, draw(3).calls, (leaves, Injury("kafka_gone", 4.0, 12.0, BROKERS))))
     assert (seen.settled, check(seen)) == (True, [])
+
+
+def test_who_reads_a_journal_whose_head_is_gone_reads_what_is_left() -> None:
+    """J2: replicas that start then go on with the calls that are there; a ledger without its disk has those alone."""
+    aged = Injury("aged", 16.0, 0.05)
+    kept = [Injury("restart", 17.0, 3.0, (name,)) for name in ("failover-1", "failover-2", "ledger-1")]
+    seen = run(Schedule(3, draw(3).calls, (aged, *kept)))
+    assert (seen.settled, check(seen)) == (True, [])
+    lost = run(Schedule(3, draw(3).calls, (aged, Injury("disk_lost", 17.0, 3.0, ("ledger-1",)))))
+    assert seen.ledger and lost.ledger and sum(lost.ledger.sums.values()) < sum(seen.ledger.sums.values())
+    assert (lost.settled, check(lost)) == (True, [])
