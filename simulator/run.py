@@ -11,7 +11,7 @@ import hashlib
 import json
 import random
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ from simulator.outside import Outside, Surroundings
 from simulator.region import LINES, POSITIONS, PSAPS, texts, token_of
 from simulator.replicas import Ground
 from simulator.schedule import Schedule
-from simulator.settling import Settling
+from simulator.settling import Said, Settling
 from simulator.virtual_loop import EPOCH_MS, Stuck, VirtualLoop, running_loop, virtual_wall_ms
 
 HUMANS: Final = 5.0
@@ -96,7 +96,7 @@ class Observed:
     ends_s: float = 0.0
     mistakes: list[str] = field(default_factory=list)
     """What failed where nobody waited for it, and processes that ended though nobody hurt them."""
-    alarms: Mapping[str, Collection[str]] = field(default_factory=dict)
+    alarms: Mapping[str, Sequence[Said]] = field(default_factory=dict)
     """By replica: all that it said against itself when it was asked, twice a second."""
     counts: Counts = field(default_factory=dict)
     """By replica: every metric of all its processes, by name and labels."""

@@ -6,7 +6,8 @@ Each look takes what is new since the last one, so that a long run costs no more
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from loadtest.books import Reading
@@ -17,12 +18,22 @@ PROBES_EACH_S: Final = 0.5
 ENDS: Final = frozenset({"connected", "rung_back", "cancelled", "rejected", "have"})
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a process said against itself, from the first look to the last without a pause; the schedule's seconds."""
+
+    text: str
+    from_s: float
+    to_s: float
+
+
 class Settling:
     """One run's. `reading` holds the journal as far as it was read, `alarms` what each process said against itself."""
 
     def __init__(self, scene: Scene) -> None:
         self.reading = Reading()
-        self.alarms: dict[str, set[str]] = {}
+        self.alarms: dict[str, list[Said]] = {}
+        self._began_s = asyncio.get_running_loop().time()
         self._scene = scene
         self._read: dict[int, list[Record]] = {number: [] for number in scene.broker.partitions(Topic.CALLS)}
         """By partition, all that ever landed, also what is past its retention by now."""
@@ -37,8 +48,17 @@ class Settling:
             for name, replica in self._scene.installation.in_use().items():
                 said = (*replica.troubles(), *replica.remarks())
                 if said:
-                    self.alarms.setdefault(name, set()).update(said)
+                    self._note(self.alarms.setdefault(name, []), said)
             await asyncio.sleep(PROBES_EACH_S)
+
+    def _note(self, noted: list[Said], said: Iterable[str]) -> None:
+        at_s = asyncio.get_running_loop().time() - self._began_s
+        lasting = {each.text: n for n, each in enumerate(noted) if at_s - each.to_s < PROBES_EACH_S * 1.5}
+        for text in said:
+            if text in lasting:
+                noted[lasting[text]] = replace(noted[lasting[text]], to_s=at_s)
+            else:
+                noted.append(Said(text, at_s, at_s))
 
     @property
     def records(self) -> list[Record]:

@@ -141,6 +141,10 @@ class Watch:
     def addresses(self) -> list[str]:
         return list(self._peers)
 
+    def silent(self, now: float) -> int:
+        """How many addresses that once answered say nothing at this moment, or cannot be reached."""
+        return sum(peer.heard_at is not None and not self._speaks(peer, now) for peer in self._peers.values())
+
     def pause_s(self, address: str, now: float) -> float:
         """How long to wait before the stream is opened again."""
         peer = self._peers.get(address)

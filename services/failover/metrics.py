@@ -61,6 +61,11 @@ class FailoverMetrics:
         taken = counter("take_overs", "Debts that this replica took up, by what came of it (T3).", "outcome")
         self.taken_over = {each: taken.labels(each) for each in TakenUp}
         self.watched = gauge("ingresses_watched", "Addresses to which this replica holds a watching stream (T1).")
+        self.silent = gauge(
+            "ingresses_silent",
+            "Ingresses known from which no word has come for a second at this moment, or whose stream is broken (T1); "
+            "one that owes nothing is forgotten after a minute.",
+        )
         self.suspects = gauge("suspects_itself", "1 while so many are silent at once that it doubts its own view (T5).")
         self.suspicions = counter("suspicions", "Times that this replica began to doubt its own view (T5).")
         self.kept_now = gauge("copies_kept_now", "Copies of facts on this replica's disk at this moment (J4).")

@@ -138,6 +138,7 @@ class TakingOver:
         for cause, number in view.take_overs.due_now.items():
             metrics.debts_due[cause].set(number)
         metrics.watched.set(len(self._watching))
+        metrics.silent.set(view.watch.silent(asyncio.get_running_loop().time()))
         metrics.debts_dropped.inc(view.debts.dropped - self._dropped)
         self._dropped = view.debts.dropped
         if view.take_overs.suspects != self._suspected:

@@ -45,6 +45,12 @@ class IngressMetrics:
         self.offered_again = counter(
             "attempts_offered_again", "Rings whose gateway was lost, offered through another one (R5)."
         )
+        self.neighbours_failed = counter(
+            "neighbours_failed",
+            "Times that a firewall, router, gateway or failover replica broke, or did not answer in its share of the "
+            "budget, while we ourselves were in time; by its address.",
+            "address",
+        )
         self.excused = counter(
             "failures_excused", "Failures of neighbours that do not count, since our own loop was late (L2)."
         )

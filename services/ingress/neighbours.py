@@ -77,12 +77,18 @@ class Neighbours:
         self._metrics.screened.labels("unscreened" if verdict is None else type(verdict).__name__.lower()).inc()
         return screened
 
-    def excuses(self) -> bool:
-        """Whether a neighbour's failure now may be this process's own fault; counted (L2)."""
+    def excuses(self, address: str) -> bool:
+        """Whether this neighbour's failure now may be this process's own fault; counted either way (L2)."""
+        self.broke(address)
         late = self._lag.late
         if late:
             self._metrics.excused.inc()
         return late
+
+    def broke(self, address: str) -> None:
+        """Counts this neighbour's failure, unless it may be our own."""
+        if not self._lag.late:
+            self._metrics.neighbours_failed.labels(address).inc()
 
     async def _screened(
         self, request: screening_pb2.ScreenRequest, of: str, again: int

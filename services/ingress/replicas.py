@@ -35,8 +35,8 @@ _NOTHING: Final = delivery_pb2.KeepRequest()
 class OwnFault(Protocol):
     """Whether this process itself is late, and so no judge of others (L2)."""
 
-    def excuses(self) -> bool:
-        """Asked at each failure, and counted where it excuses one."""
+    def excuses(self, address: str) -> bool:
+        """Asked at each failure of this neighbour, which is counted: as its own, or as an excused one."""
 
 
 class Replicas:
@@ -65,7 +65,7 @@ class Replicas:
             try:
                 answer = await self._network.ask(address, question, said, within_s=remaining_s / left)
             except Broken as broken:
-                if not self._own_fault.excuses():
+                if not self._own_fault.excuses(address):
                     self._breakers[address].failed(loop.time())
                 last, left = broken, max(1, left - 1)
             else:
@@ -111,7 +111,7 @@ class Diallers:
 
     def doubt(self, address: str) -> None:
         """It broke, or said nothing in time."""
-        if address not in self._doubted and not self._own_fault.excuses():
+        if address not in self._doubted and not self._own_fault.excuses(address):
             self._doubted.add(address)
             self._start(self._until_it_answers(address))
 

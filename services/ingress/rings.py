@@ -82,6 +82,8 @@ class RingLine:
             try:
                 await self._converse(self._neighbours.network.open(rung.gateway, DELIVER), ring_offer)
             except Broken as broken:
+                if not self._released:
+                    self._neighbours.broke(rung.gateway)
                 self._fail(Failure.UNREACHABLE, f"stream_{broken.status.lower()}", broke=True)
             return
         diallers = self._neighbours.diallers

@@ -23,6 +23,12 @@ class RouterMetrics:
         self.gateways_heard = Gauge(
             "throughline_router_gateways_heard", "Gateways of which a snapshot is known.", registry=registry
         )
+        self.gateways_silent = Gauge(
+            "throughline_router_gateways_silent",
+            "Gateways known of which no snapshot has come for six seconds, looked at whenever another's comes (R8); a "
+            "gateway is forgotten after a minute.",
+            registry=registry,
+        )
         journal = counter("journal_events", "What became of records on their way to Kafka.", "happening")
         self.journal = {each: journal.labels(each) for each in Happening}
         self.journal_queued = Gauge(

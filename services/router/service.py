@@ -121,6 +121,8 @@ class Router:
                 self._metrics.statuses.inc()
                 self._view = self._view.fold(snapshot)
             self._forget_the_dead(loop.time())
+            silent = (loop.time() - each.at > STALE_AFTER_SECONDS for each in self._view.newest.values())
+            self._metrics.gateways_silent.set(sum(silent))
             self._metrics.gateways_heard.set(len(self._view.newest))
 
     def _forget_the_dead(self, now: float) -> None:

@@ -1,50 +1,42 @@
 """Each fault that hurts somebody is heard of: a metric moves, or a process says it of itself (docs/failure-modes.md).
 
-For each kind of injury: whether it hurt in this run (somebody needed what was hurt, long enough for the protocol's own
-budgets to notice), and what must have been heard then. Where other injuries may have hidden it from those who would
-tell, nothing is asked.
+For each kind of injury: when it hurt (hurting.py), and what an operator must have heard then (hearing.py); or why
+nobody is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from loadtest.call_told import Entry
-from services.journal import Topic
-from services.journal.memory import MemoryBroker
+from services.journal.memory import DEAF_S
+from simulator.checkers import hearing, hurting
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
-from simulator.injuries import FAMILIES, Injury
-from simulator.installation import SPARE, names_of
-from simulator.run import COUNTED_ON, PARTITIONS, Counts
+from simulator.checkers.hearing import Heard, about_targets, counted, either, replicas_of, said, stood
+from simulator.checkers.hurting import FOUND_S, GATEWAYS, INGRESSES, ONE_BROKER, Hurt, alone_lasts, lasts
+from simulator.injuries import Injury
+from simulator.installation import SERVICE_OF, TRUNKS, names_of
+from simulator.region import PSAPS
 
-SURE: Final = 20.0
-"""So many facts must be expected to be hit by what hits a share of them: none is, once in 500 million times."""
-FACTS_OF_A_LEG: Final = 4
-"""At least, of one that rang."""
-LATE_SURE_S: Final = 0.5
-"""An append that takes up to so long is over its budget nine times in ten."""
-DOUBTED_MS: Final = 800 + 300 + 100
-"""A silent PSAP's own beat, its 0.8 s, and the ways (R2)."""
 OFFENDS: Final = frozenset({"answers_for_another", "floods", "garbage", "says_hello_again", "shouts"})
 """What no gateway lets pass (R2)."""
-TELLS_WITHIN_S: Final = 1.0
-"""From an injury's end: what it brought about is counted by then."""
-UNWELL: Final = frozenset({"down", "paused", "starting"})
-KAFKA: Final = frozenset(kind.name for kind in FAMILIES["kafka"])
-INGRESSES: Final = (*names_of("ingress"), SPARE["ingress"])
-GATEWAYS: Final = (*names_of("psap_gateway"), SPARE["psap_gateway"])
+STANDS_STILL: Final = frozenset({"kill", "power", "disk_lost", "pause", "cut_off", "isolated"})
+"""Kinds in which one process answers nobody."""
+FALLS: Final = STANDS_STILL - {"cut_off", "isolated"}
+NOTHING_PASSES: Final = frozenset({"cut", "cut_one_way"})
+SNAPSHOTS_MISSED_S: Final = 10.5
+"""Six seconds of silence, the last snapshot's two, and another gateway's two."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
     """What must be heard of some kinds of injury."""
 
-    kinds: frozenset[str]
-    hurt: Callable[[Evidence, Injury], bool]
-    heard: Callable[[Evidence, Injury], bool]
+    kinds: Collection[str]
+    hurt: Hurt
+    heard: Heard
     words: str
 
 
@@ -56,147 +48,128 @@ def raised(evidence: Evidence) -> Iterator[Finding]:
                 yield Finding("alarms", "", f"{str(injury).strip()}: {alarm.words}")
 
 
-# What was hurt.
+def _of(service: str, hurt: Hurt) -> Hurt:
+    """Where it hits this service."""
+    return lambda evidence, injury: SERVICE_OF.get(injury.targets[0]) == service and hurt(evidence, injury)
 
 
-def _long(evidence: Evidence, injury: Injury) -> bool:
-    """Whoever asks twice a second has met it."""
-    return injury.lasts_s >= 1.1
+def _between(one: str, other: str, hurt: Hurt) -> Hurt:
+    """Where it lies between these two, one of which may be `psap`."""
+
+    def parts(injury: Injury) -> list[str]:
+        return sorted("psap" if name in PSAPS else SERVICE_OF.get(name, "") for name in injury.targets)
+
+    return lambda evidence, injury: parts(injury) == sorted((one, other)) and hurt(evidence, injury)
 
 
-def _facts_were_hit(evidence: Evidence, injury: Injury) -> bool:
-    """Calls came to ingresses that wanted to write, and nothing else was wrong with those or with Kafka."""
-    from_ms, to_ms = evidence.weather.window_ms(injury)
-    if _beside(evidence, injury, INGRESSES, KAFKA):
-        return False
-    share = _share(injury)
-    ours = [name for name in INGRESSES if name in injury.targets or injury.kind in ("kafka_gone", *ONE_BROKER)]
-    legs = sum(
-        1
-        for call in evidence.calls.values()
-        for entry in call.caller
-        if entry["event"] == "ringing"
-        and from_ms <= entry["at_ms"] <= to_ms - 200
-        and (injury.kind not in ONE_BROKER or _leads(injury.targets[0], call.call_id))
-    )
-    return len(ours) == len(INGRESSES) and legs * FACTS_OF_A_LEG * share >= SURE
+def _after(least_s: Mapping[str, float]) -> Hurt:
+    """It stands for as long as is said of its kind, and nobody else is hurt."""
+    return lambda evidence, injury: lasts(least_s.get(injury.kind, FOUND_S))(evidence, injury)
 
 
-ONE_BROKER: Final = frozenset({"broker_gone", "broker_hung"})
-_BROKER: Final = MemoryBroker(lambda: 0, PARTITIONS)
-
-
-def _leads(broker: str, call_id: str) -> bool:
-    return _BROKER.leader(Topic.CALLS, _BROKER.partition_of(Topic.CALLS, call_id)) == broker
-
-
-def _share(injury: Injury) -> float:
-    """Of the appends, that are hit."""
-    if injury.kind == "kafka_slow":
-        return 0.9 if injury.amount >= LATE_SURE_S else 0.0
-    return injury.amount or 1.0
-
-
-def _beside(evidence: Evidence, injury: Injury, hosts: Iterable[str], kinds: frozenset[str] = frozenset()) -> bool:
-    """Whether another injury was there at the same time, to one of these hosts or of one of these kinds."""
-    from_ms, to_ms = evidence.weather.window_ms(injury)
-    hosts = set(hosts)
-    return any(
-        other is not injury and (other.kind in kinds or hosts.intersection(other.targets))
-        for other in evidence.weather.during(from_ms - 2_000, to_ms)
-    )
-
-
-def _rang_there(evidence: Evidence, injury: Injury) -> bool:
-    """A call rang at the PSAP when it fell silent, and its caller waited on until somebody must have doubted."""
-    psap_id = injury.targets[0]
-    from_ms, to_ms = evidence.weather.window_ms(injury)
-    if to_ms - from_ms < DOUBTED_MS or _beside(evidence, injury, (psap_id, *INGRESSES, *GATEWAYS)):
-        return False
-    return any(_rings_through(call.far_end, psap_id, from_ms) and _stays(call.caller, from_ms + DOUBTED_MS)
-               for call in evidence.calls.values())  # fmt: skip
-
-
-def _rings_through(far_end: Iterable[Entry], psap_id: str, at_ms: int) -> bool:
-    stands = ""
-    for entry in far_end:
-        if entry.get("psap_id") == psap_id and not entry.get("line") and entry["at_ms"] < at_ms - 50:
-            stands = entry["event"]
-    return stands == "ringing"
-
-
-def _stays(caller: Iterable[Entry], until_ms: int) -> bool:
-    ends = ("connected", "hung_up", "gave_up", "refused", "leg_broken", "confirmed", "misbehaved")
-    return all(each["at_ms"] > until_ms for each in caller if each["event"] in ends)
-
-
-def _offended(evidence: Evidence, injury: Injury) -> bool:
-    """It did so while a gateway heard it, with nothing between the two."""
-    psap_id = injury.targets[0]
-    sins = (each for call in evidence.calls.values() for each in call.far_end if each["event"] == "misbehaved")
-    sinned = any(each["psap_id"] == psap_id and f"psap_{each['mischief']}" == injury.kind for each in sins)
-    return sinned and not _beside(evidence, injury, (psap_id, *GATEWAYS))
-
-
-# What was heard.
-
-
-def _counted(names: Iterable[str], metric: str, *labels: str) -> Callable[[Evidence, Injury], bool]:
-    """Whether one of these replicas counted more of this metric, under one of these labels, while the injury stood."""
-    assert metric in COUNTED_ON, f"the course of {metric} is not kept; add it to COUNTED_ON"
-    wanted = [f"{metric}{{{label}}}" for label in labels] or [metric]
-
-    def heard(evidence: Evidence, injury: Injury) -> bool:
-        before, after = _around(evidence, injury)
-        return any(
-            after.get(name, {}).get(each, 0.0) > before.get(name, {}).get(each, 0.0)
-            for name in names
-            for each in wanted
-        )
-
-    return heard
-
-
-def _around(evidence: Evidence, injury: Injury) -> tuple[Counts, Counts]:
-    """What had been counted when it struck, and at the first look after it was over."""
-    looks, over_s = evidence.seen.looks, injury.at_s + injury.lasts_s + TELLS_WITHIN_S
-    before = next((counts for at_s, counts in looks if at_s >= injury.at_s), {})
-    return before, next((counts for at_s, counts in looks if at_s >= over_s), evidence.seen.counts)
-
-
-def _said_unwell(evidence: Evidence, injury: Injury) -> bool:
-    return all(UNWELL & set(evidence.seen.alarms.get(name, ())) for name in injury.targets)
+def _amount(least: float, hurt: Hurt) -> Hurt:
+    return lambda evidence, injury: injury.amount >= least and hurt(evidence, injury)
 
 
 def _journal_troubled(evidence: Evidence, injury: Injury) -> bool:
-    """Facts went to the queue, and where it lasted, an ingress said so of itself."""
-    said = any(text.startswith("journal") for name in INGRESSES for text in evidence.seen.alarms.get(name, ()))
-    return _QUEUED(evidence, injury) and (said or injury.kind != "kafka_gone")
+    """Facts went to the queue, and where all of Kafka was gone, an ingress said so of itself."""
+    says = any(said("journal", lambda _, name=name: [name])(evidence, injury) for name in INGRESSES)
+    return _QUEUED(evidence, injury) and (says or injury.kind != "kafka_gone")
 
 
-_QUEUED: Final = _counted(
-    INGRESSES, "throughline_ingress_journal_events_total",
-    "happening=over_budget", "happening=unavailable", "happening=bypassed",
-)  # fmt: skip
+def _always_there(injury: Injury) -> list[str]:
+    return [name for name in hearing.ours(injury) if name in hearing.everybody(injury)]
+
+
+def _journal(*happenings: str) -> Heard:
+    labels = (f"happening={each}" for each in happenings)
+    return counted(INGRESSES, "throughline_ingress_journal_events_total", *labels)
+
+
+_QUEUED: Final = _journal("over_budget", "unavailable", "bypassed")
+_NEIGHBOUR: Final = about_targets("ingress", "throughline_ingress_neighbours_failed_total", "address")
+_FEWER_WATCH: Final = stood("ingress", "throughline_ingress_watchers", below=True)
+_SILENT: Final = stood("failover", "throughline_failover_ingresses_silent")
+_DETACHED: Final = stood("psap_gateway", "throughline_psap_gateway_psaps_attached", below=True)
+_FAILED: Final = "throughline_ingress_attempts_failed_total"
+
 ALARMS: Final = (
-    Alarm(frozenset({"kill", "power", "disk_lost", "pause"}), _long, _said_unwell, "no prober met it unwell"),
-    Alarm(
-        frozenset({"kafka_gone", "kafka_absent", "kafka_slow", "kafka_refuses", "kafka_loses", *ONE_BROKER}),
-        _facts_were_hit,
-        _journal_troubled,
-        "no ingress has told of trouble with its journal",
-    ),
-    Alarm(
-        frozenset({"psap_silent"}),
-        _rang_there,
-        _counted(GATEWAYS, "throughline_psap_gateway_doubts_total"),
-        "no gateway doubted it while a call rang there",
-    ),
-    Alarm(
-        frozenset(f"psap_{sin}" for sin in OFFENDS),
-        _offended,
-        _counted(GATEWAYS, "throughline_psap_gateway_streams_ended_total",
-                 "offence=out_of_turn", "offence=anothers_id", "offence=flood", "offence=unreadable"),
-        "no gateway has ended its stream",
-    ),
+    Alarm(STANDS_STILL, hurting.asked, _NEIGHBOUR, "no ingress counted that it does not answer"),
+    Alarm(STANDS_STILL, hurting.rang_through, _NEIGHBOUR, "no ingress counted that its gateway broke"),
+    Alarm(FALLS, _of("psap_gateway", lasts(SNAPSHOTS_MISSED_S)),
+          stood("router", "throughline_router_gateways_silent"), "no router counted a silent gateway"),
+    Alarm(STANDS_STILL, _of("failover", _after({"kill": 1.1})), _FEWER_WATCH, "no ingress counted one watcher less"),
+    Alarm(STANDS_STILL, _of("ingress", _after({"kill": 2.0})), _SILENT, "no failover replica counted a silent ingress"),
+    Alarm(FALLS, _of("ledger", alone_lasts(1.1)), hearing.page_gone, "its page answered all the while"),
+    Alarm(NOTHING_PASSES | {"far", "lossy"}, hurting.asked, _NEIGHBOUR, "the ingress did not count it"),
+    Alarm(NOTHING_PASSES, hurting.rang_through, _NEIGHBOUR, "the ingress did not count that its gateway broke"),
+    Alarm(NOTHING_PASSES, _between("ingress", "failover", lasts(FOUND_S)), either(_FEWER_WATCH, _SILENT),
+          "neither of them told"),
+    Alarm(NOTHING_PASSES, _between("psap", "psap_gateway", lasts(FOUND_S)), _DETACHED, "the gateway misses nobody"),
+    Alarm({"kafka_gone", "kafka_absent", "kafka_slow", "kafka_refuses", "kafka_loses", *ONE_BROKER},
+          hurting.facts_were_hit, _journal_troubled, "no ingress has told of trouble with its journal"),
+    Alarm({"kafka_gone"}, lasts(1.6), said("journal", hearing.everybody), "not everybody said so of itself"),
+    Alarm({"kafka_absent", "isolated"}, alone_lasts(1.6), said("journal", _always_there),
+          "it did not say so of itself"),
+    Alarm({"kafka_deaf"}, alone_lasts(DEAF_S + 1.6), said("journal", _always_there), "it did not say so of itself"),
+    Alarm({"kafka_late"}, _amount(1.0, hurting.tables_were_written),
+          stood("ledger", "throughline_ledger_behind_seconds", by=0.5), "the ledger does not say that it is behind"),
+    Alarm({"disk_slow", "disk_full", "disk_hung", "disk_fails"}, hurting.spool_was_needed,
+          either(_journal("not_spooled"),
+                 counted(INGRESSES, "throughline_ingress_calls_accepted_total", "durability=at_risk",
+                         "durability=not_durable")), "the ingress did not say that facts are in memory alone"),
+    Alarm({"database_fails"}, hurting.tables_were_written,
+          counted(names_of("ledger"), "throughline_ledger_store_troubles_total"), "the ledger counted no trouble"),
+    Alarm({"database_slow"}, _amount(0.5, hurting.tables_were_written),
+          hearing.mean_rose("ledger", "throughline_ledger_transaction_seconds", 0.1), "no batch took long"),
+    Alarm({"region_torn", "region_wrong"}, hurting.region_was_read,
+          counted(SERVICE_OF, "throughline_region_not_served_total", "why=torn", "why=refused"),
+          "nobody counted a version that cannot be served"),
+    Alarm({"psap_cut"}, alone_lasts(1.1), _DETACHED, "no gateway misses it"),
+    Alarm({"psap_silent"}, hurting.rang_there, counted(GATEWAYS, "throughline_psap_gateway_doubts_total"),
+          "no gateway doubted it while a call rang there"),
+    Alarm({"psap_reject", "psap_full"}, hurting.turned_away,
+          counted(INGRESSES, _FAILED, "failure=refused", "failure=full"), "no ingress counted what it turned away"),
+    Alarm({f"psap_{sin}" for sin in OFFENDS}, hurting.offended,
+          counted(GATEWAYS, "throughline_psap_gateway_streams_ended_total",
+                  "offence=out_of_turn", "offence=anothers_id", "offence=flood", "offence=unreadable"),
+          "no gateway has ended its stream"),
+    Alarm({"trunk_full"}, hurting.turned_away,
+          counted(replicas_of("failover"), "throughline_failover_dials_total",
+                  *(f"said=full,trunk={trunk}" for trunk in TRUNKS)), "no failover replica counted a full trunk"),
 )  # fmt: skip
+
+_ORDERLY: Final = "it ends in order: it says so to whoever asks, and its calls are offered elsewhere (L4)"
+_SHORT: Final = "it is over before anybody's patience is; whom it hit counts one neighbour's failure, or none"
+_NO_CLOCK: Final = "nobody decides by a wall clock; `throughline doctor` compares them"
+_OWN: Final = "its own calls alone suffer; what it says beside them is heard by nobody (R2)"
+UNHEARD: Final[Mapping[str, str]] = {
+    "crash": _SHORT,
+    "held_up": _SHORT,
+    "reset": _SHORT,
+    "half_open": _SHORT,
+    "leader_moved": _SHORT,
+    "kill_all": "only drawn by name; each of them is told as where one is killed, by whoever is left",
+    "restart": _ORDERLY,
+    "roll": _ORDERLY,
+    "scale": _ORDERLY,
+    "joins": _ORDERLY,
+    "kafka_unacked": "who waits for the word waits for the budget, as where Kafka is slow; said twice is said once",
+    "kafka_twice": "what is said twice is one fact (J1); the ledger counts copies",
+    "compacted": "Kafka does so all the time",
+    "aged": "Kafka does so all the time",
+    "clock_skew": _NO_CLOCK,
+    "clock_jump": _NO_CLOCK,
+    "broker_skew": _NO_CLOCK,
+    "broker_jump": _NO_CLOCK,
+    "region_changed": "it is a change, and no fault: `throughline_region_version` says which is served",
+    "psap_late": "half a second after its connection it says so; `throughline_ingress_to_answer_seconds` has it",
+    **{f"psap_{sin}": _OWN for sin in
+       ("answers_twice", "answers_after_cancel", "connects_late", "rejects_for_another", "ends_for_another",
+        "claims_to_have", "connects_unasked")},
+    "trunk_gone": "the other trunk is dialled at once; `throughline_failover_dials_total` has what each said",
+    "trunk_hung": "the other trunk is dialled soon; `throughline_failover_dials_total` has what each said",
+    "trunk_late": "as psap_late",
+    "steps": "what it did stands beside it, by its own kinds",
+}  # fmt: skip
+"""Kinds of which nothing more need be heard, and why."""

@@ -51,6 +51,8 @@ class Scene:
     """Injuries that are told in steps, and how each is ended."""
     done: list[Injury] = field(default_factory=list)
     """What these did, when it is over; from the loop's own beginning."""
+    deployed: Injury | None = None
+    """The deployment that is under way: whoever restarts services in turn makes one change at a time."""
     errands: set[asyncio.Future[None]] = field(default_factory=set)
     """What takes a moment to be done to somebody."""
 

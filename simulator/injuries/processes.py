@@ -77,7 +77,15 @@ def _draw_roll(by: random.Random) -> Drawn:
 
 
 def _roll(scene: Scene, injury: Injury) -> None:
-    _in_turn(scene, injury.targets)
+    if scene.deployed is None:
+        scene.deployed = injury
+        _in_turn(scene, injury.targets)
+
+
+def _rolled(scene: Scene, injury: Injury) -> None:
+    if scene.deployed is injury:
+        scene.deployed = None
+        _all_up(scene, injury)
 
 
 def _in_turn(scene: Scene, names: Sequence[str]) -> None:
@@ -123,6 +131,9 @@ def _draw_joins(by: random.Random) -> Drawn:
 
 def _join(scene: Scene, injury: Injury) -> None:
     """A new replica starts and its neighbours learn of it; before its end they unlearn it, and it drains."""
+    if scene.deployed is not None:
+        return
+    scene.deployed = injury
     name, loop = injury.targets[0], running_loop()
     service, replica = SERVICE_OF[name], scene.installation.replicas[injury.targets[0]]
     replica.start()
@@ -143,6 +154,9 @@ def _tell(scene: Scene, service: str, known: tuple[str, ...]) -> None:
 
 def _gone(scene: Scene, injury: Injury) -> None:
     """What it had not brought to the log by then lies on its disk: nobody takes such a replica away."""
+    if scene.deployed is not injury:
+        return
+    scene.deployed = None
     name, *neighbours = injury.targets
     replica = scene.installation.replicas[name]
     if any(data for path, data in replica.disk.files.items() if str(path).endswith(SPOOLED)):
@@ -161,7 +175,7 @@ KINDS = (
     Kind("pause", "it is stopped as by SIGSTOP, and goes on", _anybody(*LONG_S), _pause, _go_on, 2.0),
     Kind("held_up", "it does nothing for a moment, as in a collection", _anybody(*HELD_UP_S), _pause, _go_on, 2.0),
     Kind("restart", "it is stopped in order, and started again", _anybody(DRAIN_S, 8.0), _stop, _start),
-    Kind("roll", "all replicas of a service, one after the other", _draw_roll, _roll, _all_up),
+    Kind("roll", "all replicas of a service, one after the other", _draw_roll, _roll, _rolled),
     Kind("scale", "one replica less for a while", _draw_scale, _stop, _start, 0.5),
     Kind("joins", "one more replica, of a new name, for a while: who lists it is restarted in turn", _draw_joins, _join,
          _gone, 0.7),

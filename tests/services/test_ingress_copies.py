@@ -26,7 +26,7 @@ CONDUCTOR = Conductor("ingress:1", "000000000000-0001")
 class AlwaysRight:
     """Our own loop is never late."""
 
-    def excuses(self) -> bool:
+    def excuses(self, address: str) -> bool:
         return False
 
 

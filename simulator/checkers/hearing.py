@@ -1,0 +1,120 @@
+"""What an operator could hear of an injury: metrics that others count, and what processes say of themselves.
+
+Never the simulator's own knowledge of who is well; of that one thing alone: whose page does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Final
+
+from simulator.checkers.evidence import Evidence
+from simulator.injuries import Injury
+from simulator.installation import SERVICE_OF, SPARE, names_of
+from simulator.run import Counts
+
+Heard = Callable[[Evidence, Injury], bool]
+TELLS_WITHIN_S: Final = 1.0
+"""From an injury's end: what it brought about is counted by then."""
+NO_ANSWER: Final = frozenset({"down", "paused", "starting"})
+"""What a prober notes of a page that does not answer."""
+
+
+def replicas_of(service: str) -> tuple[str, ...]:
+    """All that may ever run."""
+    return (*names_of(service), *([SPARE[service]] if service in SPARE else ()))
+
+
+def counted(names: Iterable[str], metric: str, *labels: str) -> Heard:
+    """Whether one of these replicas counted more of this metric, under one of these labels, while the injury stood."""
+    names, wanted = tuple(names), [f"{metric}{{{label}}}" for label in labels] or [metric]
+    return lambda evidence, injury: any(_grew(evidence, injury, name, each) for name in names for each in wanted)
+
+
+def about_targets(service: str, metric: str, label: str) -> Heard:
+    """The same, under a label that names the address of one of the injury's targets."""
+    names = replicas_of(service)
+    return lambda evidence, injury: any(
+        _grew(evidence, injury, name, f"{metric}{{{label}={target}:1}}") for name in names for target in injury.targets
+    )
+
+
+def _grew(evidence: Evidence, injury: Injury, name: str, metric: str) -> bool:
+    before, _, after = _around(evidence, injury)
+    return after.get(name, {}).get(metric, 0.0) > before.get(name, {}).get(metric, 0.0)
+
+
+def stood(service: str, gauge: str, *, below: bool = False, by: float = 0.0) -> Heard:
+    """Whether a gauge of one of these replicas stood higher, or lower, when the injury was about to be healed than when
+    it struck; by more than so much of the injury's amount."""
+    names = replicas_of(service)
+
+    def heard(evidence: Evidence, injury: Injury) -> bool:
+        before, while_hurt, _ = _around(evidence, injury)
+        rises = (while_hurt.get(name, {}).get(gauge, 0.0) - before.get(name, {}).get(gauge, 0.0) for name in names)
+        return any((-rise if below else rise) > by * injury.amount for rise in rises)
+
+    return heard
+
+
+def mean_rose(service: str, histogram: str, share: float) -> Heard:
+    """Whether what these replicas measured meanwhile took this share of the injury's amount, on the average."""
+
+    def heard(evidence: Evidence, injury: Injury) -> bool:
+        before, _, after = _around(evidence, injury)
+        grown = [
+            sum(
+                after.get(name, {}).get(f"{histogram}_{part}", 0.0)
+                - before.get(name, {}).get(f"{histogram}_{part}", 0.0)
+                for name in names_of(service)
+            )
+            for part in ("sum", "count")
+        ]
+        return grown[1] > 0 and grown[0] / grown[1] > share * injury.amount
+
+    return heard
+
+
+def _around(evidence: Evidence, injury: Injury) -> tuple[Counts, Counts, Counts]:
+    """What had been counted when it struck, when it was about to be healed, and at the first look after it was over."""
+    looks, heals_s = evidence.seen.looks, injury.at_s + injury.lasts_s
+
+    def since(at_s: float) -> Counts:
+        return next((counts for looked_s, counts in looks if looked_s >= at_s), evidence.seen.counts)
+
+    return since(injury.at_s), since(heals_s), since(heals_s + TELLS_WITHIN_S)
+
+
+def said(begins: str, names: Callable[[Injury], Collection[str]]) -> Heard:
+    """Whether each of these said so of itself while the injury stood."""
+
+    def heard(evidence: Evidence, injury: Injury) -> bool:
+        return all(any(text.startswith(begins) for text in _said(evidence, injury, name)) for name in names(injury))
+
+    return heard
+
+
+def page_gone(evidence: Evidence, injury: Injury) -> bool:
+    """Whether the page of each target did not answer."""
+    return all(NO_ANSWER & set(_said(evidence, injury, name)) for name in injury.targets)
+
+
+def _said(evidence: Evidence, injury: Injury, name: str) -> list[str]:
+    until_s = injury.at_s + injury.lasts_s + TELLS_WITHIN_S
+    remarks = evidence.seen.alarms.get(name, ())
+    return [each.text for each in remarks if each.from_s <= until_s and injury.at_s <= each.to_s]
+
+
+def ours(injury: Injury) -> list[str]:
+    """Those of its targets that are processes of ours."""
+    return [name for name in injury.targets if name in SERVICE_OF]
+
+
+def everybody(_: Injury) -> list[str]:
+    """All replicas that always run."""
+    return [name for service in dict.fromkeys(SERVICE_OF.values()) for name in names_of(service)]
+
+
+def either(*any_of: Heard) -> Heard:
+    """Whether any of this was heard."""
+    return lambda evidence, injury: any(each(evidence, injury) for each in any_of)
