@@ -133,3 +133,17 @@ def test_who_spoke_within_the_second_is_never_thought_gone(events: list[tuple[st
             assert newest == 1 or watch.life(older, 0, now) in (*GONE, Life.UNSURE)
         if broken:
             assert watch.life(conductor, 0, now) is not Life.LIVES
+
+
+def test_addresses_that_say_nothing_are_counted_until_they_are_forgotten() -> None:
+    """For whoever is on duty, whether anything is owed there or not (T1)."""
+    watch = watched()
+    watch.known(Conductor("ingress:2", "0001"), 5.0)
+    assert watch.silent(5.5) == 0, "the other one has never answered"
+    assert watch.silent(6.0) == 1
+    watch.heard(AT, OLD.incarnation, 6.1)
+    assert watch.silent(6.1) == 0
+    watch.broke(AT, 6.2)
+    assert watch.silent(6.2) == 1
+    watch.forget(frozenset(), 90.0)
+    assert watch.silent(90.0) == 0
