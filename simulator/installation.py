@@ -6,7 +6,10 @@ The services are the real ones, as `throughline run` builds them; what differs i
 
 from __future__ import annotations
 
+import copy
+import random
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,7 +74,11 @@ class Installation:
     def __init__(self, ground: Ground) -> None:
         self.store: SqlStore | None = None
         """The ledger's, of its newest process."""
-        self.replicas = {name: Replica(self._plan(name), ground) for name in SERVICE_OF}
+        apart = copy.copy(ground.by)  # a run in which nobody joins is the same, whoever might have
+        self.replicas = {name: Replica(self._plan(name), ground) for name in ALL_NAMES}
+        for name in SPARE.values():
+            of_its_own = replace(ground, by=random.Random(f"{apart.getrandbits(64)} {name}"))
+            self.replicas[name] = Replica(self._plan(name), of_its_own)
         self.known = {service: addresses_of(service) for service in COUNTS}
         """Whom a process is told of by its settings, when it starts."""
 

@@ -121,7 +121,7 @@ ALARMS: Final = (
     Alarm({"database_fails"}, hurting.tables_were_written,
           counted(names_of("ledger"), "throughline_ledger_store_troubles_total"), "the ledger counted no trouble"),
     Alarm({"database_slow"}, _amount(0.5, hurting.tables_were_written),
-          hearing.mean_rose("ledger", "throughline_ledger_transaction_seconds", 0.1), "no batch took long"),
+          stood("ledger", "throughline_ledger_behind_seconds", by=0.1), "the ledger does not say that it is behind"),
     Alarm({"region_torn", "region_wrong"}, hurting.region_was_read,
           counted(SERVICE_OF, "throughline_region_not_served_total", "why=torn", "why=refused"),
           "nobody counted a version that cannot be served"),

@@ -57,24 +57,6 @@ def stood(service: str, gauge: str, *, below: bool = False, by: float = 0.0) -> 
     return heard
 
 
-def mean_rose(service: str, histogram: str, share: float) -> Heard:
-    """Whether what these replicas measured meanwhile took this share of the injury's amount, on the average."""
-
-    def heard(evidence: Evidence, injury: Injury) -> bool:
-        before, _, after = _around(evidence, injury)
-        grown = [
-            sum(
-                after.get(name, {}).get(f"{histogram}_{part}", 0.0)
-                - before.get(name, {}).get(f"{histogram}_{part}", 0.0)
-                for name in names_of(service)
-            )
-            for part in ("sum", "count")
-        ]
-        return grown[1] > 0 and grown[0] / grown[1] > share * injury.amount
-
-    return heard
-
-
 def _around(evidence: Evidence, injury: Injury) -> tuple[Counts, Counts, Counts]:
     """What had been counted when it struck, when it was about to be healed, and at the first look after it was over."""
     looks, heals_s = evidence.seen.looks, injury.at_s + injury.lasts_s

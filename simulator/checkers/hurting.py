@@ -5,6 +5,7 @@ Where other injuries may have hidden it from those who would tell, nothing is as
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
@@ -20,6 +21,7 @@ from simulator.region import PSAPS
 from simulator.run import PARTITIONS
 
 Hurt = Callable[[Evidence, Injury], bool]
+SELDOM: Final = 1e-6
 SURE: Final = 20.0
 """So many facts must be expected to be hit by what hits a share of them: none is, once in 500 million times."""
 READ_WITHIN_S: Final = 3.0
@@ -38,8 +40,6 @@ FOUND_S: Final = 6.0
 BYTES_MIN: Final = 100
 """Of a fact in the spool."""
 REGION: Final = frozenset(kind.name for kind in FAMILIES["region"])
-BATCH_S: Final = 1.0
-"""The ledger writes at least so often while calls come."""
 KAFKA: Final = frozenset(kind.name for kind in FAMILIES["kafka"])
 ONE_BROKER: Final = frozenset({"broker_gone", "broker_hung", "broker_falls"})
 WITHOUT_KAFKA: Final = frozenset({"kafka_gone", "kafka_absent"})
@@ -105,8 +105,13 @@ def asked(evidence: Evidence, injury: Injury) -> bool:
         if fact["kind"] == ASKED_AS[service] and from_ms + 200 <= fact["at_ms"] <= to_ms - 200 and _was_asked(fact)
     )
     askers = [name for name in INGRESSES if len(injury.targets) == 1 or name in injury.targets]
-    least = ASKED if share == 1.0 else SURE * ASKED / share
+    least = ASKED * _times(share)
     return any(by[name] >= least and not beside(evidence, injury, (name,)) for name in askers)
+
+
+def _times(share: float) -> int:
+    """How often what hits this share must be tried until it has hit: never more, once in a million times."""
+    return 1 if share >= 1.0 else math.ceil(math.log(SELDOM) / math.log(1.0 - share))
 
 
 def _was_asked(fact: Entry) -> bool:
@@ -216,7 +221,8 @@ def region_was_read(evidence: Evidence, injury: Injury) -> bool:
 
 
 def tables_were_written(evidence: Evidence, injury: Injury) -> bool:
-    """Calls came all the while, and nothing else was wrong with the ledger or with Kafka."""
+    """Calls came all the while, a batch at least in each second of theirs, and nothing else was wrong with the ledger
+    or with Kafka."""
     if beside(evidence, injury, injury.targets, KAFKA):
         return False
     from_ms, to_ms = evidence.weather.window_ms(injury)
@@ -227,7 +233,7 @@ def tables_were_written(evidence: Evidence, injury: Injury) -> bool:
         if entry["event"] == "accepted" and from_ms <= entry["at_ms"] <= to_ms - 1_000
     }
     share = injury.amount if injury.kind == "database_fails" else 1.0
-    return len(seconds) * share / BATCH_S >= (SURE / 2 if share < 1.0 else 3)
+    return len(seconds) >= max(3, _times(share))
 
 
 # The far end.
