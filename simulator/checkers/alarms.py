@@ -125,7 +125,7 @@ ALARMS: Final = (
     Alarm({"region_torn", "region_wrong"}, hurting.region_was_read,
           counted(SERVICE_OF, "throughline_region_not_served_total", "why=torn", "why=refused"),
           "nobody counted a version that cannot be served"),
-    Alarm({"psap_cut"}, alone_lasts(1.1), _DETACHED, "no gateway misses it"),
+    Alarm({"psap_cut"}, lasts(1.1), _DETACHED, "no gateway misses it"),
     Alarm({"psap_silent"}, hurting.rang_there, counted(GATEWAYS, "throughline_psap_gateway_doubts_total"),
           "no gateway doubted it while a call rang there"),
     Alarm({"psap_reject", "psap_full"}, hurting.turned_away,

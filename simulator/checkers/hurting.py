@@ -46,6 +46,8 @@ WITHOUT_KAFKA: Final = frozenset({"kafka_gone", "kafka_absent"})
 ASKED_AS: Final = {"firewall": "screened", "router": "routed"}
 INGRESSES: Final = replicas_of("ingress")
 GATEWAYS: Final = replicas_of("psap_gateway")
+ANYBODY: Final = (*SERVICE_OF, *PSAPS)
+TURNED_AWAY: Final = frozenset({"full", "refused"})
 _BROKER: Final = MemoryBroker(lambda: 0, PARTITIONS)
 
 
@@ -53,7 +55,7 @@ def lasts(least_s: float) -> Hurt:
     """It stands long enough, and nobody else is hurt at that time, or just before, who would tell or be told of."""
 
     def hurt(evidence: Evidence, injury: Injury) -> bool:
-        return injury.lasts_s >= least_s and not beside(evidence, injury, SERVICE_OF, KAFKA, before_ms=10_000)
+        return injury.lasts_s >= least_s and not beside(evidence, injury, ANYBODY, KAFKA, before_ms=10_000)
 
     return hurt
 
@@ -280,4 +282,4 @@ def _turned_away(evidence: Evidence, injury: Injury) -> Iterator[bool]:
             there = entry.get("trunk") == injury.targets[0] or (
                 entry.get("psap_id") == injury.targets[0] and not entry.get("line")
             )
-            yield there and entry["event"] == "rejected" and from_ms <= entry["at_ms"] <= to_ms
+            yield there and entry.get("rejection") in TURNED_AWAY and from_ms <= entry["at_ms"] <= to_ms
