@@ -73,7 +73,7 @@ def _amount(least: float, hurt: Hurt) -> Hurt:
 
 def _journal_troubled(evidence: Evidence, injury: Injury) -> bool:
     """Facts went to the queue, and where all of Kafka was gone, an ingress said so of itself."""
-    says = any(said("journal", lambda _, name=name: [name])(evidence, injury) for name in INGRESSES)
+    says = any(hearing.said_by(evidence, injury, name, "journal") for name in INGRESSES)
     return _QUEUED(evidence, injury) and (says or injury.kind != "kafka_gone")
 
 

@@ -69,11 +69,12 @@ def _around(evidence: Evidence, injury: Injury) -> tuple[Counts, Counts, Counts]
 
 def said(begins: str, names: Callable[[Injury], Collection[str]]) -> Heard:
     """Whether each of these said so of itself while the injury stood."""
+    return lambda evidence, injury: all(said_by(evidence, injury, name, begins) for name in names(injury))
 
-    def heard(evidence: Evidence, injury: Injury) -> bool:
-        return all(any(text.startswith(begins) for text in _said(evidence, injury, name)) for name in names(injury))
 
-    return heard
+def said_by(evidence: Evidence, injury: Injury, name: str, begins: str) -> bool:
+    """Whether this one said something that begins so."""
+    return any(text.startswith(begins) for text in _said(evidence, injury, name))
 
 
 def page_gone(evidence: Evidence, injury: Injury) -> bool:
