@@ -16,7 +16,7 @@ from services.journal.memory import MemoryBroker
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.hearing import ours, replicas_of
 from simulator.injuries import FAMILIES, Injury
-from simulator.installation import SERVICE_OF
+from simulator.installation import SERVICE_OF, names_of
 from simulator.region import PSAPS
 from simulator.run import PARTITIONS
 
@@ -165,7 +165,7 @@ def facts_were_hit(evidence: Evidence, injury: Injury) -> bool:
         return False
     if injury.kind == "broker_falls":
         to_ms = from_ms + round(injury.lasts_s * injury.amount * 1000)  # then others lead
-    mine = [name for name in INGRESSES if name in injury.targets or injury.kind in ("kafka_gone", *ONE_BROKER)]
+    everybodys = injury.kind in ("kafka_gone", *ONE_BROKER) or set(names_of("ingress")) <= set(injury.targets)
     legs = sum(
         1
         for call in evidence.calls.values()
@@ -174,7 +174,7 @@ def facts_were_hit(evidence: Evidence, injury: Injury) -> bool:
         and from_ms <= entry["at_ms"] <= to_ms - 200
         and (injury.kind not in ONE_BROKER or _leads(injury.targets[0], call.call_id))
     )
-    return len(mine) == len(INGRESSES) and legs * FACTS_OF_A_LEG * _share(injury) >= SURE
+    return everybodys and legs * FACTS_OF_A_LEG * _share(injury) >= SURE
 
 
 def _leads(broker: str, call_id: str) -> bool:

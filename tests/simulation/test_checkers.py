@@ -402,7 +402,7 @@ def test_a_leg_that_falls_silent_though_nobody_was_hurt_is_found(calm: Observed)
         (Injury("kill", 5.0, 3.0, ("ledger-1",)), ""),
         (Injury("cut", 3.0, 10.0, ("ingress-1", "firewall-2")), "neighbours_failed"),
         (Injury("far", 3.0, 10.0, ("ingress-1", "router-2"), 0.4), "neighbours_failed"),
-        (Injury("cut", 5.0, 8.0, ("ingress-2", "failover-1")), "watchers"),
+        (Injury("cut", 5.0, 8.0, ("ingress-2", "failover-1")), "watchers,ingresses_silent"),
         (Injury("cut", 5.0, 8.0, ("P1", "psap-gateway-1")), "psaps_attached"),
         (Injury("kafka_gone", 2.0, 12.0, BROKERS), ""),
         (Injury("kafka_gone", 2.0, 12.0, BROKERS), "journal_events"),
