@@ -225,7 +225,8 @@ def region_was_read(evidence: Evidence, injury: Injury) -> bool:
 def tables_were_written(evidence: Evidence, injury: Injury) -> bool:
     """Calls came all the while, a batch at least in each second of theirs, and nothing else was wrong with the ledger
     or with Kafka."""
-    if beside(evidence, injury, injury.targets, KAFKA):
+    ledgers = names_of("ledger")
+    if not set(ledgers) & set(injury.targets) or beside(evidence, injury, ledgers, KAFKA):
         return False
     from_ms, to_ms = evidence.weather.window_ms(injury)
     seconds = {
