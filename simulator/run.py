@@ -11,7 +11,7 @@ import hashlib
 import json
 import random
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -46,9 +46,20 @@ Counts = Mapping[str, Mapping[str, float]]
 Disks = Mapping[str, Mapping[str, bytes]]
 COUNTED_ON: Final = frozenset(
     {
+        "throughline_failover_dials_total",
+        "throughline_failover_ingresses_silent",
+        "throughline_ingress_attempts_failed_total",
+        "throughline_ingress_calls_accepted_total",
         "throughline_ingress_journal_events_total",
+        "throughline_ingress_neighbours_failed_total",
+        "throughline_ingress_watchers",
+        "throughline_ledger_behind_seconds",
+        "throughline_ledger_store_troubles_total",
         "throughline_psap_gateway_doubts_total",
+        "throughline_psap_gateway_psaps_attached",
         "throughline_psap_gateway_streams_ended_total",
+        "throughline_region_not_served_total",
+        "throughline_router_gateways_silent",
     }
 )
 """The metrics whose course a checker asks for: to take all of them at each look would cost more than to check."""

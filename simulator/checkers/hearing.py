@@ -11,7 +11,7 @@ from typing import Final
 from simulator.checkers.evidence import Evidence
 from simulator.injuries import Injury
 from simulator.installation import SERVICE_OF, SPARE, names_of
-from simulator.run import Counts
+from simulator.run import COUNTED_ON, Counts
 
 Heard = Callable[[Evidence, Injury], bool]
 TELLS_WITHIN_S: Final = 1.0
@@ -27,16 +27,22 @@ def replicas_of(service: str) -> tuple[str, ...]:
 
 def counted(names: Iterable[str], metric: str, *labels: str) -> Heard:
     """Whether one of these replicas counted more of this metric, under one of these labels, while the injury stood."""
-    names, wanted = tuple(names), [f"{metric}{{{label}}}" for label in labels] or [metric]
+    names, metric = tuple(names), _kept(metric)
+    wanted = [f"{metric}{{{label}}}" for label in labels] or [metric]
     return lambda evidence, injury: any(_grew(evidence, injury, name, each) for name in names for each in wanted)
 
 
 def about_targets(service: str, metric: str, label: str) -> Heard:
     """The same, under a label that names the address of one of the injury's targets."""
-    names = replicas_of(service)
+    names, metric = replicas_of(service), _kept(metric)
     return lambda evidence, injury: any(
         _grew(evidence, injury, name, f"{metric}{{{label}={target}:1}}") for name in names for target in injury.targets
     )
+
+
+def _kept(metric: str) -> str:
+    assert metric in COUNTED_ON, f"the course of {metric} is not kept; add it to COUNTED_ON"
+    return metric
 
 
 def _grew(evidence: Evidence, injury: Injury, name: str, metric: str) -> bool:
@@ -47,7 +53,7 @@ def _grew(evidence: Evidence, injury: Injury, name: str, metric: str) -> bool:
 def stood(service: str, gauge: str, *, below: bool = False, by: float = 0.0) -> Heard:
     """Whether a gauge of one of these replicas stood higher, or lower, when the injury was about to be healed than when
     it struck; by more than so much of the injury's amount."""
-    names = replicas_of(service)
+    names, gauge = replicas_of(service), _kept(gauge)
 
     def heard(evidence: Evidence, injury: Injury) -> bool:
         before, while_hurt, _ = _around(evidence, injury)

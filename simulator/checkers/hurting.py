@@ -107,7 +107,8 @@ def asked(evidence: Evidence, injury: Injury) -> bool:
         if fact["kind"] == ASKED_AS[service] and from_ms + 200 <= fact["at_ms"] <= to_ms - 200 and _was_asked(fact)
     )
     askers = [name for name in INGRESSES if len(injury.targets) == 1 or name in injury.targets]
-    least = ASKED * _times(share)
+    # A caller's calls go to the same firewall first, one of two; routers are asked in turn.
+    least = _times(share / 2) if service == "firewall" else ASKED * _times(share)
     return any(by[name] >= least and not beside(evidence, injury, (name,)) for name in askers)
 
 

@@ -391,7 +391,7 @@ def test_a_leg_that_falls_silent_though_nobody_was_hurt_is_found(calm: Observed)
 @pytest.mark.parametrize(
     ("injury", "silenced"),
     [
-        (Injury("kill", 3.0, 6.0, ("firewall-1",)), "neighbours_failed"),
+        (Injury("kill", 3.0, 14.0, ("firewall-1",)), "neighbours_failed"),
         (Injury("pause", 3.0, 6.0, ("router-1",)), "neighbours_failed"),
         (Injury("kill", 12.0, 7.0, ("psap-gateway-1",)), "neighbours_failed"),
         (Injury("pause", 8.0, 11.0, ("psap-gateway-2",)), "gateways_silent"),
@@ -400,7 +400,7 @@ def test_a_leg_that_falls_silent_though_nobody_was_hurt_is_found(calm: Observed)
         (Injury("cut_off", 5.0, 8.0, ("ingress-1",)), "ingresses_silent"),
         (Injury("isolated", 5.0, 8.0, ("failover-1",)), ""),
         (Injury("kill", 5.0, 3.0, ("ledger-1",)), ""),
-        (Injury("cut", 3.0, 10.0, ("ingress-1", "firewall-2")), "neighbours_failed"),
+        (Injury("cut", 3.0, 16.0, ("ingress-1", "firewall-2")), "neighbours_failed"),
         (Injury("far", 3.0, 10.0, ("ingress-1", "router-2"), 0.4), "neighbours_failed"),
         (Injury("cut", 5.0, 8.0, ("ingress-2", "failover-1")), "watchers,ingresses_silent"),
         (Injury("cut", 5.0, 8.0, ("P1", "psap-gateway-1")), "psaps_attached"),
