@@ -245,8 +245,7 @@ class Replica:
         """Every metric, or those of these names, summed over all its processes, by name and labels."""
         totals: dict[str, float] = {}
         for registry in self.registries:
-            wanted = registry.restricted_registry(only) if only else registry
-            for metric in wanted.collect():
+            for metric in registry.restricted_registry(only).collect() if only else registry.collect():
                 for sample in metric.samples:
                     if sample.name.endswith(CREATED):
                         continue

@@ -224,6 +224,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """A process has its turn: all that was ready when it began, as one round of asyncio's own loop. In one piece,
         since it is gone through some fifty thousand times a schedule."""
         runnable, timers, chance, spins = self.runnable, self._timers, self._choose.random, 0
+        handle: Handle | None
         while not self._stopping:
             if not runnable:
                 self._to_next_timer()
