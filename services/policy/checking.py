@@ -14,9 +14,18 @@ from services.policy import corpus as calls
 from services.policy import hours
 from services.policy.attributes import ATTRIBUTES, Value
 from services.policy.bundle import Bundle, Pass, Rule
-from services.policy.evaluating import BundleUnfit, Evaluation, kinds_of
+from services.policy.evaluating import (
+    TOO_LONG,
+    BundleUnfit,
+    Evaluation,
+    kinds_of,
+    patterns_of,
+    too_long,
+    too_many_patterns,
+)
 from services.policy.finding import Finding, Report
 from services.policy.grounds import INSTEAD, groundless
+from services.policy.language.patterns import PATTERNS_MAX
 from services.policy.language.read import NotInLanguage, read
 from services.policy.language.tokens import RESERVED
 from services.policy.language.tree import Member, Node, walk
@@ -34,6 +43,8 @@ _OF_THE_FIREWALL: Final = frozenset({"bypass", "built-in", "failed-open", "first
 
 def check(bundle: Bundle, corpus: Sequence[Mapping[str, Value]] = (), *, wall_ms: int = 0) -> Report:
     """Every finding. `corpus` are inputs of calls, `wall_ms` the instant to check for, in milliseconds since 1970."""
+    if too_long(bundle):
+        return Report((Finding(0, "", TOO_LONG, "name long lists under `lists`, and write fewer rules"),))
     errors = [*_names(bundle)]
     warnings = [*_expiry(bundle, wall_ms), *_overlaps(bundle)]
     errors += _forecasts(bundle, wall_ms)
@@ -45,6 +56,9 @@ def check(bundle: Bundle, corpus: Sequence[Mapping[str, Value]] = (), *, wall_ms
         except NotInLanguage as refused:
             at = f"`when`, line {refused.at.line}, column {refused.at.column}"
             errors.append(Finding(rule.line, rule.rule_id, f"{at}: {refused.what}", refused.instead))
+    if len(engines := patterns_of(tree for _, tree in trees)) > PATTERNS_MAX:
+        errors.append(Finding(0, "", too_many_patterns(len(engines)), "write fewer patterns"))
+        return Report(_bounded(errors), _bounded(warnings))
     _truths(trees, Room({name: each.items for name, each in bundle.lists.items()}), errors, warnings)
     warnings += _unused(bundle, trees)
     warnings += _hours(trees)

@@ -9,7 +9,7 @@ the same bounds that `checking.py` tells of.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,11 +19,16 @@ from services.policy.attributes import ATTRIBUTES, Listed, Value
 from services.policy.bundle import Bundle, Rule
 from services.policy.indexing import ASKED_ALWAYS_MAX, WORK_MAX, Index
 from services.policy.language import plain, printing
+from services.policy.language.patterns import PATTERNS_MAX, compiled
 from services.policy.language.read import read
-from services.policy.language.tree import Asked, Name, Node, NotInLanguage, walk
+from services.policy.language.tokens import LENGTH_TOGETHER_MAX
+from services.policy.language.tree import Asked, Matches, Name, Node, NotInLanguage, walk
 
 WHY_MAX: Final = 200
 """Characters of what is told of a rule that failed."""
+
+
+TOO_LONG: Final = f"its conditions have more than {LENGTH_TOGETHER_MAX} characters together"
 
 
 class BundleUnfit(Exception):
@@ -67,7 +72,13 @@ class Evaluation:
         self._slots: dict[Asked, _Slot] = {}
         self._names: set[str] = set()
         kinds = kinds_of(bundle)
+        if too_long(bundle):
+            raise BundleUnfit("", TOO_LONG)
         trees = [self._read(rule, kinds) for rule in bundle.rules]
+        engines = patterns_of(trees)
+        if len(engines) > PATTERNS_MAX:
+            raise BundleUnfit("", too_many_patterns(len(engines)))
+        self._engines = [compiled(engine) for engine in engines]  # now, not at the first call that meets one
         self._rules = [self._compile(rule, tree) for rule, tree in zip(bundle.rules, trees, strict=True)]
         self.index = Index(trees, self._lists)
         if len(self.index.always) > ASKED_ALWAYS_MAX:
@@ -98,24 +109,24 @@ class Evaluation:
         context: cel.Context | None = None
         answered: set[_Slot] = set()
         for number in self.index.met_by(known):
-            compiled = self._rules[number]
-            if compiled.rule.expires_ms <= wall_ms:
+            asked = self._rules[number]
+            if asked.rule.expires_ms <= wall_ms:
                 continue
             try:
                 if context is None:
                     context = cel.Context({name: known[name] for name in self._names})
-                for slot in compiled.slots:
+                for slot in asked.slots:
                     if slot not in answered:
                         context.add_variable(slot.name, plain.answer(slot.asks, known, self._lists))
                         answered.add(slot)
-                found = compiled.execute(context)
+                found = asked.execute(context)
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as failure:  # a panic of the library is no Exception
-                yield compiled.rule.rule_id, False, f"{type(failure).__name__}: {failure}"[:WHY_MAX]
+                yield asked.rule.rule_id, False, f"{type(failure).__name__}: {failure}"[:WHY_MAX]
                 continue
             why = "" if isinstance(found, bool) else f"it is neither true nor false: {found!r}"[:WHY_MAX]
-            yield compiled.rule.rule_id, found is True, why
+            yield asked.rule.rule_id, found is True, why
 
     def _read(self, rule: Rule, kinds: Mapping[str, Listed]) -> Node:
         try:
@@ -162,6 +173,24 @@ class _Known(dict[str, Value]):
 def kinds_of(bundle: Bundle) -> Mapping[str, Listed]:
     """What the bundle's lists hold, by name."""
     return {name: each.kind for name, each in bundle.lists.items()}
+
+
+def too_long(bundle: Bundle) -> bool:
+    """Whether its conditions are too long together to be read at all."""
+    return sum(len(rule.when) for rule in bundle.rules) > LENGTH_TOGETHER_MAX
+
+
+def patterns_of(trees: Iterable[Node]) -> frozenset[str]:
+    """All different patterns."""
+    return frozenset(each.pattern for tree in trees for each in walk(tree) if isinstance(each, Matches))
+
+
+def too_many_patterns(patterns: int) -> str:
+    """Why a bundle with so many patterns is refused."""
+    return (
+        f"{patterns} different patterns; at most {PATTERNS_MAX}: ask with ==, startsWith, contains, or in lists.NAME "
+        "where that says the same"
+    )
 
 
 def unguarded(rules: int) -> str:

@@ -61,24 +61,32 @@ class Condition:
 
     node: Node
     holds: bool
+    name: str
+    """The one attribute that it is about, where it can be seen through; else empty."""
+    unclear: str
+    """What it says, where it cannot."""
 
-    @property
-    def name(self) -> str:
-        """The one attribute that it is about, where it can be seen through; else empty."""
-        match self.node:
-            case Name() | Member() | Matches():
-                return self.node.name
-            case Text(text=Name() as asked, other=Literal()):
-                return asked.name
-            case Binary(left=Name() as asked, right=Literal()) if self.node.op in COMPARES:
-                return asked.name
-            case _:
-                return ""
+    @staticmethod
+    def of(node: Node, holds: bool) -> Condition:
+        name = _seen_through(node)
+        return Condition(node, holds, name, "" if name else printing.text(node))
 
     @property
     def text(self) -> str:
         """As it would be written."""
         return printing.text(self.node if self.holds else Not(self.node, self.node.at))
+
+
+def _seen_through(node: Node) -> str:
+    match node:
+        case Name() | Member() | Matches():
+            return node.name
+        case Text(text=Name() as asked, other=Literal()):
+            return asked.name
+        case Binary(left=Name() as asked, right=Literal()) if node.op in COMPARES:
+            return asked.name
+        case _:
+            return ""
 
 
 Way = tuple[Condition, ...]
@@ -88,6 +96,8 @@ _TURNED: Final = {Op.LESS: Op.MORE, Op.MORE: Op.LESS, Op.AT_MOST: Op.AT_LEAST, O
 
 def ways(node: Node, room: Room, *, holds: bool = True) -> list[Way] | None:
     """All open ways in which a condition is true, or false; None where there are more than are looked at."""
+    if room.left <= 0:
+        return None
     match node:
         case Literal():
             return [()] if node.value is holds else []
@@ -123,8 +133,8 @@ def _condition(node: Node, holds: bool) -> Condition:
         if isinstance(node.left, Literal) and not isinstance(node.right, Literal):
             node = Binary(_TURNED.get(node.op, node.op), node.right, node.left, node.at)
         if node.op is Op.UNEQUAL:
-            return Condition(Binary(Op.EQUAL, node.left, node.right, node.at), not holds)
-    return Condition(node, holds)
+            return Condition.of(Binary(Op.EQUAL, node.left, node.right, node.at), not holds)
+    return Condition.of(node, holds)
 
 
 def _any(found: Iterable[list[Way] | None]) -> list[Way] | None:
@@ -137,22 +147,26 @@ def _any(found: Iterable[list[Way] | None]) -> list[Way] | None:
 
 
 def _all(found: Iterable[list[Way] | None], room: Room) -> list[Way] | None:
-    joined: list[Way] = [()]
-    for each in found:
+    parts = list(found)
+    # What has one way alone is put together first, and looked at once.
+    certain = tuple(condition for each in parts if each is not None and len(each) == 1 for condition in each[0])
+    room.left -= len(certain)
+    joined: list[Way] = [certain] if open_way(certain, room) else []
+    for each in parts:
         if each is None or len(joined) * len(each) > WAYS_MAX * WAYS_MAX:
             return None
-        joined = [merged for one in joined for other in each if (merged := join(one, other, room)) is not None]
-        if len(joined) > WAYS_MAX:
+        if len(each) != 1:
+            joined = [both for one in joined for other in each if (both := join(one, other, room)) is not None]
+        if len(joined) > WAYS_MAX or room.left <= 0:
             return None
     return joined
 
 
 def join(one: Way, other: Way, room: Room) -> Way | None:
     """Both together; None where they exclude each other. Each by itself is open."""
-    new = tuple(each for each in other if each not in one)
-    both = one + new
-    names = {each.name for each in new}
-    return both if open_way(both, room, names) else None
+    both = one + other
+    room.left -= len(both)
+    return both if open_way(both, room, {each.name for each in other}) else None
 
 
 def open_way(way: Way, room: Room, only: set[str] | None = None) -> bool:
@@ -164,8 +178,8 @@ def open_way(way: Way, room: Room, only: set[str] | None = None) -> bool:
         if only is not None and name not in only:
             continue
         if not name:
-            unclear = {each.node: each.holds for each in conditions}
-            if any(unclear[each.node] is not each.holds for each in conditions):
+            unclear = {each.unclear: each.holds for each in conditions}
+            if any(unclear[each.unclear] is not each.holds for each in conditions):
                 return False
         elif not _possible(name, conditions, room):
             return False

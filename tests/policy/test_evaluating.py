@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from services.domain.offer import Device, Verification
 from services.policy.attributes import Listed, Value
 from services.policy.bundle import NamedList
+from services.policy.checking import check
 from services.policy.evaluating import BundleUnfit, Decision, Evaluation
 from services.policy.indexing import ASKED_ALWAYS_MAX
 from services.policy.language import plain, printing
+from services.policy.language.patterns import PATTERNS_MAX
 from services.policy.language.tree import Asked, Member, Node, Size, walk
 from services.policy.language.tree import Matches as MatchesPattern
 from tests.policy.expressions import FAR_MS, ITEMS, bundle, call, inputs, rule, trees
@@ -132,6 +134,23 @@ def test_rules_that_one_call_meets_all_at_once_are_refused() -> None:
     everywhere = {f"l{n}": NamedList(f"l{n}", Listed.NUMBER, frozenset({"+16175550101", str(n)})) for n in range(500)}
     with pytest.raises(BundleUnfit, match="one call can meet"):
         Evaluation(bundle(*(f"number in lists.l{n} && hour > 1" for n in range(500)), lists=everywhere))
+
+
+def test_more_patterns_than_memory_was_counted_for_are_refused() -> None:
+    """By the evaluator and by the checker, which compiles none of them first."""
+    whens = [f'number == "{n}" && display_name.matches("a{n}")' for n in range(PATTERNS_MAX + 1)]
+    Evaluation(bundle(*whens[1:], whens[1]))
+    with pytest.raises(BundleUnfit, match="different patterns"):
+        Evaluation(bundle(*whens))
+    assert [each.instead for each in check(bundle(*whens)).errors] == ["write fewer patterns"]
+
+
+def test_conditions_that_are_too_long_together_are_refused_unread() -> None:
+    """A thousand rules of four thousand characters each would be read for half a minute."""
+    made = bundle(*["(" * 4_000] * 101)
+    with pytest.raises(BundleUnfit, match="characters together"):
+        Evaluation(made)
+    assert [each.instead for each in check(made).errors] == ["name long lists under `lists`, and write fewer rules"]
 
 
 def test_a_rule_joined_by_or_is_found_by_each_of_its_guards() -> None:

@@ -19,6 +19,8 @@ PATTERN_MAX: Final = 200
 """Characters of one pattern."""
 STATES_MAX: Final = 250
 """What one pattern may need of the engine, by the count that is made here."""
+PATTERNS_MAX: Final = 100
+"""Different ones of one bundle: each may come to hold two megabytes once it is used."""
 REPEAT_MAX: Final = 64
 DEPTH_MAX: Final = 6
 WIDE_STATES: Final = 12
@@ -212,7 +214,7 @@ def _literal(letter: str) -> str:
     return f"\\{letter}" if letter in _SPECIAL or letter in "&~" else letter
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=4 * PATTERNS_MAX)
 def compiled(engine: str) -> SchemaValidator:
     """The pattern, compiled once; `isinstance_python(text)` says whether it is found anywhere in a text."""
     return SchemaValidator(core_schema.str_schema(pattern=engine, regex_engine="rust-regex"))

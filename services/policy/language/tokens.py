@@ -16,6 +16,8 @@ from services.policy.language.tree import At, NotInLanguage
 
 LENGTH_MAX: Final = 4_096
 """Characters of one `when`."""
+LENGTH_TOGETHER_MAX: Final = 400_000
+"""Characters of all conditions of a bundle: what is read in a second or two."""
 TOKENS_MAX: Final = 1_024
 NAME_MAX: Final = 64
 INT_MIN: Final = -(2**63)
