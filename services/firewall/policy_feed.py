@@ -11,17 +11,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 from throughline.v1 import screening_pb2
 
-from services.firewall.policy_kept import Kept, LastGood
+from services.firewall.policy_kept import Kept, LastGood, bypass_kept, quarantine_kept
 from services.firewall.policy_metrics import NotTaken, PolicyMetrics
 from services.firewall.policy_settings import PolicySettings
 from services.firewall.policy_trials import Trials
-from services.firewall.policy_vetting import Vetting
+from services.firewall.policy_vetting import Vetting, signed_ever
 from services.firewall.policy_wishes import Change, Wish, Wishes
 from services.host.world import World
 from services.journal import Follower, Topic
@@ -210,27 +209,10 @@ class PolicyFeed:
                 self._last_good.failed(f"version {kept.pointer.version} is not signed by known keys, or no bundle")
             else:
                 self._serve(bundle, kept.pointer)
-        self.wish(lambda state: self._bypass_kept(state, kept), urgent=True)
+        by, now_ms = self._settings.name, self._world.wall_ms()
+        self.wish(partial(bypass_kept, kept, by, now_ms), urgent=True)
         for digest in kept.quarantined:
-            self.wish(partial(self._quarantine_kept, kept, digest), urgent=True)
-
-    def _bypass_kept(self, state: State, kept: Kept) -> State | None:
-        if state.ordered_ms >= kept.ordered_ms or state.bypass == kept.bypass:
-            return None
-        return replace(
-            state,
-            serial=state.serial + 1,
-            bypass=kept.bypass,
-            ordered_ms=kept.ordered_ms,
-            at_ms=self._world.wall_ms(),
-            by=self._settings.name,
-            why="bypass, kept over a restart",
-        )
-
-    def _quarantine_kept(self, kept: Kept, digest: str, state: State) -> State | None:
-        if state.serial > kept.serial:  # what stands since then knew of it
-            return None
-        return tripped(state, digest, "kept over a restart", self._settings.name, self._world.wall_ms())
+            self.wish(partial(quarantine_kept, kept, digest, by, now_ms), urgent=True)
 
     async def _follow(self, follower: Follower) -> None:
         gaps = 0
@@ -283,10 +265,14 @@ class PolicyFeed:
             self._serve(self.built_in, BUILT_IN_POINTER)
             self._vetting.doubt("live", None, "")
         else:
-            before = await self._vetting.read(self.shelf, state.last_good) or self.built_in
-            bundle = await self._vetting.take("live", self.shelf, state.live, self.keys, before, now_ms)
+            back = state.live.version < self._serving.version
+            bundle = await self._vetting.take(
+                "live", self.shelf, state.live, self.keys, await self._before(state), None if back else now_ms
+            )
             if bundle is not None and state.live.digest not in self.state.quarantined:
                 self._serve(bundle, state.live)
+            elif bundle is None and back:  # what is left must not go on because of what it was left for
+                self._serve(self.built_in, BUILT_IN_POINTER)
         candidate = state.candidate
         bundle = None
         if candidate is None:
@@ -297,6 +283,13 @@ class PolicyFeed:
         self._hold()
         self.shelf.forget()
         await self._keep()
+
+    async def _before(self, state: State) -> Bundle:
+        """What the live bundle followed, where somebody known has signed that; else the built-in one."""
+        last_good = state.last_good
+        if not signed_ever(self.keys, last_good, self.shelf.signatures(last_good)):
+            return self.built_in
+        return await self._vetting.read(self.shelf, last_good) or self.built_in
 
     def _hold(self) -> None:
         """Lets go, at once, of what may not answer calls any more."""

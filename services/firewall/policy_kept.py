@@ -7,7 +7,7 @@ the topic has not heard of it yet: the bypass, and bundles in quarantine.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from services.firewall.policy_metrics import PolicyMetrics
 from services.host.files import FileTrouble
 from services.host.world import World
 from services.policy.canonical import Signature
-from services.policy.lifecycle import BUILT_IN_POINTER, Pointer
+from services.policy.lifecycle import BUILT_IN_POINTER, Pointer, State, tripped
 
 
 class KeptRefused(Exception):
@@ -86,6 +86,19 @@ def _number(told: object) -> int:
     if not isinstance(told, int) or not 0 <= told <= NUMBER_MAX:
         raise ValueError(f"expected 0 to {NUMBER_MAX}")
     return told
+
+
+def bypass_kept(kept: Kept, by: str, now_ms: int, state: State) -> State | None:
+    """The bypass as it was kept, where no later order stands."""
+    if state.ordered_ms >= kept.ordered_ms or state.bypass == kept.bypass:
+        return None
+    after = replace(state, serial=state.serial + 1, bypass=kept.bypass, ordered_ms=kept.ordered_ms)
+    return replace(after, at_ms=now_ms, by=by, why="bypass, kept over a restart")
+
+
+def quarantine_kept(kept: Kept, digest: str, by: str, now_ms: int, state: State) -> State | None:
+    """A quarantine as it was kept, where nothing later stands that knew of it."""
+    return None if state.serial > kept.serial else tripped(state, digest, "kept over a restart", by, now_ms)
 
 
 class LastGood:

@@ -19,7 +19,7 @@ from services.domain.publication import parts_of
 from services.firewall.bypass import Bypass
 from services.firewall.policy_feed import PolicyFeed
 from services.firewall.policy_settings import PolicySettings
-from services.firewall.policy_vetting import signed_once
+from services.firewall.policy_vetting import signed_ever
 from services.host.network import Answers, Refuse, Served, Status
 from services.host.world import World
 from services.journal import Rejected, Topic, Unavailable, Unknown
@@ -245,7 +245,7 @@ class PolicyService:
             pointers = [each.pointer for each in shelf.bundles if each.pointer.version == asked.version]
         else:
             pointers = [self._feed.serving]
-        signed = [each for each in pointers if signed_once(self._feed.keys, each, shelf.signatures(each))]
+        signed = [each for each in pointers if signed_ever(self._feed.keys, each, shelf.signatures(each))]
         pointer = next(iter([*signed, *pointers]), None)
         if pointer == BUILT_IN_POINTER:
             return policy_pb2.BundleResponse(content=self._feed.built_in_content)

@@ -28,6 +28,7 @@ class Vetting:
         self._world = world
         self._metrics = metrics
         self._read: dict[Pointer, Bundle] = {}
+        self._good: set[Pointer] = set()
         self._refused: dict[Pointer, str] = {}
         self._why: dict[str, NotTaken | None] = {}
         self.keys_trouble = ""
@@ -46,8 +47,8 @@ class Vetting:
             return NO_KEYS
 
     def known(self, pointer: Pointer) -> Bundle | None:
-        """A bundle that was read before."""
-        return self._read.get(pointer)
+        """A bundle that was taken before."""
+        return self._read.get(pointer) if pointer in self._good else None
 
     async def read(self, shelf: Shelf, pointer: Pointer) -> Bundle | None:
         """A bundle of the topic, whoever has signed it; None where it is none, or not there."""
@@ -56,9 +57,12 @@ class Vetting:
         return known if content is None else await self._reading(pointer, content)
 
     async def take(
-        self, part: str, shelf: Shelf, pointer: Pointer, keys: Keys, before: Bundle, now_ms: int
+        self, part: str, shelf: Shelf, pointer: Pointer, keys: Keys, before: Bundle, now_ms: int | None
     ) -> Bundle | None:
-        """The bundle, or None with the doubt told. `before` is what it follows: it says how many people it takes."""
+        """The bundle, or None with the doubt told. `before` is what it follows: it says how many people it takes.
+
+        Without `now_ms` signatures count that have expired since: to go back must not fail by that.
+        """
         label = f"{part} version {pointer.version}"
         bundle = await self.read(shelf, pointer)
         if bundle is None and pointer not in self._refused:
@@ -67,20 +71,28 @@ class Vetting:
         if bundle is None:
             self.doubt(part, NotTaken.UNREADABLE, f"{label} is no bundle: {self._refused[pointer]}")
             return None
-        signed = keys.of_bundle(pointer.version, pointer.digest, shelf.signatures(pointer), now_ms)
+        signatures = shelf.signatures(pointer)
+        if now_ms is None:
+            signed = Signed(signed_ever(keys, pointer, signatures))
+        else:
+            signed = keys.of_bundle(pointer.version, pointer.digest, signatures, now_ms)
         lacks = signed.lacks(people_for_bundle(before, bundle))
         if lacks:
             self.doubt(part, _why(signed), f"{label} is not taken: {lacks}")
             return None
         self.doubt(part, None, "")
         self._forget(shelf)
+        self._good.add(pointer)
         return bundle
 
     async def kept(self, kept: Kept, keys: Keys) -> Bundle | None:
         """The last good one from the disk, signed by somebody known; its signatures may have expired since."""
-        if not signed_once(keys, kept.pointer, kept.signatures):
+        if not signed_ever(keys, kept.pointer, kept.signatures):
             return None
-        return await self._reading(kept.pointer, kept.content)
+        bundle = await self._reading(kept.pointer, kept.content)
+        if bundle is not None:
+            self._good.add(kept.pointer)
+        return bundle
 
     def doubt(self, part: str, why: NotTaken | None, told: str) -> None:
         """Loud once for each doubt; quiet again when there is none."""
@@ -114,11 +126,13 @@ class Vetting:
         for pointer in [each for each in self._read if each not in pinned]:
             if len(self._read) > READ_MAX:
                 del self._read[pointer]
+                self._good.discard(pointer)
 
 
-def signed_once(keys: Keys, pointer: Pointer, signatures: Sequence[Signature]) -> bool:
-    """Whether somebody known has signed it, however long ago."""
-    return any(keys.of_bundle(pointer.version, pointer.digest, [each], each.signed_ms).signers for each in signatures)
+def signed_ever(keys: Keys, pointer: Pointer, signatures: Sequence[Signature]) -> frozenset[str]:
+    """Who known has signed it, however long ago."""
+    found = (keys.of_bundle(pointer.version, pointer.digest, [each], each.signed_ms) for each in signatures)
+    return frozenset(signer for signed in found for signer in signed.signers)
 
 
 def _why(signed: Signed) -> NotTaken:

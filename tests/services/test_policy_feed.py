@@ -381,6 +381,40 @@ def test_a_signature_that_expires_leaves_what_is_live_and_alarms() -> None:
     play(scene)
 
 
+def test_to_go_back_does_not_fail_by_a_signature_that_has_expired_since() -> None:
+    """The last good one was good; and what was left does not go on answering calls, whatever becomes of the other."""
+
+    async def scene(stage: PolicyStage) -> None:
+        await stage.submit(6, "ann", "bob", valid_ms=60_000)
+        await stage.direct(Action.PROMOTE, 6, by=("ann", "bob"), force=True)
+        await stage.forced_live(7)
+        await asyncio.sleep(70)
+        await stage.direct(Action.REVERT)
+        await asyncio.sleep(0.2)
+        assert [one.feed.live().version for one in stage.all] == [6, 6]
+        await asyncio.sleep(20)
+        assert [one.feed.live().version for one in stage.all] == [6, 6]
+
+    play(scene)
+
+
+def test_a_way_back_to_what_cannot_be_taken_ends_at_the_built_in_policy() -> None:
+    """What an operator has left must not go on."""
+
+    async def scene(stage: PolicyStage) -> None:
+        six = await stage.forced_live(6)
+        await stage.forced_live(7)
+        (part,) = parts_of(text(6).encode())
+        stage.broker.land(Topic.POLICY, *policy_records.encode(replace(part, content=b"forged")))
+        await stage.first.again()
+        await stage.direct(Action.REVERT, at=2)
+        await asyncio.sleep(0.2)
+        assert (stage.first.feed.live(), stage.first.count("doubt", why="torn")) == (BUILT_IN, 1)
+        assert stage.all[1].feed.live().digest == six.digest
+
+    play(scene)
+
+
 def test_a_topic_that_lost_its_records_does_not_turn_the_policy_back() -> None:
     """Older than what stood here: the last good one stays, loudly, until somebody says again what is to stand."""
 
