@@ -54,7 +54,7 @@ def summary(replayed: Replayed) -> str:
     difference = replayed.difference
     live, candidate = difference.live.diverted, difference.candidate.diverted
     met = candidate - difference.candidate.broken
-    stopped = f", {met:,} of them before and between the breakers' holds" if met < candidate else ""
+    stopped = f"; the breakers would let {met:,} of these through" if met < candidate else ""
     return (
         f"{difference.calls:,} calls: the live bundle diverts {live:,} ({difference.share(live):.2%}), "
         f"the candidate {candidate:,} ({difference.share(candidate):.2%}){stopped}"
