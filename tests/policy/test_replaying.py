@@ -161,7 +161,12 @@ def test_a_bundle_that_only_the_guards_hold_back_is_grave_still() -> None:
     calls = [call(f"{each}", 1) for each in range(20)]
     found = findings(compared(everything, {str(each): "repeats" for each in range(20)}, calls), everything)
     assert {each.kind for each in found} == {Kind.OVER_LIMIT, Kind.BREAKER, Kind.GUARDED}
-    assert {each.about for each in found if each.kind is Kind.BREAKER} == {"state", "psap:3203", "area:BOSTON"}
+    assert {each.about for each in found if each.kind is Kind.BREAKER} == {
+        "state",
+        "rule:repeats",
+        "psap:3203",
+        "area:BOSTON",
+    }
 
 
 def test_a_bundle_within_its_limits_and_forecasts_is_not_grave() -> None:
