@@ -55,13 +55,14 @@ FLAGS_ALL = bundle(rule("true", Flag(7, "all", "odd")), version=8)
 class Replica:
     """One firewall: `firewall-1` at `firewall-1:1`."""
 
-    def __init__(self, stage: Stage, name: str, policies: Standing) -> None:
+    def __init__(self, stage: Stage, name: str, policies: Standing | None, **settings: Any) -> None:
         self.name = name
         self.policies = policies
         self.ailment = Ailment()
         self.children = InPlace(self.ailment)
         self.registry = CollectorRegistry()
         self.log = MemoryLog(stage.broker)
+        self.files = MemoryFiles(region.texts())
         self.world = World(
             name=name,
             incarnation="000000000000-0001",
@@ -69,15 +70,15 @@ class Replica:
             log=self.log,
             wall_ms=virtual_wall_ms,
             random=random.Random(1),
-            files=MemoryFiles(region.texts()),
+            files=self.files,
             disk=MemoryDisk(),
             registry=self.registry,
             logger=structlog.stdlib.get_logger(),
             run_blocking=at_once,
             children=self.children,
         )
-        settings = FirewallSettings(name=name, listen=f"{name}:1", region_dir=region.FOLDER)
-        self.firewall = Firewall(self.world, settings, policies)
+        told = FirewallSettings(name=name, listen=f"{name}:1", region_dir=region.FOLDER, **settings)
+        self.firewall = Firewall(self.world, told, policies)
 
     def count(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(f"throughline_firewall_{name}", labels) or 0.0

@@ -37,7 +37,72 @@ CACHE = Path("cache")
 SWITCH = Path("bypass")
 BUILT_IN: Final = Bundle("built-in", 1, "throughline", digest="b" * 64)
 PRIVATE: Final = {name: new_private_key() for name in ("ann", "bob")}
+KEYS_TEXT: Final = "".join(f"{who}: {public_key(key)}\n" for who, key in PRIVATE.items())
 DAY_MS: Final = 86_400_000
+
+
+class Operators:
+    """Ann and Bob, who ask firewalls `firewall-1:1` and so on."""
+
+    def __init__(self, network: MemoryNetwork) -> None:
+        self.network = network
+        self.made_ms = 0
+
+    async def ask(self, question: Question[Any, Any], said: Any, at: int = 1) -> Any:
+        return await self.network.ask(f"firewall-{at}:1", question, said, within_s=10.0)
+
+    async def status(self, at: int = 1) -> policy_pb2.PolicyServiceStatusResponse:
+        answer: policy_pb2.PolicyServiceStatusResponse = await self.ask(
+            POLICY_STATUS, policy_pb2.PolicyServiceStatusRequest(), at
+        )
+        return answer
+
+    async def submit(
+        self, version: int, *signers: str, at: int = 1, valid_ms: int = DAY_MS, **changed: Any
+    ) -> policy_pb2.SubmitResponse:
+        content = text(version, **changed).encode()
+        bundle = read_bundle(content)
+        signatures = [sign_bundle(PRIVATE[who], who, bundle, virtual_wall_ms(), valid_ms) for who in signers]
+        asked = policy_pb2.SubmitRequest(
+            content=content, signatures=[policy_records.signature_to_wire(each) for each in signatures]
+        )
+        answer: policy_pb2.SubmitResponse = await self.ask(SUBMIT_POLICY, asked, at)
+        return answer
+
+    def order(self, action: Action, version: int = 0, force: bool = False, **changed: Any) -> Order:
+        """Made now, and later than any before."""
+        self.made_ms = max(self.made_ms + 1, virtual_wall_ms())
+        digest = read_bundle(text(version, **changed).encode()).digest if version else ""
+        return Order(action, self.made_ms, version, digest, force)
+
+    async def send(self, order: Order, *signers: str, at: int = 1) -> policy_pb2.DirectResponse:
+        signatures = [sign_order(PRIVATE[who], who, order, virtual_wall_ms()) for who in signers]
+        asked = policy_pb2.DirectRequest(
+            order=policy_records.order_to_wire(order),
+            signatures=[policy_records.signature_to_wire(each) for each in signatures],
+        )
+        answer: policy_pb2.DirectResponse = await self.ask(DIRECT_POLICY, asked, at)
+        return answer
+
+    async def direct(
+        self, action: Action, version: int = 0, at: int = 1, by: tuple[str, ...] = ("ann",), force: bool = False
+    ) -> policy_pb2.DirectResponse:
+        return await self.send(self.order(action, version, force), *by, at=at)
+
+    async def forced_live(self, version: int, **changed: Any) -> Bundle:
+        """A bundle live on all firewalls, past the gates."""
+        await self.submit(version, "ann", "bob", **changed)
+        await self.send(self.order(Action.PROMOTE, version, True, **changed), "ann", "bob")
+        await asyncio.sleep(0.2)
+        return read_bundle(text(version, **changed).encode())
+
+    async def in_canary(self, version: int) -> Bundle:
+        """A bundle in its canary's first step."""
+        await self.submit(version, "ann", "bob")
+        for action in (Action.SHADOW, Action.CANARY):
+            await self.direct(action, version)
+        await asyncio.sleep(0.2)
+        return read_bundle(text(version).encode())
 
 
 class One:
@@ -46,7 +111,7 @@ class One:
     def __init__(self, stage: PolicyStage, name: str) -> None:
         self.stage = stage
         self.name = name
-        self.files = MemoryFiles({KEYS: "".join(f"{who}: {public_key(key)}\n" for who, key in PRIVATE.items())})
+        self.files = MemoryFiles({KEYS: KEYS_TEXT})
         self.log = MemoryLog(stage.broker)
         self.drills: list[bool] = []
         self.drill_says: Callable[[bool], bool] = lambda on: not on
@@ -113,15 +178,14 @@ class One:
         return told
 
 
-class PolicyStage:
+class PolicyStage(Operators):
     """Two firewalls by default."""
 
     def __init__(self, firewalls: int = 2, environment: bool = False) -> None:
-        self.network = MemoryNetwork()
+        super().__init__(MemoryNetwork())
         self.broker = MemoryBroker(virtual_wall_ms)
         self.environment = environment
         self.all = [One(self, f"firewall-{number}") for number in range(1, firewalls + 1)]
-        self.made_ms = 0
 
     async def __aenter__(self) -> PolicyStage:
         for one in self.all:
@@ -137,59 +201,3 @@ class PolicyStage:
     @property
     def first(self) -> One:
         return self.all[0]
-
-    async def ask(self, question: Question[Any, Any], said: Any, at: int = 1) -> Any:
-        return await self.network.ask(f"firewall-{at}:1", question, said, within_s=10.0)
-
-    async def status(self, at: int = 1) -> policy_pb2.PolicyServiceStatusResponse:
-        answer: policy_pb2.PolicyServiceStatusResponse = await self.ask(
-            POLICY_STATUS, policy_pb2.PolicyServiceStatusRequest(), at
-        )
-        return answer
-
-    async def submit(
-        self, version: int, *signers: str, at: int = 1, valid_ms: int = DAY_MS, **changed: Any
-    ) -> policy_pb2.SubmitResponse:
-        content = text(version, **changed).encode()
-        bundle = read_bundle(content)
-        signatures = [sign_bundle(PRIVATE[who], who, bundle, virtual_wall_ms(), valid_ms) for who in signers]
-        asked = policy_pb2.SubmitRequest(
-            content=content, signatures=[policy_records.signature_to_wire(each) for each in signatures]
-        )
-        answer: policy_pb2.SubmitResponse = await self.ask(SUBMIT_POLICY, asked, at)
-        return answer
-
-    def order(self, action: Action, version: int = 0, force: bool = False, **changed: Any) -> Order:
-        """Made now, and later than any before."""
-        self.made_ms = max(self.made_ms + 1, virtual_wall_ms())
-        digest = read_bundle(text(version, **changed).encode()).digest if version else ""
-        return Order(action, self.made_ms, version, digest, force)
-
-    async def send(self, order: Order, *signers: str, at: int = 1) -> policy_pb2.DirectResponse:
-        signatures = [sign_order(PRIVATE[who], who, order, virtual_wall_ms()) for who in signers]
-        asked = policy_pb2.DirectRequest(
-            order=policy_records.order_to_wire(order),
-            signatures=[policy_records.signature_to_wire(each) for each in signatures],
-        )
-        answer: policy_pb2.DirectResponse = await self.ask(DIRECT_POLICY, asked, at)
-        return answer
-
-    async def direct(
-        self, action: Action, version: int = 0, at: int = 1, by: tuple[str, ...] = ("ann",), force: bool = False
-    ) -> policy_pb2.DirectResponse:
-        return await self.send(self.order(action, version, force), *by, at=at)
-
-    async def forced_live(self, version: int, **changed: Any) -> Bundle:
-        """A bundle live on all firewalls, past the gates."""
-        await self.submit(version, "ann", "bob", **changed)
-        await self.send(self.order(Action.PROMOTE, version, True, **changed), "ann", "bob")
-        await asyncio.sleep(0.2)
-        return read_bundle(text(version, **changed).encode())
-
-    async def in_canary(self, version: int) -> Bundle:
-        """A bundle in its canary's first step."""
-        await self.submit(version, "ann", "bob")
-        for action in (Action.SHADOW, Action.CANARY):
-            await self.direct(action, version)
-        await asyncio.sleep(0.2)
-        return read_bundle(text(version).encode())
