@@ -142,6 +142,7 @@ ALARMS: Final = (
 _ORDERLY: Final = "it ends in order: it says so to whoever asks, and its calls are offered elsewhere (L4)"
 _SHORT: Final = "it is over before anybody's patience is; whom it hit counts one neighbour's failure, or none"
 _NO_CLOCK: Final = "nobody decides by a wall clock; `throughline doctor` compares them"
+_EVALUATOR: Final = "only drawn by name; a firewall counts evaluators that it starts, and calls that failed open"
 _OWN: Final = "its own calls alone suffer; what it says beside them is heard by nobody (R2)"
 UNHEARD: Final[Mapping[str, str]] = {
     "crash": _SHORT,
@@ -167,6 +168,8 @@ UNHEARD: Final[Mapping[str, str]] = {
     **{f"psap_{sin}": _OWN for sin in
        ("answers_twice", "answers_after_cancel", "connects_late", "rejects_for_another", "ends_for_another",
         "claims_to_have", "connects_unasked")},
+    **dict.fromkeys(("evaluator_hangs", "evaluators_hang", "evaluators_slow", "evaluator_killed", "evaluators_gone"),
+                    _EVALUATOR),
     "trunk_gone": "the other trunk is dialled at once; `throughline_failover_dials_total` has what each said",
     "trunk_hung": "the other trunk is dialled soon; `throughline_failover_dials_total` has what each said",
     "trunk_late": "as psap_late",
