@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from simulator.injuries import cables, clocks, disks, far_end, helpers, kafka, processes, regions, steps
+from simulator.injuries import cables, clocks, disks, evaluators, far_end, kafka, processes, regions, steps
 from simulator.injuries.kind import Injury, Kind, Scene
 
 FAMILIES: Mapping[str, tuple[Kind, ...]] = {
     "process": processes.KINDS,
-    "helper": helpers.KINDS,
+    "evaluator": evaluators.KINDS,
     "network": cables.KINDS,
     "kafka": kafka.KINDS,
     "disk": disks.KINDS,

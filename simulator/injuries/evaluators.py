@@ -1,4 +1,4 @@
-"""Helpers of a process: the firewall's evaluators, which hang, become slow, die, and cannot be started."""
+"""A firewall's evaluators, which hang, become slow, die, and cannot be started."""
 
 from __future__ import annotations
 
