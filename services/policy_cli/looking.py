@@ -20,11 +20,10 @@ from services.policy.evaluating import BundleUnfit, Evaluation
 from services.policy.signing import people_for_bundle
 from services.policy_cli import asking, confinement, seals
 from services.policy_cli.ending import EXIT_FILE, EXIT_REFUSED, EXIT_UNAVAILABLE, refuse
-from services.policy_cli.recordings import inputs_of
 from services.policy_cli.replayed import HIDDEN, masked, word
 from services.policy_cli.standing import change_line, instant, is_well, status_lines
 from services.readers.wording import plain
-from services.wire import verdicts
+from services.wire import screenings, verdicts
 from services.wire.methods import EXPLAIN, POLICY_BUNDLE, POLICY_HISTORY, POLICY_STATUS
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
@@ -153,7 +152,7 @@ def _tell(screening: screening_pb2.Screening, content: bytes | None, show_number
     if screening.kept_from:
         typer.echo(f"  kept by {plain(screening.kept_from)} from: {plain(word(proposed)) if proposed else 'unknown'}")
     typer.echo(f"  by {plain(screening.firewall)} in {screening.took_us / 1000:.1f} ms, policy {_policy_of(screening)}")
-    inputs = inputs_of(screening)
+    inputs = screenings.inputs_of(screening)
     for line in _inputs_told(inputs, show_numbers):
         typer.echo(f"  {line}")
     if content is None:
