@@ -1,6 +1,6 @@
 """The child that reads and checks a stranger's bundle, within limits that it sets itself before it reads a byte.
 
-    python -m services.policy_cli.confined CORPUS REGION_FOLDER < bundle.yaml
+    python -m services.policy_cli.confined CORPUS REGION_FOLDER MEMORY_BYTES CPU_S < bundle.yaml
 
 It reads by the firewall's own reader and evaluates by the firewall's own evaluator: a checker that were only their
 likeness would accept what they cannot take (CrowdStrike, July 2024).
@@ -25,21 +25,22 @@ from services.policy.checking import check
 from services.policy.evaluating import Evaluation
 from services.policy.finding import Finding
 from services.policy.reading import BYTES_MAX, BundleRefused, read_bundle
-from services.policy_cli.confinement import CPU_S_MAX, MEMORY_BYTES_MAX, Remark
+from services.policy_cli.confinement import Remark
 from services.policy_cli.corpora import Corpus, calls_of, named, read_region
 
 
-def main(corpus: str, region: str) -> None:
+def main(corpus: str, region: str, memory_bytes: str, cpu_s: str) -> None:
     """Answers on standard output; whatever fails beyond a refusal ends the process, which the parent tells."""
     calls = _calls(corpus, Path(region))  # ours, so before the limits
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
-    cpu_s = int(resource.getrusage(resource.RUSAGE_SELF).ru_utime) + CPU_S_MAX
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
+    limit, spent = int(memory_bytes), resource.getrusage(resource.RUSAGE_SELF)
+    until_s = max(1, int(spent.ru_utime + spent.ru_stime) + int(cpu_s))
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CPU, (until_s, until_s + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         said = answer(sys.stdin.buffer.read(BYTES_MAX + 1), calls)
     except MemoryError:
-        mib = MEMORY_BYTES_MAX // 1024**2
+        mib = limit // 1024**2
         said = refused(
             Remark(0, f"checking it took more than {mib} MiB of memory", "write fewer rules and shorter lists")
         )
@@ -98,4 +99,4 @@ def _calls(corpus: str, folder: Path) -> list[Mapping[str, Value]]:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main(*sys.argv[1:5])

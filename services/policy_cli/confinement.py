@@ -84,19 +84,28 @@ def content_of(path: Path) -> bytes:
         raise CannotRead(f"cannot read {path}: {error.strerror or error}") from None
 
 
-def check(content: bytes, corpus: str, region: Path) -> Checked:
+def check(
+    content: bytes,
+    corpus: str,
+    region: Path,
+    *,
+    memory_bytes: int = MEMORY_BYTES_MAX,
+    cpu_s: int = CPU_S_MAX,
+    deadline_s: float = DEADLINE_S,
+) -> Checked:
     """Reads and checks a bundle in a child; `corpus` names the calls that it is tried on, empty: none."""
     # The child imports what we import, and nothing that lies about in the operator's folder.
     command = [sys.executable, "-P", "-m", "services.policy_cli.confined", corpus, str(region)]
+    command += [str(memory_bytes), str(cpu_s)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(Path(each).resolve()) for each in sys.path if each)}
     try:
         child = subprocess.run(
-            command, input=content, capture_output=True, timeout=DEADLINE_S, check=False, env=environment
+            command, input=content, capture_output=True, timeout=deadline_s, check=False, env=environment
         )
     except subprocess.TimeoutExpired:
-        return _refused(f"checking it took more than {DEADLINE_S:.0f} s", "write fewer or simpler rules")
+        return _refused(f"checking it took more than {deadline_s:.0f} s", "write fewer or simpler rules")
     if child.returncode == -signal.SIGXCPU or child.returncode == -signal.SIGKILL:
-        return _refused(f"checking it took more than {CPU_S_MAX} s of CPU", "write fewer or simpler rules")
+        return _refused(f"checking it took more than {cpu_s} s of CPU", "write fewer or simpler rules")
     try:
         return _checked(json.loads(child.stdout))
     except (ValueError, KeyError, TypeError):

@@ -164,6 +164,11 @@ def _tell(screening: screening_pb2.Screening, content: bytes | None, show_number
     except (seals.BadSeal, BundleUnfit) as why:
         typer.echo(f"  evaluated again: cannot be, {plain(str(why))}")
         return False
+    if screening.verdict.policy != bundle.label:
+        typer.echo(
+            f"  evaluated again: not compared, since {plain(screening.verdict.policy)} answered and not the bundle"
+        )
+        return True
     rule = bundle.rule(again) if again is not None else None
     expected = word(proposed) if proposed is not None else "unknown"
     came = word(rule.verdict) if rule is not None else "pass"

@@ -6,6 +6,7 @@ import json
 import re
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -15,7 +16,7 @@ from services.host.settings import ROOT
 from services.policy import signing
 from services.policy.canonical import Action, Order
 from services.policy.reading import BYTES_MAX
-from services.policy_cli import seals
+from services.policy_cli import confinement, seals
 from services.policy_cli.commands import policy
 
 EXAMPLES = ROOT / "data" / "policy" / "examples"
@@ -84,6 +85,33 @@ def test_hostile_bytes_are_refused_in_the_child(tmp_path: Path, content: bytes) 
     assert result.exit_code == 1, result.output
     assert result.stdout.startswith(f"error: {file}")
     assert "the checker ended" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("limits", "why"),
+    [
+        ({"deadline_s": 0.01}, "took more than 0 s"),
+        ({"memory_bytes": 1024**2}, "more than 1 MiB of memory"),
+    ],
+)
+def test_a_check_that_passes_a_limit_is_a_refusal(limits: dict[str, Any], why: str) -> None:
+    """Cloudflare, 2019: what burns its reader's CPU burns that of a child, and is never taken."""
+    large = NUISANCE.read_bytes() + b"#" * (BYTES_MAX - 2_000)
+    refused = confinement.check(large, "", ROOT, **limits)
+    assert [why in remark.what for remark in refused.errors] == [True], refused
+
+
+def test_rules_that_burn_the_checkers_cpu_are_refused_by_the_kernel() -> None:
+    """A thousand rules with patterns and ranges, and no second of CPU for them: the child is ended, not waited for."""
+    head, _, _ = NUISANCE.read_text().partition("rules:\n")
+    rule = (
+        "  - id: r{0}\n    reason: x\n    verdict: {{flag: 4}}\n    forecast_share: 0.0\n    owner: d\n"
+        "    when: (number.matches('^555{0}.*') || lat > 41.{0}) && (cell_calls_60s > {0} || hour > 3)\n"
+        "    expires: 2099-01-01T00:00:00Z\n"
+    )
+    content = head + "rules:\n" + "".join(rule.format(index) for index in range(1_000))
+    [remark] = confinement.check(content.encode(), "", ROOT, cpu_s=0).errors
+    assert remark.what == "checking it took more than 0 s of CPU"
 
 
 def test_what_cannot_be_evaluated_is_refused_at_its_line(tmp_path: Path) -> None:

@@ -170,10 +170,11 @@ async def test_a_version_that_nobody_submitted_is_told_with_those_that_are_there
 
 def screened(desk: Desk, calls: int, proposed_diverts: bool) -> screening_pb2.Screening:
     """A record of a call whose caller has called so often, as a firewall writes it."""
+    bundle = read_bundle(desk.bundle.read_bytes())
     divert = screening_pb2.Verdict(
-        divert=screening_pb2.Divert(desk="nuisance-desk", rule="nuisance", reason="repeat_caller"), policy="nuisance-7"
+        divert=screening_pb2.Divert(desk="nuisance-desk", rule="nuisance", reason="repeat_caller"), policy=bundle.label
     )
-    passed = screening_pb2.Verdict(policy="nuisance-7")
+    passed = screening_pb2.Verdict(policy=bundle.label)
     getattr(passed, "pass").SetInParent()
     record = screening_pb2.Screening(
         call_id="c1",
@@ -182,7 +183,7 @@ def screened(desk: Desk, calls: int, proposed_diverts: bool) -> screening_pb2.Sc
         verdict=divert if proposed_diverts else passed,
         at_ms=wall_ms(),
         took_us=900,
-        bundle=read_bundle(desk.bundle.read_bytes()).digest,
+        bundle=bundle.digest,
     )
     record.inputs.add(name="number", text=NUISANCE)
     record.inputs.add(name="number_calls_600s", whole=calls)
@@ -209,6 +210,15 @@ async def test_a_record_that_does_not_come_out_again_is_loud(desk: Desk) -> None
     result = await desk.run("explain", "c1")
     assert result.exit_code == 1
     assert "evaluated again: pass, NOT divert" in result.stdout
+
+
+async def test_a_call_that_no_bundle_was_asked_about_is_not_compared(desk: Desk) -> None:
+    """The evaluator was hung, and the call passed in time: that it passes again proves nothing."""
+    await desk.submitted("ann", "bob")
+    record = screened(desk, 5, False)
+    record.verdict.policy = "failed-open"
+    desk.service.heard(record)
+    assert "not compared, since failed-open answered" in await desk.well("explain", "c1")
 
 
 async def test_a_call_that_nobody_remembers_is_said_in_one_line(desk: Desk) -> None:
