@@ -21,8 +21,8 @@ from services.policy.inputs import identity_in
 
 EXAMPLES_MAX: Final = 5
 """Of one change by one rule."""
-BUCKET_MS: Final = 600_000
-"""Ten minutes: the grain in which the difference is told over time."""
+BUCKET_MS: Final = 60_000
+"""A minute: the grain in which the difference is told over time."""
 
 
 class Change(StrEnum):
@@ -198,7 +198,7 @@ class Difference:
     psaps: Mapping[str, Share]
     cells: Mapping[str, Share]
     buckets: Mapping[int, Share]
-    """By the number of the ten minutes since 1970."""
+    """By the number of the minute since 1970."""
     examples: Sequence[Example]
     slower: Sequence[Slower]
 

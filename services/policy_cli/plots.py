@@ -92,7 +92,9 @@ def by_place(shares: Mapping[str, Share], limit: float, what: str) -> str:
     at = _NAMES + limit / most * _LENGTH
     parts.append(f'<line class="limit" x1="{at:.1f}" x2="{at:.1f}" y1="2" y2="{bottom - 8}"/>')
     parts += [_key(_NAMES, bottom, "live", "live"), _key(_NAMES + 70, bottom, "cand", "candidate")]
-    parts.append(_text(_NAMES + 170, bottom + 4, f"line: the limit, {limit:.0%}", "start"))
+    parts.append(
+        _text(_NAMES + 170, bottom + 4, f"line: the limit for callers who do not repeat, {limit:.0%}", "start")
+    )
     return svg(f"Share of its calls that each {what} would lose", bottom + 12, parts)
 
 

@@ -21,7 +21,7 @@ _STYLE: Final = """
 :root{color-scheme:light dark;--ink:#1c2126;--soft:#5b6570;--page:#fff;--card:#f4f6f8;--edge:#d7dde3;
 --calls:#a9b4bf;--live:#2f6fb0;--cand:#d9822b;--over:#b3261e;--ground:#c5cfd8;--nolonger:#2f6fb0;--good:#1e7a46}
 @media(prefers-color-scheme:dark){:root{--ink:#e4e8ec;--soft:#9aa6b2;--page:#14181c;--card:#1d2329;--edge:#343c45;
---calls:#56616c;--live:#6cabe8;--cand:#f0a35a;--over:#ff7b72;--ground:#3a444e;--nolonger:#6cabe8;--good:#5cc98b}}
+--calls:#56616c;--live:#6cabe8;--cand:#f0a35a;--over:#ff7b72;--ground:#4a5662;--nolonger:#6cabe8;--good:#5cc98b}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
 main{max-width:880px;margin:0 auto;padding:28px 20px 60px}
