@@ -33,6 +33,8 @@ from services.policy.windows import Keys
 from services.wire import offers, screenings, verdicts
 
 FAILED_OPEN: Final = "failed-open"
+DRILL_PATIENCE_S: Final = 30.0
+DRILL_LOOK_S: Final = 0.25
 SHADOWS_MAX: Final = 16
 """Calls that wait for the candidate's word off the calls' way; the next are not asked about."""
 
@@ -109,7 +111,11 @@ class Screener:
 
     async def drill(self, bypass: bool) -> bool:
         """Whether a test call would be diverted by the drill's own bundle, the bypass on or off as told, on the way of
-        real calls. It counts among test calls alone."""
+        real calls. It counts among test calls alone, and waits a while for an evaluator: no drill is of its absence."""
+        for _ in range(round(DRILL_PATIENCE_S / DRILL_LOOK_S)):
+            if self.evaluator is not None and self.evaluator.holds(self._drilled):
+                break
+            await asyncio.sleep(DRILL_LOOK_S)
         wall_ms = self._world.wall_ms()
         offer = Offer(f"drill-{self._name}-{wall_ms}", 1, "", TEST_URN, None)
         inputs, _ = self._gather(offer, wall_ms)

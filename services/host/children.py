@@ -26,6 +26,7 @@ from services.host.lifeline import Lifeline, die_with, hold
 
 FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
 _LOOK_EVERY_S: Final = 0.02
+_FLOAT_S: Final = 1e-6  # sums of instants are not exact: less than this is no time to wait for
 _LENGTH: Final = struct.Struct(">I")
 _PROCESS_CLOCK: Final = 2
 _PARENT: Final = "THROUGHLINE_HELPER_OF"
@@ -321,9 +322,9 @@ class _Object:
         """Passes the time that it takes; an ailment that ends meanwhile takes no more."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        while (passed_s := loop.time() - began) < within_s:
+        while (passed_s := loop.time() - began) < within_s - _FLOAT_S:
             left_s = within_s - passed_s if self._ailment.hangs else self._ailment.slow_s - passed_s
-            if left_s <= 0.0:
+            if left_s <= _FLOAT_S:
                 return
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left_s, within_s - passed_s, _LOOK_EVERY_S)):

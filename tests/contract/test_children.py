@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from services.host.children import Ailment, Busy, Children, Gone, InPlace, Processes, Silent
+from simulator.virtual_loop import run_virtual
 from tests.contract.a_helper import PROGRAM
 
 START_S = 60.0
@@ -112,6 +113,18 @@ async def test_in_place_it_can_be_slow_and_fail_to_start() -> None:
     children.ailment.cannot_start = True
     with pytest.raises(Gone):
         await children.start(PROGRAM)
+
+
+def test_in_place_it_is_never_slower_than_time() -> None:
+    """Sums of instants are not exact: what is left of a wait can be too little for the clock to move."""
+
+    async def ask_at_many_instants() -> None:
+        child = await InPlace(Ailment(slow_s=0.1)).start(PROGRAM)
+        for n in range(500):
+            await asyncio.sleep(n / 30)
+            await child.ask(b"q", 5.0)
+
+    run_virtual(ask_at_many_instants(), limit_s=10_000.0)
 
 
 async def test_a_process_that_takes_too_much_memory_ends_by_itself() -> None:
