@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -40,7 +40,9 @@ class NotEvaluated(Exception):
 
 
 class Evaluator:
-    """`wanted` says which bundles are to be held, the most important first; `tripped` takes those that are out."""
+    """`wanted` says which bundles are to be held, the most important first; `tripped` takes those that are out.
+
+    `own` are the digests of those that came with this program: nothing stands behind them, so they are asked again."""
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class Evaluator:
         budget_s: float,
         wanted: Callable[[], Iterable[Bundle]],
         tripped: Callable[[str, str], None],
+        own: Container[str],
         metrics: FirewallMetrics,
         logger: structlog.stdlib.BoundLogger,
     ) -> None:
@@ -57,6 +60,7 @@ class Evaluator:
         self._budget_s = budget_s
         self._wanted = wanted
         self._tripped = tripped
+        self._own = own
         self._metrics = metrics
         self._logger = logger
         self._child: Child | None = None
@@ -128,7 +132,10 @@ class Evaluator:
             self._logger.warning("evaluator.starved", bundle=bundle.label, burned_s=silent.burned_s)
 
     def _quarantine(self, bundle: Bundle, why: str) -> None:
-        if bundle.digest not in self._unfit:
+        """Not asked for as long as it is wanted; who wants it anew, after that, has had a reason."""
+        if bundle.digest in self._own:
+            self._logger.error("bundle.own_fell", bundle=bundle.label, why=why)
+        elif bundle.digest not in self._unfit:
             self._unfit[bundle.digest] = why
             self._metrics.quarantined.set(len(self._unfit))
             self._logger.error("bundle.quarantined", bundle=bundle.label, digest=bundle.digest, why=why)
@@ -165,6 +172,8 @@ class Evaluator:
         child = self._child
         assert child is not None, "it has begun"
         wanted = {bundle.digest: bundle for bundle in self._wanted()}
+        self._unfit = {digest: why for digest, why in self._unfit.items() if digest in wanted}
+        self._metrics.quarantined.set(len(self._unfit))
         for digest, bundle in wanted.items():
             if digest in self._held or digest in self._unfit:
                 continue

@@ -73,6 +73,8 @@ class Screener:
         self._zone = zone
         self._region = region
         self._policies = policies
+        self.own = frozenset({built_in.digest, drilled.digest})
+        """The bundles that came with this program."""
         self._built_in = built_in
         self._drilled = drilled
         self._metrics = metrics
@@ -149,8 +151,9 @@ class Screener:
         kept: str = guards.kept_from(word.proposed, grounds)
         kept = self._broken(heard, kept, loop.time(), test=offer.test)
         self._tell_trips(self.calls.breakers.trips(), word.bundle)
-        verdict = self._answer(record, word, kept, bundle.digest)
-        self.calls.answered(offer.call_id, Known(verdict, word.policy, bundle.digest, heard))
+        digest = "" if word.bundle is None else bundle.digest
+        verdict = self._answer(record, word, kept, digest)
+        self.calls.answered(offer.call_id, Known(verdict, word.policy, digest, heard))
         if self.shadow is not None and (shadowed := self._policies.shadowed()) is not None:
             self._begin_shadow(shadowed, record, inputs, wall_ms)
         return verdict

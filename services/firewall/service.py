@@ -81,6 +81,7 @@ class Firewall:
             self._settings.evaluation_budget_ms / 1000,
             self._screener.watched if shadow else self._screener.wanted,
             self._policies.tripped,
+            self._screener.own,
             self._metrics,
             self._world.logger,
         )

@@ -37,10 +37,24 @@ def test_a_call_that_the_evaluator_does_not_answer_passes_within_the_deadline() 
         await asyncio.sleep(SOON_S)
         assert (await stage.asked("call-2")).policy.startswith("built-in-1-")
         assert replica.count("failed_open_total", why="silent") == 1
-        assert replica.count("bundles_quarantined") == 1
-        assert "is not asked" in replica.firewall.remarks()[0]
+        assert FLAGS_ALL.digest not in {told.bundle for told in await stage.published()}
 
     play(scene, FLAGS_ALL)
+
+
+def test_the_built_in_bundle_is_asked_again_since_nothing_stands_behind_it() -> None:
+    """It fell with its evaluator, as anything would have."""
+
+    async def scene(stage: Stage) -> None:
+        (replica,) = stage.replicas
+        replica.ailment.hangs = True
+        assert (await stage.asked("call-1")).policy == FAILED_OPEN
+        replica.ailment.hangs = False
+        await asyncio.sleep(SOON_S)
+        assert (await stage.asked("call-2")).policy.startswith("built-in-1-")
+        assert replica.policies.trips == [] and replica.firewall.remarks() == []
+
+    play(scene)
 
 
 def test_no_call_waits_while_an_evaluator_is_started() -> None:
@@ -152,6 +166,7 @@ async def test_a_rule_that_burns_the_processor_costs_one_call_its_deadline() -> 
         0.2,
         lambda: [PASSES_ALL, burning],
         lambda digest, _: trips.append(digest),
+        (),
         FirewallMetrics(CollectorRegistry()),
         get_logger(),
     )
