@@ -13,7 +13,7 @@ import pytest
 
 from services.host.children import Ailment, Busy, Children, Gone, InPlace, Processes, Silent
 from simulator.virtual_loop import run_virtual
-from tests.contract.a_helper import PROGRAM
+from tests.contract.a_child import PROGRAM
 
 START_S = 60.0
 """A machine that is busy takes its time to start a process."""
@@ -27,7 +27,7 @@ async def children(request: pytest.FixtureRequest) -> AsyncIterator[Children]:
     await here.close()
 
 
-async def test_a_helper_answers_what_it_is_asked_and_remembers(children: Children) -> None:
+async def test_a_child_answers_what_it_is_asked_and_remembers(children: Children) -> None:
     """Frames of any bytes, none of them mixed with what it prints; it keeps its state from one to the next."""
     child = await children.start(PROGRAM)
     assert await child.ask(b"", START_S) == b"1 "
@@ -45,7 +45,7 @@ async def test_questions_asked_at_once_take_their_turn(children: Children) -> No
 
 
 @pytest.mark.parametrize("how", [b"die", b"fail"])
-async def test_a_helper_that_ends_is_gone_and_another_can_be_started(children: Children, how: bytes) -> None:
+async def test_a_child_that_ends_is_gone_and_another_can_be_started(children: Children, how: bytes) -> None:
     """Whoever waits hears it at once, and whoever asks later too."""
     child = await children.start(PROGRAM)
     await child.ask(b"", START_S)
@@ -60,7 +60,7 @@ async def test_a_helper_that_ends_is_gone_and_another_can_be_started(children: C
     assert await (await children.start(PROGRAM)).ask(b"", START_S) == b"1 "
 
 
-async def test_a_helper_that_does_not_answer_in_time_is_killed(children: Children) -> None:
+async def test_a_child_that_does_not_answer_in_time_is_killed(children: Children) -> None:
     """Though it holds its interpreter and hears nothing: the parent needs nothing of it for that."""
     child = await children.start(PROGRAM)
     await child.ask(b"", START_S)
@@ -139,7 +139,7 @@ async def test_a_process_that_takes_too_much_memory_ends_by_itself() -> None:
 PARENT = """
 import asyncio, os, signal, sys
 from services.host.children import Processes
-from tests.contract.a_helper import PROGRAM
+from tests.contract.a_child import PROGRAM
 
 async def main():
     child = await Processes().start(PROGRAM)
@@ -153,7 +153,7 @@ asyncio.run(main())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's own word for it is Linux's")
-async def test_a_helper_that_burns_dies_with_its_parent() -> None:
+async def test_a_child_that_burns_dies_with_its_parent() -> None:
     """Killed by SIGKILL, while the helper's interpreter is held: nothing in the helper could notice."""
     parent = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PARENT, stdout=asyncio.subprocess.PIPE, cwd=ROOT

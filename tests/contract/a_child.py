@@ -34,7 +34,7 @@ class Helper:
         return b"%d %s" % (self.asked, asked)
 
 
-PROGRAM = Program("tests.contract.a_helper", Helper)
+PROGRAM = Program("tests.contract.a_child", Helper)
 
 if __name__ == "__main__":
     serve(Helper())
