@@ -12,13 +12,13 @@ from throughline.v1 import delivery_pb2, routing_pb2, screening_pb2
 from services.domain.attachments import Row
 from services.domain.deliveries import Delivery, Outcome
 from services.domain.events import Failure
-from services.domain.policy import Divert
 from services.domain.routing import Reach, Route, RouteReason
 from services.domain.where import Where
-from services.wire import deliveries, psap_status, routes, screenings, verdicts
+from services.wire import deliveries, psap_status, routes, screenings
 from services.wire.methods import Unreadable
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
+VALUES = TEXT | st.integers(-(2**63), 2**63 - 1) | st.booleans() | st.floats(allow_nan=False)
 FAILURES = st.one_of(st.none(), st.sampled_from(Failure))
 DELIVERIES = st.builds(
     Delivery,
@@ -102,8 +102,10 @@ def test_a_route_says_where_through_whom_and_why() -> None:
     )  # fmt: skip
 
 
-def test_a_screening_carries_the_verdict_as_it_was_given() -> None:
-    """The same message that the conductor got."""
-    verdict = verdicts.to_wire(Divert("desk", "rule", "reason"), "policy-1")
-    told = screening_pb2.Screening.FromString(screenings.encode("c", 1, "firewall-1", verdict, 5, 42))
-    assert (told.call_id, told.firewall, told.verdict, told.took_us) == ("c", "firewall-1", verdict, 42)
+@given(st.dictionaries(TEXT, VALUES))
+def test_what_a_rule_was_given_comes_back_in_its_own_type(inputs: dict[str, str | int | float | bool]) -> None:
+    """The record of a screening is enough to reach the same verdict again: an int is no double, a bool no int."""
+    record = screening_pb2.Screening(call_id="c", inputs=screenings.inputs_to_wire(inputs))
+    told = screenings.inputs_of(screenings.read(record.SerializeToString()))
+    assert told == inputs
+    assert {name: type(value) for name, value in told.items()} == {name: type(value) for name, value in inputs.items()}
