@@ -20,7 +20,7 @@ ADDRESSES = ("firewall:1", "firewall:2", "firewall:3")
 
 
 class _Own:
-    def excuses(self) -> bool:
+    def excuses(self, address: str) -> bool:
         return False
 
 
