@@ -16,6 +16,7 @@ from services.host.stop import Stop
 from services.journal import Unavailable
 from services.journal.kafka_topics import apply
 from services.launch.child import Child, ChildFailed
+from services.launch.credentials import OPERATORS
 from services.launch.installation import Installation
 
 STOP_WITHIN_S = 15.0
@@ -164,6 +165,7 @@ class Foreground:
             f"Kafka: {bootstrap}. Try: throughline balance --kafka {bootstrap}",
             f"Books in SQL: throughline callbacks list --database sqlite:///{installation.folder / 'ledger.sqlite'}",
             f"PSAPs attach at {gateways}; their tokens: {installation.tokens}",
+            *_policy_hints(installation),
             f"Logs: {installation.folder}{kept}",
             *(["No trunk was given (--trunk HOST:PORT): lines cannot be dialled."] if not self._trunks else []),
         ]
@@ -175,3 +177,12 @@ def _rows(installation: Installation) -> list[tuple[str, str, str, str]]:
         (child.name, child.address, f"http://{child.metrics_address}/metrics", str(child.pid))
         for child in installation.children.values()
     ]
+
+
+def _policy_hints(installation: Installation) -> list[str]:
+    """Where policies are handed in and who signs them, and the switch past them all."""
+    firewalls = ",".join(installation.addresses("firewall"))
+    hints = [f"Policies: throughline policy status --firewall {firewalls}"]
+    if installation.operator_keys is not None:
+        hints.append(f"They are signed by --key {installation.operator_keys}/NAME.key ({' and '.join(OPERATORS)})")
+    return [*hints, f"While {installation.folder / 'bypass'} is there, every call passes, whatever policies say"]

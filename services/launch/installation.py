@@ -69,6 +69,8 @@ class Installation:
         self.region_dir = region_dir
         self.children: dict[str, Child] = {}
         self.tokens = folder / "tokens"
+        self.operator_keys: Path | None = None
+        """Where the keys of this installation's own operators are; None where its environment names others'."""
         self._lifeline = lifeline
         self._kafka = kafka
         self._trunks = trunks
@@ -109,6 +111,10 @@ class Installation:
             "THROUGHLINE_LEDGER_DATABASE": f"sqlite:///{self.folder / 'ledger.sqlite'}",
             **self._settings,
         }
+        policies, self.operator_keys = await asyncio.to_thread(
+            credentials.policy_settings, self.folder, self._environment
+        )
+        self._environment |= policies
         await self._wave("firewall", "psap_gateway", "ledger", "router")
         self._environment["THROUGHLINE_FAILOVER_GATEWAYS"] = ",".join(self.addresses("psap_gateway"))
         await self._wave("failover")
