@@ -48,7 +48,7 @@ $(STAMPS)/protos: $(PROTOS) $(STAMPS)/installed
 	@cd $(ROOT) && $(BIN)/python hatch_build.py
 	@touch $@
 
-demo: setup ## the whole story on real input, under four minutes (ARGS="--seed 3 --report FILE")
+demo: setup ## the whole story on real input, about four minutes (ARGS="--seed 3 --report FILE")
 	@cd $(ROOT) && exec $(BIN)/throughline demo $(ARGS)
 
 test: check ## format, lint, types, import contracts, then all tests (ARGS="tests/domain -k ladder")

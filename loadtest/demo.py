@@ -1,5 +1,5 @@
-"""The demonstration: a whole installation with a real Kafka on this machine, the storm, what fails and dies in it, and
-three witnesses.
+"""The demonstration: a whole installation with a real Kafka on this machine, the storm, what fails and dies in it, a
+bad policy, and three witnesses.
 
 Everything that runs is a child process and ends with this one, however it ends: services and Kafka hold its lifeline,
 callers and far end the pipe to their standard input, and a keeper removes the folder.
@@ -24,6 +24,8 @@ from loadtest.children import Outsider
 from loadtest.deaths import Conducted
 from loadtest.diary import Diary, read_diary, wall_ms
 from loadtest.lie import without_one
+from loadtest.policy_push import PolicyPush
+from loadtest.policy_pushed import PushTold, judge
 from loadtest.region_tables import RegionTables
 from loadtest.scene import Scene
 from loadtest.storm import Storm
@@ -34,6 +36,7 @@ from loadtest.story import (
     PHASES,
     RESTART_AFTER_S,
     RING_TIMEOUT_MS,
+    callers_again,
     choose_stricken,
     twice_over,
 )
@@ -45,6 +48,7 @@ from services.host.lifeline import Lifeline, wrapped
 from services.journal.kafka import KafkaLog
 from services.journal.kafka_topics import apply
 from services.launch.child import Child
+from services.launch.credentials import POLICY_KEYS, operators
 from services.launch.installation import Installation
 
 SOURCE: Final = "demo"
@@ -83,11 +87,16 @@ class Told:
     """Services that ended though nobody had killed them, with their last lines."""
     set_up_s: float
     took_s: float
+    push: PushTold | None = None
+    """None in the first half alone, where no policy is pushed."""
 
     @property
     def sound(self) -> bool:
-        """Every accepted call is accounted for by three witnesses, the books balance, and no service died by itself."""
-        return not self.verdict.disagreements and self.kept.books.sound and not self.deaths and not self.kept.unreadable
+        """Every accepted call is accounted for by three witnesses, the books balance, no service died by itself, and a
+        bad policy did no more than it may."""
+        kept = self.kept.books.sound and not self.kept.unreadable
+        contained = self.push is None or self.push.held
+        return not self.verdict.disagreements and kept and not self.deaths and contained
 
 
 class Demo:
@@ -117,7 +126,10 @@ class Demo:
             await far_end.told("attached", ATTACHED_WITHIN_S, streams=streams)
             set_up_s = loop.time() - began
             self._say(f"{len(self.region.psap_names)} PSAPs attached to {len(gateways)} gateways; the storm begins")
-            generator = await Storm(self.scene, callers, far_end, installation, cluster).run()
+            push: PolicyPush | None = None
+            if self.scene.push is not None:
+                push = PolicyPush(self.scene, self.scene.push, installation, self._lifeline, folder)
+            generator = await Storm(self.scene, callers, far_end, installation, cluster, push).run()
             await asyncio.gather(callers.stop(), far_end.stop())
             await installation.stop(STOPS_WITHIN_S)
             log = KafkaLog(cluster.bootstrap, client_id="demo-witness")
@@ -127,9 +139,11 @@ class Demo:
                 await log.close()
             self.scene.conducted = Conducted.told_by(kept.entries)
             verdict, missing = self._compare(folder, kept)
+            seen = self.scene.push
+            pushed = None if seen is None else judge(seen, self.scene.calls, kept.entries)
             took_s = loop.time() - began
         deaths = tuple(self._deaths)
-        return Told(self.wanted, self.scene, kept, verdict, missing, generator, deaths, set_up_s, took_s)
+        return Told(self.wanted, self.scene, kept, verdict, missing, generator, deaths, set_up_s, took_s, pushed)
 
     # Coming up.
 
@@ -166,7 +180,10 @@ class Demo:
             kafka=kafka,
             region_dir=self.region.folder,
             trunks=[(await far_end.told("listening", LISTENS_WITHIN_S))["trunk"]],
-            settings={"THROUGHLINE_INGRESS_RING_TIMEOUT_MS": str(RING_TIMEOUT_MS)},
+            settings={
+                "THROUGHLINE_INGRESS_RING_TIMEOUT_MS": str(RING_TIMEOUT_MS),
+                POLICY_KEYS: str(operators(folder)[1]),
+            },
             restart_after_s=RESTART_AFTER_S,
             on_death=self._on_death,
         )
@@ -218,12 +235,14 @@ class Demo:
 
 def _plan(region: RegionTables, wanted: Wanted) -> list[PlannedCall]:
     trace_s = read_trace(TRACE)
-    return plan(
+    run = f"storm-{wanted.seed}"
+    calls = plan(
         trace_s if wanted.short else twice_over(trace_s),
         region,
         seed=wanted.seed,
-        run=f"storm-{wanted.seed}",
+        run=run,
         speed=ARRIVALS,
         service_urn=SOS_URN,
         source=SOURCE,
     )
+    return calls if wanted.short else [*calls, *callers_again(calls, run)]

@@ -13,9 +13,10 @@ from rich.table import Table
 from loadtest.call_seen import Felt, Went
 from loadtest.deaths import DeathSeen, Degraded
 from loadtest.demo import Told
+from loadtest.policy_pushed import PushTold
 from loadtest.scene import FaultSeen
 from loadtest.story import ARRIVALS, COMPRESSION, HUMANS, KAFKA_GONE_S, RESTART_AFTER_S, SUPERVISION, Phase
-from loadtest.tables import deaths_table, failures_table, phases_table
+from loadtest.tables import deaths_table, failures_table, phases_table, policy_words
 from loadtest.workload import STORM
 from services.domain.books import Columns
 
@@ -42,6 +43,7 @@ def as_json(told: Told) -> dict[str, Any]:
         "supervision": {"restart_after_s": RESTART_AFTER_S, "kafka_gone_s": KAFKA_GONE_S},
         "killed": [_death(told, death) for death in told.scene.deaths.values()],
         "all_back": _all_back(told),
+        "policy": None if told.push is None else _policy(told, told.push),
         "witnesses": {
             "calls": verdict.calls,
             "accepted": verdict.accepted,
@@ -111,6 +113,25 @@ def _death(told: Told, death: DeathSeen) -> dict[str, Any]:
     }
 
 
+def _policy(told: Told, push: PushTold) -> dict[str, Any]:
+    scene, seen = told.scene, push.seen
+    return {
+        "held": push.held,
+        "commands": [asdict(each) for each in seen.commands],
+        "touched": push.touched,
+        "live_s": None if seen.live_ms is None else scene.second(seen.live_ms),
+        "reverted_s": None if seen.reverted_ms is None else scene.second(seen.reverted_ms),
+        "why": seen.why,
+        "serves": seen.serves,
+        "diverted": push.diverted,
+        "answered": push.answered,
+        "left": push.hung_up,
+        "diverted_for_s": push.for_s,
+        "calls_since": push.calls_since,
+        "diverted_since": push.diverted_since,
+    }
+
+
 def _degraded(degraded: Degraded) -> dict[str, int | None]:
     return asdict(degraded)
 
@@ -132,6 +153,8 @@ def show(told: Told, console: Console) -> None:
         console.print(deaths_table(told.scene))
         console.print(SUPERVISION, highlight=False)
         console.print(_all_back_words(told), highlight=False)
+    if told.push is not None:
+        console.print(policy_words(told.push), highlight=False)
     console.print(f"Compression: {COMPRESSION}.", highlight=False)
     lag = told.generator
     console.print(

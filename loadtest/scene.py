@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from loadtest.call_seen import CallSeen, Felt, Went
 from loadtest.deaths import Conducted, DeathSeen, Degraded
+from loadtest.policy_pushed import PushSeen
 from loadtest.region_tables import RegionTables
-from loadtest.story import KILLINGS, PHASES, Phase, Stricken, phase_at
+from loadtest.story import BAD_POLICY, KILLINGS, PHASES, Phase, Stricken, phase_at
 
 LATEST_MAX: Final = 6
 
@@ -38,6 +39,7 @@ class Scene:
         self.calls: dict[str, CallSeen] = {}
         self.faults = {each.psap_id: FaultSeen(each) for each in stricken}
         self.deaths = {each.victim: DeathSeen(each) for each in KILLINGS if each.phase in phases}
+        self.push = PushSeen() if BAD_POLICY in phases else None
         self.conducted: Conducted | None = None
         """What the conductors wrote down; known when the journal has been read."""
         self.latest: deque[str] = deque(maxlen=LATEST_MAX)

@@ -1,4 +1,4 @@
-"""The storm itself: everybody calls, PSAPs fail and come back, processes die and come back.
+"""The storm itself: everybody calls, PSAPs fail and come back, processes die and come back, a bad policy is pushed.
 
 What is done to the installation is done here, and nothing is done for it: a service that was killed is started again
 by the installation's own supervision, Kafka's broker by whoever looks after it, which is here as well.
@@ -14,8 +14,9 @@ from deploy.kafka import Cluster
 from loadtest.answering_point import Fault
 from loadtest.children import Outsider
 from loadtest.diary import wall_ms
+from loadtest.policy_push import PolicyPush
 from loadtest.scene import Scene
-from loadtest.story import BROKER, FAILURES, KAFKA_GONE_S, RECOVERY, STRIKES_BY_S, Killing
+from loadtest.story import BROKER, FAILURES, FORCED_S, GATES_S, KAFKA_GONE_S, RECOVERY, STRIKES_BY_S, Killing
 from services.launch.child import ChildFailed
 from services.launch.installation import Installation
 
@@ -28,13 +29,20 @@ class Storm:
     """One storm over an installation that stands. `scene` is kept up to date with what is done."""
 
     def __init__(
-        self, scene: Scene, callers: Outsider, far_end: Outsider, installation: Installation, cluster: Cluster
+        self,
+        scene: Scene,
+        callers: Outsider,
+        far_end: Outsider,
+        installation: Installation,
+        cluster: Cluster,
+        push: PolicyPush | None,
     ) -> None:
         self._scene = scene
         self._callers = callers
         self._far_end = far_end
         self._installation = installation
         self._cluster = cluster
+        self._push = push
         self._began = 0.0
 
     async def run(self) -> Mapping[str, Any]:
@@ -48,7 +56,14 @@ class Storm:
         await self._psaps_fail()
         for death in self._scene.deaths.values():
             await self._dies(death.killing)
+        if self._push is not None:
+            await self._until(GATES_S)
+            await self._push.by_the_gates()
+            await self._until(FORCED_S)
+            await self._push.past_them()
         await self._until(self._scene.phases[-1].to_s)
+        if self._push is not None:
+            await self._push.what_stands()
         self._scene.say(wall_ms(), "the storm is over; the last callers are waited for")
         finished = await self._callers.told("finished", DRAINS_WITHIN_S)
         return {key: finished[key] for key in ("offer_lag_ms_max", "loop_lag_ms_max")}

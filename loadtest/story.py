@@ -1,4 +1,5 @@
-"""The story that the demonstration tells, in two halves: PSAPs fail, and come back; then processes die, and come back.
+"""The story that the demonstration tells, in two halves: PSAPs fail, and come back; then processes die, and come back;
+and a bad policy is pushed.
 
 The same storm comes over the region twice, a half each; the second time with other callers in other places. Which
 PSAPs fail follows from the plan: the busiest of the middle phase, of those that are called in it early and often
@@ -8,7 +9,7 @@ enough to show something, and again when they are back. Seconds are those of the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from loadtest.answering_point import Fault
@@ -41,8 +42,9 @@ ROUTER: Final = Phase("router killed", 103.0, 116.0, "the only one: each ingress
 INGRESS: Final = Phase("ingress killed", 116.0, 136.0, "one of two, with calls in hand: they are offered to the other")
 KAFKA: Final = Phase("Kafka stopped", 136.0, 162.0, "its only broker, for ten seconds: calls do not wait for it")
 ALL_BACK: Final = Phase("all back", 162.0, 180.0, "everything is back by itself")
+BAD_POLICY: Final = Phase("bad policy", 180.0, 194.0, "it diverts everybody, forced past its gates: it goes by itself")
 FIRST_HALF: Final = (CALM, FAILURES, RECOVERY)
-SECOND_HALF: Final = (FIREWALL, ROUTER, INGRESS, KAFKA, ALL_BACK)
+SECOND_HALF: Final = (FIREWALL, ROUTER, INGRESS, KAFKA, ALL_BACK, BAD_POLICY)
 PHASES: Final = (*FIRST_HALF, *SECOND_HALF)
 HALF_S: Final = FIRST_HALF[-1].to_s
 
@@ -100,6 +102,16 @@ SUPERVISION: Final = (
 )
 
 
+# At its end a bad policy is pushed.
+
+GATES_S: Final = 163.0
+"""Two operators take it through its gates, which stop it, while the storm goes on."""
+FORCED_S: Final = 181.0
+CALLERS_AGAIN_S: Final = (180.2, 191.5)
+CALLERS_AGAIN: Final = 45
+"""Calls of people who have called within the hour: a first call is never diverted, whatever a policy says."""
+
+
 def phase_at(at_s: float, phases: Sequence[Phase] = PHASES) -> Phase:
     """The phase of an instant; what comes after the last belongs to the last."""
     return next((phase for phase in phases if at_s < phase.to_s), phases[-1])
@@ -133,4 +145,15 @@ def choose_stricken(calls: Sequence[PlannedCall], region: RegionTables) -> list[
         )
     return [
         Stricken(psap_id, region.psap_names[psap_id], fault) for psap_id, fault in zip(telling, FAULTS, strict=False)
+    ]
+
+
+def callers_again(calls: Sequence[PlannedCall], run: str) -> list[PlannedCall]:
+    """The calls of the last phase, evenly: by people who called while the router and the ingress were killed."""
+    before = [call for call in calls if ROUTER.from_s <= call.at_s < INGRESS.to_s]
+    from_s, to_s = CALLERS_AGAIN_S
+    each_s = (to_s - from_s) / CALLERS_AGAIN
+    return [
+        replace(call, call_id=f"{run}-again-{number:02d}", at_s=round(from_s + number * each_s, 3))
+        for number, call in enumerate(before[:CALLERS_AGAIN])
     ]

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from loadtest.call_seen import Went
 from loadtest.deaths import DeathSeen
+from loadtest.policy_pushed import PushTold
 from loadtest.scene import FaultSeen, Scene, in_words
 from loadtest.story import FAULT_TEXTS, Phase
 
@@ -77,6 +78,26 @@ def deaths_table(scene: Scene) -> Table:
         cells = ["-"] * 8 if death.died_ms is None else [*map(_figure, (*counts, scene.felt_of(death).worst_ms))]
         table.add_row(death.killing.victim, _gone(scene, death), *cells)
     return table
+
+
+def policy_words(push: PushTold) -> str:
+    """What the bad policy could do, and what became of it."""
+    seen = push.seen
+    codes = ["not given" if each is None else f"exit code {each.code}" for each in (seen.replay, seen.unforced)]
+    gates = (
+        f"A bad policy, by its gates: replay {codes[0]}, promote {codes[1]}; {push.touched} live calls were touched."
+    )
+    if seen.live_ms is None:
+        return f"{gates} [red]Forced past them it never came live.[/]"
+    if seen.reverted_ms is None:
+        return f"{gates} [red]Forced past them it diverted {push.diverted} calls, and was never taken back.[/]"
+    lasted_s = (seen.reverted_ms - seen.live_ms) / 1000
+    forced = (
+        f"Forced past them by two people it was live for {lasted_s:.1f} s and diverted {push.diverted} calls: a person "
+        f"answered {push.answered}, {push.hung_up} hung up. Then it was taken back by itself, and of "
+        f"{push.calls_since} calls since {push.diverted_since} were diverted."
+    )
+    return f"{gates} {forced if push.held else f'[red]{forced}[/]'}"
 
 
 def _gone(scene: Scene, death: DeathSeen) -> Text:

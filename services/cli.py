@@ -32,7 +32,7 @@ LATER: Final = {
     "topics": Later("services.launch.commands", "topics", "Make Kafka's topics what they should be."),
     "routing": Later("services.launch.routing_commands", "routing", "Publish a region: its places, PSAPs and lines."),
     "policy": Later("services.policy_cli.commands", "policy", "Lead a policy from an idea to live, and back."),
-    "demo": Later("loadtest.cli", "demo", "The whole story on real input, in under four minutes."),
+    "demo": Later("loadtest.cli", "demo", "The whole story on real input, in about four minutes."),
     "chaos": Later("chaos.cli", "app", "Hurt an installation of real processes on purpose, and count what is lost."),
     "replay": Later("loadtest.cli", "replay", "Replay a trace of calls against a running installation."),
     "simulate": Later("simulator.cli", "simulate", "Schedules of failures over the real services, virtual time."),

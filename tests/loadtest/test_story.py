@@ -79,7 +79,7 @@ def test_phases_follow_each_other_without_a_gap() -> None:
     """Each instant has its phase; what comes after the last belongs to the last."""
     assert [phase.from_s for phase in PHASES[1:]] == [phase.to_s for phase in PHASES[:-1]]
     assert [phase_at(at_s).name for at_s in (0, 39.9, 40, 70, 90, 500)] == [
-        "calm", "calm", "failures", "recovery", "firewall killed", "all back"
+        "calm", "calm", "failures", "recovery", "firewall killed", "bad policy"
     ]  # fmt: skip
     assert phase_at(500, FIRST_HALF) is RECOVERY
 
@@ -294,9 +294,9 @@ def test_the_live_view_fits_its_terminal(columns: int, rows: int, second_half: b
 
     On 24 rows there are the phases near now, and the table of this half.
     """
-    scene, at_s, now = (scene_of_three(), 50.0, "failures  2 of 8")
+    scene, at_s, now = (scene_of_three(), 50.0, "failures  2 of 9")
     if second_half:
-        scene, at_s, now = (scene_of_a_death(), 170.0, "all back  8 of 8")
+        scene, at_s, now = (scene_of_a_death(), 170.0, "all back  8 of 9")
     page = StringIO()
     console = Console(file=page, width=columns, height=rows, force_terminal=True, no_color=True)
     console.print(View(scene, "Throughline, seed 1", console, plain=False).drawn(at_s))
