@@ -29,14 +29,23 @@ class FirewallMetrics:
             "kept", "Calls passed though a rule spoke, by what kept them: a guard, or a breaker's kind of scope.", "by"
         )
         self.failed_open = counter(
-            "failed_open", "Calls passed because no rule was asked, by why; the log has each mistake.", "why"
+            "failed_open",
+            "Calls passed because no rule was asked, by why; the log has each mistake. Alarm: it rises.",
+            "why",
         )
-        self.errors = counter("rule_errors", "Rules that could not be evaluated for a call, by the rule.", "rule")
+        self.errors = counter(
+            "rule_errors", "Rules that could not be evaluated for a call, by the rule. Alarm: it rises.", "rule"
+        )
         self.trips = counter(
-            "breaker_trips", "Breakers that tripped, by their kind of scope and by why.", "scope", "why"
+            "breaker_trips",
+            "Breakers that tripped, by their kind of scope and by why. Alarm: it rises.",
+            "scope",
+            "why",
         )
         self.tripped = gauge("breakers_tripped", "Breakers that are tripped now: of those scopes everything passes.")
-        self.quarantined = gauge("bundles_quarantined", "Bundles that this replica does not ask, after one fell.")
+        self.quarantined = gauge(
+            "bundles_quarantined", "Bundles that this replica does not ask, after one fell. Alarm: 1."
+        )
         self.evaluators = counter("evaluators_started", "Helpers started that evaluate bundles, the first included.")
         self.starved = counter("evaluators_starved", "Helpers killed for silence that had little of the processor.")
         self.shadowed = counter(

@@ -41,25 +41,33 @@ class PolicyMetrics:
         self.candidate = gauge(
             "candidate_version", "Version of the candidate in shadow or canary; 0 while there is none."
         )
-        doubts = gauge("doubt", f"1 while the live policy or a candidate is not taken, by why ({_WHY}).", "why")
+        doubts = gauge(
+            "doubt", f"1 while the live policy or a candidate is not taken, by why ({_WHY}). Alarm: 1.", "why"
+        )
         self.doubts = {each: doubts.labels(each) for each in NotTaken}
         not_taken = counter("not_taken", f"Policies that were not taken, each counted once, by why ({_WHY}).", "why")
         self.not_taken = {each: not_taken.labels(each) for each in NotTaken}
         self.taken = counter("taken", "Policies that answered calls from then on.")
         self.reverts = counter(
-            "reverts", "Times that a policy was taken back by itself: a breaker, a forecast, a fault."
+            "reverts", "Times that a policy was taken back by itself: a breaker, a forecast, a fault. Alarm: it rises."
         )
         self.unreadable = counter("records_unreadable", "Records of `policy` that are no part of a policy's life.")
-        self.unwritten = gauge("changes_unwritten", "Changes that hold here alone, since `policy` cannot be written.")
-        self.cache_troubles = counter(
-            "cache_troubles", "Times that the last good policy could not be kept on disk, or could not be used from it."
+        self.unwritten = gauge(
+            "changes_unwritten", "Changes that hold here alone, since `policy` cannot be written. Alarm: 1 for 60 s."
         )
-        bypassed = gauge("bypassed", "1 while every call passes whatever policies say, by what switched it on.", "by")
+        self.cache_troubles = counter(
+            "cache_troubles",
+            "Times that the last good policy could not be kept on disk, or could not be used from it. Alarm: it rises.",
+        )
+        bypassed = gauge(
+            "bypassed", "1 while every call passes whatever policies say, by what switched it on. Alarm: 1.", "by"
+        )
         self.bypassed = {each: bypassed.labels(each) for each in By}
         self.drilled = gauge(
             "bypass_drill_success_timestamp_seconds",
-            "When the hourly drill of the bypass last went well here, in seconds since 1970; 0 before the first.",
+            "When the hourly drill of the bypass last went well here, in seconds since 1970; 0 before the first. "
+            "Alarm: 130 minutes ago.",
         )
         self.drills_failed = counter(
-            "bypass_drills_failed", "Drills of the bypass that did not go well; the log has why."
+            "bypass_drills_failed", "Drills of the bypass that did not go well; the log has why. Alarm: it rises."
         )

@@ -56,7 +56,7 @@ class IngressMetrics:
         )
         self.ignores_diverts = Gauge(
             "throughline_ingress_ignores_diverts",
-            "1 while the last-line breaker follows no divert, since the firewall diverts too many; else 0.",
+            "1 while the last-line breaker follows no divert, since the firewall diverts too many; else 0. Alarm: 1.",
             registry=registry,
         )
         self.diverts_ignored = counter("diverts_ignored", "Diverts not followed: these calls went on as passed.")

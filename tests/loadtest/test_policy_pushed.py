@@ -63,7 +63,7 @@ class Pushed:
 
 
 def test_a_policy_that_is_stopped_and_goes_by_itself_is_held() -> None:
-    """Promise 2: few, soon over, each with a person or on the list, and everything passes since."""
+    """Few, soon over, each with a person or on the list, and everything passes since (L7)."""
     told = Pushed().judged()
     assert told.held
     assert (told.touched, told.diverted, told.answered, told.hung_up) == (0, 5, 4, 1)
@@ -141,7 +141,7 @@ def nobody_called_since(pushed: Pushed) -> None:
     ],
 )
 def test_each_way_in_which_it_is_not_held_is_told(harm: Any) -> None:
-    """Promise 2: the demonstration's exit code hangs on each of them."""
+    """The demonstration's exit code hangs on each of them (L7)."""
     pushed = Pushed()
     harm(pushed)
     assert not pushed.judged().held

@@ -15,7 +15,7 @@ ALL_WELL = Grounds(bypass=False, history=True, first=False, desk_staffed=True)
 
 @given(VERDICTS, GROUNDS)
 def test_a_call_is_diverted_only_where_every_guard_agrees(proposed: Verdict, grounds: Grounds) -> None:
-    """Bypass, no history, a first call, no desk: each alone is enough; a flag is kept by the bypass alone."""
+    """Bypass, no history, a first call, no desk: each alone is enough; a flag is kept by the bypass alone (L5)."""
     kept = kept_from(proposed, grounds)
     if isinstance(proposed, Divert):
         assert (kept == "") == (grounds == ALL_WELL)

@@ -22,7 +22,7 @@ SOON_S = 2.0
 
 
 def test_a_call_that_the_evaluator_does_not_answer_passes_within_the_deadline() -> None:
-    """100 ms, then a pass; the bundle is asked no more, and the built-in one answers from then on."""
+    """100 ms, then a pass; the bundle is asked no more, and the built-in one answers from then on (L6)."""
 
     async def scene(stage: Stage) -> None:
         (replica,) = stage.replicas

@@ -16,7 +16,7 @@ NOW_MS = 1_800_000_000_000
 
 
 def test_two_people_of_its_own_can_sign_what_its_firewalls_take(tmp_path: Path) -> None:
-    """Promise 2: what can divert more takes two signatures, and both people are in the file that firewalls read."""
+    """What can divert more takes two signatures, and both people are in the file that firewalls read (L8)."""
     settings, folder = policy_settings(tmp_path, {})
     assert folder is not None
     bundle = built_in()
@@ -30,7 +30,7 @@ def test_two_people_of_its_own_can_sign_what_its_firewalls_take(tmp_path: Path) 
 
 
 def test_their_keys_stay_when_the_installation_is_started_again(tmp_path: Path) -> None:
-    """Promise 2: what they have signed may be live, and must not fall with a restart."""
+    """What they have signed may be live, and must not fall with a restart (L8)."""
     settings, folder = policy_settings(tmp_path, {})
     assert folder is not None
     public = Path(settings[POLICY_KEYS])
@@ -43,7 +43,7 @@ def test_their_keys_stay_when_the_installation_is_started_again(tmp_path: Path) 
 def test_nobody_is_made_who_could_sign_where_others_are_named_or_callers_are_real(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    """Promise 2: a production's firewalls know its own people alone."""
+    """A production's firewalls know its own people alone (L8)."""
     settings, folder = policy_settings(tmp_path, environment)
     assert folder is None
     assert POLICY_KEYS not in settings

@@ -123,7 +123,7 @@ def check_killed(told: dict[str, Any]) -> None:
 
 
 def check_policy(told: dict[str, Any]) -> None:
-    """Promise 2: its gates stop it with no live call touched; forced past them it goes by itself."""
+    """Its gates stop it with no live call touched; forced past them it goes by itself (L7)."""
     policy = told["policy"]
     assert policy["held"], policy
     assert policy["touched"] == policy["diverted_since"] == 0

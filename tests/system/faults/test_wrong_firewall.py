@@ -3,50 +3,61 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
-from loadtest.workload import AREA_CODES, VISITORS_AREA_CODES
+from services.host.settings import ROOT
 from services.ingress.settings import IngressSettings
 from services.places.directory import NUISANCE_DESK
 from tests.system.faults.rig import Rig
+from tests.system.faults.wrong_firewall import LISTENING
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(180)]
 
 ENDS_WITHIN_S = 10.0
+LISTENS_WITHIN_S = 20.0
 WRONG_S = 4.0
 BUSY = 15
 """Calls a second, so that each ingress is told to divert several times as many as it follows."""
 SETTINGS = IngressSettings()
 FOLLOWED_MAX = max(SETTINGS.diverts_min, int(SETTINGS.diverts_share_max * SETTINGS.diverts_calls))
 """By one ingress: the next divert is past its cap, whatever it was told before."""
-EVERYBODY = [f"+1{code}55501{last:02d}" for code in (*AREA_CODES, *VISITORS_AREA_CODES) for last in range(100)]
-DIVERTS_ALL = {
-    "THROUGHLINE_FIREWALL_NUISANCE_NUMBERS": ",".join(EVERYBODY),
-    "THROUGHLINE_FIREWALL_NUISANCE_CALLS_MIN": "1",
-}
 
 
-async def firewalls_with(rig: Rig, rules: dict[str, str]) -> None:
-    """All of them are started anew, with these rules."""
+@asynccontextmanager
+async def wrong_firewalls(rig: Rig) -> AsyncIterator[None]:
+    """One stands where all of them did, as long as the block runs; then they are started again."""
     firewalls = rig.installation.of("firewall")
     await asyncio.gather(*(child.end(ENDS_WITHIN_S) for child in firewalls))
-    await asyncio.gather(*(rig.installation.restart(child.name, **rules) for child in firewalls))
+    addresses = rig.installation.addresses("firewall")
+    module = "tests.system.faults.wrong_firewall"
+    wrong = rig.lifeline.spawn([sys.executable, "-m", module, *addresses], stdout=subprocess.PIPE, cwd=ROOT)
+    assert wrong.stdout is not None
+    try:
+        async with asyncio.timeout(LISTENS_WITHIN_S):
+            assert (await asyncio.to_thread(wrong.stdout.readline)).decode().strip() == LISTENING
+        yield
+    finally:
+        wrong.kill()
+        await asyncio.to_thread(wrong.wait)
+        wrong.stdout.close()
+        await asyncio.gather(*(rig.installation.restart(child.name) for child in firewalls))
 
 
 async def test_a_firewall_that_diverts_everybody_is_not_followed_for_long(rig: Rig) -> None:
-    """Bounds: past its cap an ingress follows no divert, and calls reach their own PSAP. Whom it did divert until then
+    """L7: past its cap an ingress follows no divert, and calls reach their own PSAP. Whom it did divert until then
     has reached people too."""
     ignored_before = await rig.counted("ingress", "throughline_ingress_diverts_ignored_total")
-    await firewalls_with(rig, DIVERTS_ALL)
-    try:
+    async with wrong_firewalls(rig):
         burst = await rig.burst("firewall-wrong", for_s=WRONG_S, calls_a_s=BUSY)
         with burst.struck() as window:
             await burst.second(WRONG_S)
             given_up = await rig.counted("ingress", "throughline_ingress_ignores_diverts")
-    finally:
-        await firewalls_with(rig, {})
     told = await burst.told()
     followed = {fact["call_id"]: fact for fact in told.facts("diverting", reason="policy")}
     verdicts_ignored = told.facts("screened", reason="divert_ignored")
