@@ -81,13 +81,10 @@ class PolicyPush:
             return
         finally:
             await network.close()
-        self._seen.serves = status.serving_label
-        for change in sorted(history.changes, key=lambda each: each.serial):
-            if change.why.startswith("forced promote"):
-                self._seen.live_ms = change.at_ms
-            elif change.why.startswith("tripped") and self._seen.live_ms is not None:
-                self._seen.reverted_ms, self._seen.why = change.at_ms, change.why
-                self._say(f"a bad policy: taken back by itself, {change.why}; {status.serving_label} serves")
+        changes = sorted(history.changes, key=lambda each: each.serial)
+        self._seen.hear([(change.at_ms, change.why) for change in changes], status.serving_label)
+        if self._seen.reverted_ms is not None:
+            self._say(f"a bad policy: taken back by itself, {self._seen.why}; {self._seen.serves} serves")
 
     def _firewall(self) -> tuple[str, str]:
         return "--firewall", ",".join(self._firewalls)

@@ -45,6 +45,15 @@ class PushSeen:
     others: list[Command] = field(default_factory=list)
     """What leads there, and must go well: to sign, to hand in, to order."""
 
+    def hear(self, changes: Iterable[tuple[int, str]], serves: str) -> None:
+        """The firewall's history, the oldest first: when, and why; and what it serves now."""
+        self.serves = serves
+        for at_ms, why in changes:
+            if why.startswith("forced promote"):
+                self.live_ms = at_ms
+            elif why.startswith("tripped") and self.live_ms is not None and self.reverted_ms is None:
+                self.reverted_ms, self.why = at_ms, why
+
     @property
     def commands(self) -> list[Command]:
         """All that were given, by their order as far as it matters."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from throughline.v1 import policy_pb2
 
 from loadtest.call_seen import CallSeen, Went
 from loadtest.policy_push import BUNDLE
-from loadtest.policy_pushed import PASSES_WITHIN_S, Command, PushSeen, judge
+from loadtest.policy_pushed import DIVERTED_MAX, PASSES_WITHIN_S, Command, PushSeen, judge
 from loadtest.region_tables import RegionTables
 from loadtest.story import (
     ALL_BACK,
@@ -26,7 +28,16 @@ from loadtest.story import (
     twice_over,
 )
 from loadtest.workload import STORM, plan, read_trace
+from services.domain.policy import Divert
+from services.policy.built_in import built_in
+from services.policy.canonical import Action, Order
 from services.policy.reading import read_bundle
+from services.policy.signing import sign_bundle
+from services.wire import policy_records
+from services.wire.methods import POLICY_HISTORY, SUBMIT_POLICY
+from simulator.virtual_loop import run_virtual, virtual_wall_ms
+from tests.services.firewall_stage import START_S, Replica, Stage
+from tests.services.policy_stage import KEYS, KEYS_TEXT, PRIVATE, Operators
 
 LIVE_MS, REVERTED_MS = 1_000_000, 1_002_000
 
@@ -156,6 +167,48 @@ def test_who_calls_while_it_is_live_has_called_before() -> None:
     assert len({each.call_id for each in (*calls, *again)}) == len(calls) + len(again)
     assert all(BAD_POLICY.from_s <= each.at_s < BAD_POLICY.to_s for each in again)
     assert json.loads(again[0].to_json())["call_id"] == "t-again-00"
+
+
+def test_the_policy_forced_on_the_storm_diverts_a_few_and_is_gone_in_the_histories_own_words() -> None:
+    """The whole story's calls over a real firewall in virtual time: what is measured later can be expected (L7)."""
+    calls = plan(twice_over(read_trace(STORM)), RegionTables(), seed=5, run="t", speed=240, source="demo")
+    content = BUNDLE.read_bytes()
+    bundle = read_bundle(content)
+
+    async def story() -> None:
+        stage = Stage()
+        replica = Replica(stage, "firewall-1", None, policy_keys=KEYS)
+        replica.files.texts[KEYS] = KEYS_TEXT
+        await replica.firewall.start()
+        await asyncio.sleep(START_S)
+        operators = Operators(stage.network)
+        began_ms = virtual_wall_ms()
+        signatures = [sign_bundle(PRIVATE[who], who, bundle, began_ms, 3_600_000) for who in ("ann", "bob")]
+        wire = [policy_records.signature_to_wire(each) for each in signatures]
+        await operators.ask(SUBMIT_POLICY, policy_pb2.SubmitRequest(content=content, signatures=wire))
+        forced = False
+        diverted = []
+        for each in sorted([*calls, *callers_again(calls, "t")], key=lambda call: call.at_s):
+            await asyncio.sleep(max(0.0, each.at_s - (virtual_wall_ms() - began_ms) / 1000))
+            if each.at_s > FORCED_S and not forced:
+                forced = True
+                order = Order(Action.PROMOTE, virtual_wall_ms(), bundle.version, bundle.digest, True)
+                await operators.send(order, "ann", "bob")
+            said = await stage.screen(each.call_id, each.caller, source=each.source)
+            diverted += [each.call_id] if isinstance(said, Divert) else []
+        seen = PushSeen()
+        history = await operators.ask(POLICY_HISTORY, policy_pb2.HistoryRequest(limit=20))
+        changes = sorted(history.changes, key=lambda change: change.serial)
+        status = await operators.status()
+        seen.hear([(change.at_ms, change.why) for change in changes], status.serving_label)
+        assert 0 < len(diverted) <= DIVERTED_MAX
+        assert all("again" in call_id for call_id in diverted)
+        assert seen.live_ms is not None and seen.reverted_ms is not None
+        assert 0 < seen.reverted_ms - seen.live_ms < PASSES_WITHIN_S * 1000
+        assert "breaker" in seen.why and seen.serves == built_in().label
+        await replica.firewall.stop(0.0)
+
+    run_virtual(story(), limit_s=1_000.0)
 
 
 def test_it_is_pushed_while_everything_else_is_well() -> None:
