@@ -7,7 +7,7 @@ takes over another's callers, knows what they did. Records are told in any order
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from throughline.v1 import screening_pb2
@@ -70,7 +70,7 @@ class KnownCalls:
             return False
         verdict = verdicts.to_domain(told.verdict)
         proposed = verdicts.to_domain(told.proposed) if told.HasField("proposed") else verdict
-        heard = heard_of(told.call_id, inputs, proposed, live)
+        heard = replace(heard_of(told.call_id, inputs, proposed, live), bundle=told.bundle)
         if not told.test:
             self.breakers.heard(heard, isinstance(verdict, Divert), now, age_s)
         if verdict is not None:
@@ -95,4 +95,5 @@ def heard_of(call_id: str, inputs: dict[str, Value], proposed: Verdict | None, b
         str(inputs["psap"]),
         proposed.rule if isinstance(proposed, Divert) else "",
         rule.forecast_share if rule is not None else 0.0,
+        bundle.digest,
     )

@@ -8,7 +8,8 @@ everybody diverts five callers and then nobody, however long it stays. A new bun
 
 A caller who repeats (the sixth call within ten minutes and each after it) is what rules are there for: such callers are
 held to a number of callers, not to a share of calls, or one of them at night would stop the rule that is meant for
-them. Two more signs trip: callers who call again soon after they were diverted, and diverted calls nobody answered.
+them; and to the credit of the bundle (`credit.py`), so that one that diverts everybody diverts five calls, repeated or
+not. Two more signs trip: callers who call again soon after they were diverted, and diverted calls nobody answered.
 
 Hearing what other replicas screened (`heard`) makes their diverts count here too. `now` is seconds of one clock.
 """
@@ -21,6 +22,7 @@ from enum import StrEnum
 from typing import Final
 
 from services.policy.bundle import Limits
+from services.policy.credit import Credit
 
 SLACK_CALLS: Final = 5
 """So many may be diverted in any window, whatever the share."""
@@ -43,6 +45,8 @@ UNANSWERED_MAX: Final = 2
 _HEARD_MAX: Final = 5_000
 _SCOPES_MAX: Final = 2_000
 _STATE: Final = "state"
+UNPROVEN: Final = "unproven"
+"""What keeps a divert back whose bundle has no credit left; nothing has tripped then."""
 
 
 class Why(StrEnum):
@@ -66,6 +70,8 @@ class Heard:
     psap: str = ""
     rule: str = ""
     forecast_share: float = 0.0
+    bundle: str = ""
+    """The digest of the bundle that was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +99,18 @@ class Breakers:
         self._redials: deque[tuple[float, str, str]] = deque(maxlen=_HEARD_MAX)
         self._ends: deque[tuple[float, bool]] = deque(maxlen=_HEARD_MAX)  # of diverts: when, and whether answered
         self._trips: list[Trip] = []
+        self._credit = Credit()
 
     def limit(self, limits: Limits) -> None:
         """Those of another bundle, from now on."""
         self._limits = limits
 
     def judge(self, call: Heard, now: float) -> str:
-        """Hears a call of this replica, and says which scope keeps its divert back; empty: none does."""
+        """Hears a call of this replica, and says which scope keeps its divert back, or UNPROVEN; empty: none does."""
         self._hear(call, now, now)
         kept = self.keeps(call, now)
+        if call.rule and not kept and self._credit.is_spent(call.bundle):
+            return UNPROVEN
         if call.rule and not kept:
             self._note_divert(call, now)
         return kept
@@ -149,6 +158,8 @@ class Breakers:
         for name in _flow_names(call):
             self._flow(name).hear(not call.repeats, at, now)
         self._note_redial(call, at, now)
+        if not call.rule and not call.repeats:
+            self._credit.passes(call.bundle)
         for name in _names(call) if call.rule else ():
             flow = self._flow(name if not name.startswith("rule:") else _STATE)
             scope = self._scope(name)
@@ -165,6 +176,7 @@ class Breakers:
         return self._limits.psap_diverted_share
 
     def _note_divert(self, call: Heard, at: float) -> None:
+        self._credit.diverts(call.bundle)
         self._diverted[call.call_id] = at
         self._last_divert[call.caller] = (call.rule, at)
         self._last_divert.move_to_end(call.caller)

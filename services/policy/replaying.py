@@ -75,7 +75,8 @@ class Judging:
     def _hear(self, call: Call, rule: Rule | None, kept: bool) -> str:
         """Which breaker would keep the call, too; they hear each call, whatever became of it, as in a firewall."""
         now = call.at_ms / 1000
-        told = Heard(call.call_id, call.caller, not call.ordinary, call.text("area"), call.text("psap"))
+        area, psap = call.text("area"), call.text("psap")
+        told = Heard(call.call_id, call.caller, not call.ordinary, area, psap, bundle=self.bundle.digest)
         if rule is None or kept:
             self._breakers.heard(told if rule is None else _would(told, rule), False, now)
             return ""

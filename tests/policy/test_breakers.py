@@ -15,6 +15,7 @@ from services.policy.breakers import (
     REPEATERS_MAX,
     SLACK_CALLS,
     UNANSWERED_S,
+    UNPROVEN,
     WINDOWS_S,
     Breakers,
     Heard,
@@ -22,8 +23,10 @@ from services.policy.breakers import (
     Why,
 )
 from services.policy.bundle import Limits
+from services.policy.credit import CALLS_EACH, CALLS_MAX, UNPROVEN_CALLS
 
 LIMITS = Limits()
+PAUSES = st.floats(0, 20) | st.floats(0, 60) | st.floats(0, 8_000)
 STREAM = st.lists(
     st.tuples(
         st.floats(0, 30),
@@ -38,9 +41,16 @@ STREAM = st.lists(
 
 
 def call(
-    n: int, *, caller: str = "", rule: str = "r", repeats: bool = False, psap: str = "", share: float = 1.0
+    n: int,
+    *,
+    caller: str = "",
+    rule: str = "r",
+    repeats: bool = False,
+    psap: str = "",
+    share: float = 1.0,
+    bundle: str = "b",
 ) -> Heard:
-    return Heard(f"call-{n}", caller or f"caller-{n}", repeats, "", psap, rule, share)
+    return Heard(f"call-{n}", caller or f"caller-{n}", repeats, "", psap, rule, share, bundle)
 
 
 @given(STREAM)
@@ -78,49 +88,52 @@ def test_what_is_diverted_stays_in_budget_for_any_stream_and_any_proposals(
 @settings(max_examples=40)
 @given(
     st.integers(1, 8),
-    st.lists(st.tuples(st.floats(0, 20), st.integers(0, 7), st.integers(0, 200)), min_size=60, max_size=120),
+    st.lists(st.tuples(PAUSES, st.integers(0, 7), st.integers(0, 200), st.booleans()), min_size=60, max_size=120),
     st.integers(0, 10),
 )
 def test_a_bundle_that_diverts_everybody_diverts_twenty_calls_at_most_over_all_replicas(
-    replicas: int, stream: list[tuple[float, int, int]], behind_calls: int
+    replicas: int, stream: list[tuple[float, int, int, bool]], behind_calls: int
 ) -> None:
-    """Massachusetts: each call proposed, each screened anywhere, each told to the others a few calls later; afterwards
-    everything passes, for as long as the bundle stays."""
+    """Massachusetts: each call proposed, of callers who repeat and others, each screened anywhere, each told to the
+    others a few calls later; afterwards everything passes, for as long as the bundle stays. What is diverted are the
+    five that everybody knows of and those that were on their way."""
     each_one = [Breakers(LIMITS) for _ in range(replicas)]
     under_way: deque[tuple[int, Heard, bool]] = deque()
     diverted = 0
     now = 0.0
-    for n, (pause_s, where, caller) in enumerate(stream):
+    for n, (pause_s, where, caller, repeats) in enumerate(stream):
         now += pause_s
         while under_way and (len(under_way) > behind_calls):
             teller, heard, was = under_way.popleft()
             for replica, breakers in enumerate(each_one):
                 if replica != teller:
                     breakers.heard(heard, was, now)
-        heard = call(n, caller=f"caller-{caller}")
+        heard = call(n, caller=f"caller-{caller}", repeats=repeats)
         was = not each_one[where % replicas].judge(heard, now)
         diverted += was
         under_way.append((where % replicas, heard, was))
-    assert SLACK_CALLS <= diverted <= 20
+    assert SLACK_CALLS <= diverted <= UNPROVEN_CALLS + min(behind_calls, UNPROVEN_CALLS * (replicas - 1)) <= 20
 
 
 @settings(max_examples=30)
-@given(st.integers(1, 4), st.lists(st.tuples(st.floats(0, 60), st.integers(0, 7)), min_size=60, max_size=100))
+@given(st.integers(1, 4), st.lists(st.tuples(PAUSES, st.integers(0, 7), st.booleans()), min_size=60, max_size=100))
 def test_four_replicas_that_hear_nothing_of_each_other_divert_no_more(
-    replicas: int, stream: list[tuple[float, int]]
+    replicas: int, stream: list[tuple[float, int, bool]]
 ) -> None:
-    """Kafka away: each has the slack to itself, and that is all."""
+    """Kafka away: each has five calls to itself, and that is all, whoever repeats."""
     each_one = [Breakers(LIMITS) for _ in range(replicas)]
     now, diverted = 0.0, 0
-    for n, (pause_s, where) in enumerate(stream):
+    for n, (pause_s, where, repeats) in enumerate(stream):
         now += pause_s
-        diverted += not each_one[where % replicas].judge(call(n), now)
-    assert diverted <= SLACK_CALLS * replicas <= 20
+        diverted += not each_one[where % replicas].judge(call(n, repeats=repeats), now)
+    assert diverted <= UNPROVEN_CALLS * replicas <= 20
 
 
 def test_one_caller_who_repeats_at_night_stops_no_rule() -> None:
-    """What a rule is there for: a hundred calls of one number, hardly any of others."""
+    """What a rule is there for: a hundred calls of one number, hardly any of others; two had passed in the evening."""
     breakers = Breakers(LIMITS)
+    for n in range(2):
+        breakers.heard(call(1_000 + n, rule=""), False, -3_000.0)
     for n in range(100):
         assert breakers.judge(call(n, caller="n", repeats=True, share=0.001), n * 6.0) == ""
         breakers.ended(f"call-{n}", answered=n % 3 > 0, now=n * 6.0 + 5.0)
@@ -130,9 +143,53 @@ def test_one_caller_who_repeats_at_night_stops_no_rule() -> None:
 def test_too_many_callers_who_repeat_trip_it_all_the_same() -> None:
     """People who redial in a disaster are not a flood of a few sources."""
     breakers = Breakers(LIMITS)
+    for n in range(2):
+        breakers.heard(call(1_000 + n, rule=""), False, -3_000.0)
     kept = [breakers.judge(call(n, repeats=True), n * 0.1) for n in range(REPEATERS_MAX + 5)]
     assert kept == [""] * REPEATERS_MAX + ["state"] * 5
     assert breakers.trips()[0] == Trip("state", Why.REPEATERS, REPEATERS_MAX + 1, 0, "r")
+
+
+def test_a_new_bundle_proves_itself_anew_in_the_middle_of_a_flood() -> None:
+    """An honest bundle diverts a flood; one that diverts everybody comes live, and diverts five of its calls."""
+    breakers = Breakers(LIMITS)
+    for n in range(10):
+        breakers.judge(call(n, rule="", bundle="honest"), n * 1.0)
+    flood = [call(100 + n, caller=f"c{n % 20}", repeats=True, bundle="honest") for n in range(100)]
+    assert {breakers.judge(each, 20.0) for each in flood} == {""}
+    after = [call(1_000 + n, caller=f"c{n % 20}", repeats=True, bundle="all") for n in range(100)]
+    assert [breakers.judge(each, 21.0) for each in after] == [""] * UNPROVEN_CALLS + [UNPROVEN] * 95
+    assert breakers.trips() == [] and breakers.judge(call(2_000, repeats=True, bundle="honest"), 22.0) == ""
+
+
+@given(st.integers(0, 30), st.integers(1, 20), PAUSES)
+@settings(max_examples=30)
+def test_between_two_ordinary_calls_that_pass_a_bundle_diverts_a_bounded_number(
+    passed: int, callers: int, pause_s: float
+) -> None:
+    """One that began well and diverts everybody from an hour on: fifty calls for each that it let pass, five hundred at
+    most, and of callers who repeat alone."""
+    breakers = Breakers(LIMITS)
+    for n in range(passed):
+        breakers.judge(call(n, rule=""), n * 1.0)
+    diverted = 0
+    for n in range(600):
+        now = 100.0 + n * pause_s
+        diverted += not breakers.judge(call(1_000 + n, caller=f"c{n % callers}", repeats=True), now)
+        breakers.ended(f"call-{1_000 + n}", answered=True, now=now)
+    assert diverted == min(CALLS_MAX, UNPROVEN_CALLS + CALLS_EACH * passed)
+
+
+@pytest.mark.parametrize("ordinary_every", [1, 11, 55, 60])
+def test_a_flood_of_fifty_sources_is_diverted_nearly_whole(ordinary_every: int) -> None:
+    """What a rule is there for: fifty calls of the flood at least for each ordinary call that passes."""
+    breakers = Breakers(LIMITS)
+    kept = 0
+    for n in range(600):
+        if n % ordinary_every == 0:
+            assert breakers.judge(call(10_000 + n, rule=""), n * 0.1) == ""
+        kept += bool(breakers.judge(call(n, caller=f"flood-{n % 50}", repeats=True), n * 0.1))
+    assert kept == max(0, ordinary_every - UNPROVEN_CALLS - CALLS_EACH)
 
 
 def test_first_calls_that_no_guard_lets_through_count_as_proposals() -> None:
