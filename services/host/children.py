@@ -47,7 +47,7 @@ class Gone(Exception):
 
 
 class Busy(Exception):
-    """Others were asking all the time: the helper was not asked, and nothing is known against it."""
+    """Others were asking until too late, or it ended over one of them: it was not asked, and nothing follows."""
 
 
 class Answering(Protocol):
@@ -79,7 +79,7 @@ class Child(Protocol):
 
     async def ask(self, asked: bytes, within_s: float) -> bytes:
         """Its answer. Raises Silent past the time, after which it lives no more; Gone; or Busy where its turn did not
-        come in that time."""
+        come in the first half of it: with less than the other half to answer in, silence would say nothing."""
         ...
 
     async def kill(self) -> None:
@@ -151,10 +151,8 @@ class _Process:
 
     async def ask(self, asked: bytes, within_s: float) -> bytes:
         """See `Child.ask`."""
-        within_s = await _turn(self._turn, within_s)
+        within_s = await _turn(self, self._turn, within_s)
         try:
-            if not self.lives:
-                raise Gone("the helper has ended")
             return await self._exchange(asked, within_s)
         finally:
             self._turn.release()
@@ -201,15 +199,20 @@ def _at_work_s(pid: int) -> float:
         return 0.0
 
 
-async def _turn(turn: asyncio.Lock, within_s: float) -> float:
-    """Takes its turn, and says how much of the time is left; raises Busy where none is."""
+async def _turn(child: Child, turn: asyncio.Lock, within_s: float) -> float:
+    """Takes its turn, and says how much of the time is left: half of it at least."""
+    if not child.lives:
+        raise Gone("the helper has ended")
     loop = asyncio.get_running_loop()
     until = loop.time() + within_s
     try:
-        async with asyncio.timeout_at(until):
+        async with asyncio.timeout_at(until - within_s / 2):
             await turn.acquire()
     except TimeoutError:
-        raise Busy(f"its turn did not come within {within_s * 1000:.0f} ms") from None
+        raise Busy(f"its turn did not come within {within_s / 2 * 1000:.0f} ms") from None
+    if not child.lives:
+        turn.release()
+        raise Busy("the helper ended over another's question")
     return until - loop.time()
 
 
@@ -300,10 +303,8 @@ class _Object:
 
     async def ask(self, asked: bytes, within_s: float) -> bytes:
         """See `Child.ask`."""
-        within_s = await _turn(self._turn, within_s)
+        within_s = await _turn(self, self._turn, within_s)
         try:
-            if not self.lives:
-                raise Gone("the helper has ended")
             if self._ailment.hangs or self._ailment.slow_s:
                 await self._ail(within_s)
             return self._answering.answer(asked)

@@ -84,7 +84,57 @@ def test_a_slow_evaluator_screens_what_it_can_and_the_rest_passes_in_time() -> N
         began = loop.time()
         said = await asyncio.gather(*(stage.screen(f"call-{n}", f"+150855501{n:02d}") for n in range(10)))
         assert loop.time() - began < 0.11
-        assert said.count(FLAGGED) == 3 and said.count(Pass()) == 7
+        assert said.count(FLAGGED) == 2 and said.count(Pass()) == 8
+        assert replica.policies.trips == [] and replica.count("evaluators_started_total") == 2  # with the shadow's
+        replica.ailment.slow_s = 0.0
+        assert await stage.screen("call-10") == FLAGGED
+
+    play(scene, FLAGS_ALL)
+
+
+@pytest.mark.parametrize("slow_s", [0.004, 0.007, 0.013, 0.024, 0.031, 0.045])
+def test_a_burst_of_calls_says_nothing_against_the_bundle(slow_s: float) -> None:
+    """A turn that comes at the end of the deadline leaves no time that anybody could be judged by."""
+
+    async def scene(stage: Stage) -> None:
+        (replica,) = stage.replicas
+        replica.ailment.slow_s = slow_s
+        for burst in range(3):
+            said = await asyncio.gather(*(stage.screen(f"call-{burst}-{n}", f"+150855501{n:02d}") for n in range(60)))
+            assert FLAGGED in said
+            await asyncio.sleep(SOON_S)
+        assert replica.policies.trips == [] and replica.count("evaluators_started_total") == 2
+
+    play(scene, FLAGS_ALL)
+
+
+def test_one_death_is_one_death_however_many_calls_were_waiting() -> None:
+    """Killed once, by somebody else, with twenty calls at it: those whose turn had not come know nothing of why."""
+
+    async def scene(stage: Stage) -> None:
+        (replica,) = stage.replicas
+        replica.ailment.slow_s = 0.02
+        calls = [asyncio.ensure_future(stage.screen(f"call-{n}", f"+150855501{n:02d}")) for n in range(20)]
+        await asyncio.sleep(0.01)
+        replica.children.kill_all()
+        assert set(await asyncio.gather(*calls)) == {Pass()}
+        await asyncio.sleep(SOON_S)
+        assert replica.policies.trips == []
+        assert await stage.screen("call-20") == FLAGGED
+
+    play(scene, FLAGS_ALL)
+
+
+def test_a_helper_that_was_starved_once_starves_no_bundle_of_those_who_waited() -> None:
+    """Silent over one call; those behind it were not asked."""
+
+    async def scene(stage: Stage) -> None:
+        (replica,) = stage.replicas
+        replica.ailment.hangs = True
+        calls = [asyncio.ensure_future(stage.screen(f"call-{n}", f"+150855501{n:02d}")) for n in range(5)]
+        await asyncio.gather(*calls)
+        why = [why for _, why in replica.policies.trips]
+        assert len(why) == 1 and "no answer" in why[0]
 
     play(scene, FLAGS_ALL)
 
