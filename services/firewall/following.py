@@ -104,7 +104,9 @@ class Following:
     def _hear(self, told: screening_pb2.Screening) -> None:
         age_s = (self._world.wall_ms() - told.at_ms) / 1000
         now = asyncio.get_running_loop().time()
-        if self._screener.calls.heard(told, self._policies.live(), now, age_s):
+        candidate = self._policies.candidate()
+        spoke = candidate if candidate is not None and candidate.digest == told.bundle else self._policies.live()
+        if self._screener.calls.heard(told, spoke, now, age_s):
             self._metrics.heard.inc()
         self._policies.heard(told)
 

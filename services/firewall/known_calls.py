@@ -61,7 +61,8 @@ class KnownCalls:
                 self._known.popitem(last=False)
 
     def heard(self, told: screening_pb2.Screening, live: Bundle, now: float, age_s: float) -> bool:
-        """Takes in a record; False where it says nothing new. A rule's forecast is that of the `live` bundle."""
+        """Takes in a record; False where it says nothing new. Rules were forecast by `live`, or by the candidate that
+        is given in its place."""
         if told.shadow or not told.call_id or not told.inputs:
             return False
         inputs = completed(screenings.inputs_of(told))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from throughline.v1 import place_pb2
@@ -11,6 +12,7 @@ from services.domain.policy import Divert, Flag, Pass
 from services.host.network import Broken, Status
 from services.policy.attributes import ATTRIBUTES
 from services.policy.breakers import SLACK_CALLS
+from services.policy.bundle import Limits
 from services.wire import screenings, verdicts
 from tests.services.firewall_stage import (
     DESK,
@@ -302,3 +304,28 @@ def test_a_candidate_in_shadow_is_asked_beside_and_answers_nobody() -> None:
         assert beside.bundle == FLAGS_ALL.digest != answered.bundle
 
     play(scene)
+
+
+def test_what_a_canary_did_on_another_replica_is_held_to_its_own_forecast() -> None:
+    """A rule that the live bundle does not have is no rule that was forecast to be silent."""
+    limits = Limits(0.5, 0.5)
+    of_a_trunk = rule('trunk == "trunk-9"', Divert(DESK, "of-a-trunk", "flood"), share=0.2)
+    candidate = replace(bundle(of_a_trunk, version=8), limits=limits)
+    live = replace(bundle(rule("number_calls_60s >= 9", Flag(7, "often", "odd"))), limits=limits)
+
+    async def scene(stage: Stage) -> None:
+        policies = stage.replicas[1].policies
+        assert policies is not None
+        policies.candidate_bundle = candidate
+        await stage.stop(stage.replicas[0])
+        await stage.start("firewall-1", candidate)
+        for number in range(100):
+            trunk = "trunk-9" if number % 10 == 0 else "trunk-1"
+            await stage.screen(f"call-{number}", caller=f"+1508555{100 + number:04}", trunk=trunk)
+            await asyncio.sleep(1)
+        there, here = stage.replicas
+        assert there.policies is not None and here.policies is not None
+        assert there.count("heard_total") >= 99
+        assert (here.policies.trips, there.policies.trips) == ([], [])
+
+    play(scene, live, replicas=2)
