@@ -16,9 +16,11 @@ SEED ?= 1
 RATE ?= 20
 KAFKA_GONE ?= 60
 HOURS ?= 1
+# Of fuzz: make fuzz COUNT=100000 SEED=7
+COUNT ?= 100000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench simulate-long mutants chaos soak failures lock clean papers
+.PHONY: help setup demo test check bench simulate-long mutants fuzz chaos soak failures lock clean papers
 
 help: ## this list
 	@echo "Throughline: an emergency-call routing backbone. Targets:"
@@ -77,6 +79,9 @@ bench: setup ## what policies cost, then all beside the floor, in one run; ends 
 
 mutants: setup ## how many schedules each known mistake takes to be found (ARGS="NAME ... --within 1000")
 	@cd $(ROOT) && exec $(BIN)/python -m tests.simulation.bugs $(ARGS)
+
+fuzz: setup ## generated bundles, corrupt ones too, in processes with limits; goes on where it was (COUNT=100000 SEED=1)
+	@cd $(ROOT) && exec $(BIN)/python -m tests.fuzz --count $(COUNT) --seed $(SEED) $(ARGS)
 
 failures: setup ## what failures cost callers, measured, written into docs/failure-modes.md
 	@cd $(ROOT) && rm -f build/failure-modes.json
