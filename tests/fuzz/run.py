@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from tests.fuzz.bundles import drawn
 
-BATCH: Final = 250
+BATCH: Final = 1_000
 TRYING: Final = (sys.executable, "-m", "tests.fuzz.trying")
 ROOT: Final = Path(__file__).parents[2]
 
