@@ -179,7 +179,7 @@ def flaw(before: State, after: State) -> str:
     standing = {after.live.digest} | ({after.candidate.digest} if after.candidate is not None else set())
     if standing & set(after.quarantined):
         return "what is quarantined stands"
-    if after.ordered_ms < before.ordered_ms:
+    if after.ordered_ms < _barred_until(before, after.at_ms):
         return "an older order after a newer one"
     return ""
 
@@ -191,7 +191,7 @@ def obey(state: State, order: Order, by: str, now_ms: int, canary_done: bool) ->
     """
     if order.made_ms == state.ordered_ms:
         return None
-    if order.made_ms < state.ordered_ms:
+    if order.made_ms < _barred_until(state, now_ms):
         raise OrderRefused(
             "a later order was followed meanwhile; look with `throughline policy status`, and order anew"
         )
@@ -209,6 +209,12 @@ def obey(state: State, order: Order, by: str, now_ms: int, canary_done: bool) ->
             return _reverted(next_one, state, now_ms)
         case _:
             return _advanced(next_one, state, order, now_ms, canary_done)
+
+
+def _barred_until(state: State, now_ms: int) -> int:
+    """Orders that were made before this are not followed any more. One that a clock of the future made bars none: the
+    bypass could not be switched on for as long as that clock was ahead."""
+    return state.ordered_ms if state.ordered_ms <= now_ms + SKEW_MS else 0
 
 
 def tripped(state: State, digest: str, why: str, by: str, now_ms: int) -> State | None:

@@ -260,3 +260,27 @@ def test_a_stale_writers_state_changes_nothing() -> None:
     shelf.put(replace(old, serial=1))
     shelf.put(replace(old, serial=2**50))
     assert (shelf.state.serial, shelf.state.bypass) == (2, True)
+
+
+@pytest.mark.parametrize("ahead_ms", [SKEW_MS + 1, 365 * 86_400_000, 2**53 - NOW])
+@pytest.mark.parametrize("action", [Action.BYPASS_ON, Action.REVERT])
+def test_an_order_that_a_clock_of_the_future_made_bars_none_of_now(ahead_ms: int, action: Action) -> None:
+    """One wrong clock, once, and nobody could switch the bypass on for as long as it was ahead."""
+    state = replace(live(7), ordered_ms=NOW + ahead_ms)
+    after = obey(state, ordered(action), "ann", NOW, False)
+    assert after is not None and after.ordered_ms == NOW
+    assert after.bypass is (action is Action.BYPASS_ON)
+    shelf = Shelf()
+    for each in (state, after):
+        shelf.put(each)
+    assert shelf.state == after
+
+
+@pytest.mark.parametrize("ahead_ms", [0, 1, SKEW_MS])
+def test_an_order_of_a_clock_that_may_be_so_far_ahead_bars_older_ones(ahead_ms: int) -> None:
+    """A replay of an older order is not followed, within what clocks may differ by."""
+    state = replace(live(7), ordered_ms=NOW + ahead_ms)
+    with pytest.raises(OrderRefused, match="a later order"):
+        obey(state, ordered(Action.REVERT, made=NOW - 1), "ann", NOW, False)
+    older = replace(state, serial=state.serial + 1, ordered_ms=NOW - 1, at_ms=NOW)
+    assert "older order" in flaw(state, older)
