@@ -27,7 +27,7 @@ from services.journal import Follower, Topic
 from services.policy.bundle import Bundle
 from services.policy.canary import under
 from services.policy.lifecycle import BUILT_IN_POINTER, Pointer, Shelf, Stage, State, tripped
-from services.policy.signing import NO_KEYS, Keys
+from services.policy.signing import NO_KEYS, Keys, people_for_bundle
 from services.wire import policy_records
 from services.wire.methods import Unreadable
 
@@ -285,11 +285,16 @@ class PolicyFeed:
         await self._keep()
 
     async def _before(self, state: State) -> Bundle:
-        """What the live bundle followed, where somebody known has signed that; else the built-in one."""
-        last_good = state.last_good
-        if not signed_ever(self.keys, last_good, self.shelf.signatures(last_good)):
-            return self.built_in
-        return await self._vetting.read(self.shelf, last_good) or self.built_in
+        """What the live bundle followed, where that was taken here or enough people have signed it; else the built-in
+        one. Who writes to the topic could name as last good what one person signed, and so bring more of it live."""
+        if (taken := self._vetting.known(state.last_good)) is not None:
+            return taken
+        if state.live == self._serving:
+            return self._live
+        before = await self._vetting.read(self.shelf, state.last_good)
+        signers = signed_ever(self.keys, state.last_good, self.shelf.signatures(state.last_good))
+        enough = before is not None and len(signers) >= people_for_bundle(self.built_in, before)
+        return before if before is not None and enough else self.built_in
 
     def _hold(self) -> None:
         """Lets go, at once, of what may not answer calls any more."""

@@ -17,12 +17,14 @@ from services.host.network import Broken, Status
 from services.journal import Topic
 from services.journal.memory import MemoryBroker
 from services.policy.canonical import Action
-from services.policy.lifecycle import Entry, Pointer, Submitted
+from services.policy.lifecycle import Entry, Pointer, SignedBy, Submitted
+from services.policy.reading import read_bundle
+from services.policy.signing import sign_bundle
 from services.wire import policy_records
 from services.wire.methods import EXPLAIN, POLICY_BUNDLE, POLICY_HISTORY, SUBMIT_POLICY
 from simulator.virtual_loop import run_virtual, virtual_wall_ms
 from tests.policy.files import text
-from tests.services.policy_stage import BUILT_IN, CACHE, KEYS, SWITCH, PolicyStage
+from tests.services.policy_stage import BUILT_IN, CACHE, DAY_MS, KEYS, PRIVATE, SWITCH, PolicyStage
 
 Scene = Callable[[PolicyStage], Coroutine[Any, Any, None]]
 
@@ -341,6 +343,54 @@ def test_what_is_called_live_and_may_not_be_is_not_served_and_alarms(
             assert one.feed.live().digest == six.digest
             assert any("live version 9" in remark and six.label in remark for remark in one.feed.remarks())
             assert (one.count("doubt", why=why), one.count("not_taken_total", why=why)) == (1, 1)
+
+    play(scene)
+
+
+@pytest.mark.parametrize("before", [8, 9])
+def test_who_writes_to_kafka_and_has_signed_alone_brings_no_policy_live(before: int) -> None:
+    """What is called the last good policy says how many people it takes only where it is one."""
+
+    async def scene(stage: PolicyStage) -> None:
+        state = await stage.forced_live(7)
+        pointers = {}
+        for version in (8, 9):
+            content = text(version, when="number_calls_600s > 3").encode()
+            bundle = read_bundle(content)
+            pointers[version] = pointer = Pointer(version, bundle.digest)
+            signature = sign_bundle(PRIVATE["ann"], "ann", bundle, virtual_wall_ms(), DAY_MS)
+            for entry in (*parts_of(content), Submitted(pointer, 1, "x", "x", 1), SignedBy(pointer, signature)):
+                stage.broker.land(Topic.POLICY, *policy_records.encode(entry))
+        stands = stage.first.feed.shelf.state
+        forged_state = replace(stands, serial=stands.serial + 1, live=pointers[9], last_good=pointers[before])
+        stage.broker.land(Topic.POLICY, *policy_records.encode(forged_state, "a stranger"))
+        await asyncio.sleep(0.2)
+        assert stage.first.feed.live().digest == state.digest
+        assert "expected 2 different people" in "".join(stage.first.feed.remarks())
+        await stage.all[1].again()
+        assert stage.all[1].feed.live().version != 9
+        for _ in range(2):
+            await stage.direct(Action.REVERT)
+            await asyncio.sleep(0.2)
+            assert all(one.feed.live().version != 9 for one in stage.all)
+        assert all(one.feed.live() is BUILT_IN for one in stage.all)
+
+    play(scene)
+
+
+def test_a_policy_that_one_person_signed_since_it_diverts_less_outlives_a_restart() -> None:
+    """Each follows the one before it, the last two by one signature: where they were taken, and kept on disk."""
+
+    async def scene(stage: PolicyStage) -> None:
+        await stage.forced_live(7)
+        for version in (8, 9):
+            await stage.submit(version, "ann")
+            await stage.send(stage.order(Action.PROMOTE, version, True), "ann", "bob")
+            await asyncio.sleep(0.2)
+            assert [(one.feed.live().version, one.feed.remarks()) for one in stage.all] == [(version, [])] * 2
+        await stage.all[1].again()
+        await asyncio.sleep(0.2)
+        assert (stage.all[1].feed.live().version, stage.all[1].feed.remarks()) == (9, [])
 
     play(scene)
 
