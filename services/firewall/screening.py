@@ -130,9 +130,22 @@ class Screener:
         kept = ""
         if self._policies.bypassed() and not isinstance(known.verdict, Pass):
             kept = str(Kept.BYPASS)
-        elif isinstance(known.verdict, Divert) and (scope := self.calls.breakers.keeps(known.heard, now)):
-            kept = BREAKER + scope
+        elif isinstance(known.verdict, Divert):
+            kept = self._not_again(known, known.verdict, now)
         return self._answer(record, Word(known.verdict, known.policy, None), kept, known.bundle)
+
+    def _not_again(self, known: Known, divert: Divert, now: float) -> str:
+        """What keeps a call from a divert that was answered before, perhaps by another: a record is no bundle, and who
+        went back to the one before wants the callers back."""
+        standing = (self._policies.live(), self._policies.candidate())
+        rules = [each.rule(divert.rule) for each in standing if each is not None and each.digest == known.bundle]
+        says = [rule.verdict for rule in rules if rule is not None]
+        if not any(isinstance(said, Divert) and said.desk == divert.desk for said in says):
+            return Kept.REVERTED
+        if not self._staffed(divert):
+            return Kept.NO_DESK
+        scope = self.calls.breakers.keeps(known.heard, now)
+        return BREAKER + scope if scope else ""
 
     async def _first(self, offer: Offer, record: screening_pb2.Screening) -> Verdict:
         loop = asyncio.get_running_loop()

@@ -37,7 +37,7 @@ FINDINGS_MAX: Final = 200
 SOON_MS: Final = 7 * 86_400_000
 _RULE_ID: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _LIST_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_OF_THE_FIREWALL: Final = frozenset({"bypass", "built-in", "failed-open", "first_call", "no_desk"})
+_OF_THE_FIREWALL: Final = frozenset({"bypass", "built-in", "failed-open", "first_call", "no_desk", "reverted"})
 """Words of records for what no rule said."""
 
 

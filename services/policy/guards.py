@@ -30,6 +30,8 @@ class Kept(StrEnum):
     """Nobody of this identity has called within the longest window."""
     NO_DESK = "no_desk"
     """Nobody staffs a line of the desk that the rule names."""
+    REVERTED = "reverted"
+    """It was answered before, and no bundle that stands now has a rule that says so."""
 
 
 BREAKER: Final = "breaker_"

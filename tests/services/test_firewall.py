@@ -6,10 +6,11 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from throughline.v1 import place_pb2
+from throughline.v1 import place_pb2, screening_pb2
 
 from services.domain.policy import Divert, Flag, Pass
 from services.host.network import Broken, Status
+from services.journal import Topic
 from services.policy.attributes import ATTRIBUTES
 from services.policy.breakers import SLACK_CALLS
 from services.policy.bundle import Limits
@@ -329,3 +330,43 @@ def test_what_a_canary_did_on_another_replica_is_held_to_its_own_forecast() -> N
         assert (here.policies.trips, there.policies.trips) == ([], [])
 
     play(scene, live, replicas=2)
+
+
+def test_a_later_leg_of_a_diverted_call_passes_once_its_policy_was_reverted() -> None:
+    """Who reverts wants the callers back, those too that are on their way."""
+
+    async def scene(stage: Stage) -> None:
+        (replica,) = stage.replicas
+        assert replica.policies is not None
+        said = [await stage.screen(f"call-{n}") for n in range(3)]
+        assert isinstance(said[-1], Divert) and await stage.screen("call-2", leg=2) == said[-1]
+        replica.policies.tripped(DIVERTS_REPEATS.digest, "by an operator")
+        assert await stage.screen("call-2", leg=3) == Pass()
+        assert (await stage.published())[-1].kept_from == "reverted"
+
+    play(scene, DIVERTS_REPEATS)
+
+
+@pytest.mark.parametrize(
+    ("desk", "rule_id", "digest"),
+    [
+        ("no-such-desk", "repeats", DIVERTS_REPEATS.digest),
+        (DESK, "no-such-rule", DIVERTS_REPEATS.digest),
+        (DESK, "repeats", "f" * 64),
+        (DESK, "repeats", ""),
+    ],
+)
+def test_a_record_that_no_bundle_bears_out_diverts_nobody(desk: str, rule_id: str, digest: str) -> None:
+    """A stranger who can write to Kafka says that this call was diverted already."""
+
+    async def scene(stage: Stage) -> None:
+        (replica,) = stage.replicas
+        told = screening_pb2.Screening(call_id="call-1", firewall="a stranger", at_ms=replica.world.wall_ms())
+        told.bundle = digest
+        told.inputs.add(name="number", text="+15085550107")
+        told.verdict.CopyFrom(verdicts.to_wire(Divert(desk, rule_id, "r"), "nuisance"))
+        stage.broker.land(Topic.SCREENINGS, "call-1", told.SerializeToString())
+        await asyncio.sleep(1.0)
+        assert await stage.screen("call-1") == Pass()
+
+    play(scene, DIVERTS_REPEATS)
