@@ -7,6 +7,7 @@ signatures that the bundle needs; going back takes one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -15,7 +16,7 @@ import typer
 from throughline.v1 import policy_pb2
 
 from services.host.clock import wall_ms
-from services.host.network import Broken
+from services.host.network import Broken, Network
 from services.policy import signing
 from services.policy.canonical import Action, Order, Signature
 from services.policy_cli import asking, confinement, seals
@@ -34,6 +35,8 @@ Save = Annotated[
 Version = Annotated[
     str, typer.Argument(metavar="VERSION|BUNDLE", help="A version that was submitted, or the bundle's file itself.")
 ]
+
+Again = Callable[[Order], Sequence[Signature]]
 
 
 class Switch(StrEnum):
@@ -157,9 +160,13 @@ def _direct(action: Action, version: str, key: Path, firewall: str, why: str, fo
     number, digest = _meant(version, firewalls) if action.names_bundle else (0, "")
     now_ms = wall_ms()
     order = Order(action, now_ms, number, digest, force, why)
-    signatures = [signing.sign_order(person.private, person.name, order, now_ms)]
+
+    def sign(order: Order) -> list[Signature]:
+        return [signing.sign_order(person.private, person.name, order, now_ms)]
+
+    signatures = sign(order)
     if save is None:
-        _send(order, signatures, firewalls)
+        _send(order, signatures, firewalls, sign)
         return
     try:
         seals.write_order(save, order, signatures)
@@ -187,15 +194,14 @@ def _meant(version: str, firewalls: Sequence[str]) -> tuple[int, str]:
     return int(version), known[int(version)]
 
 
-def _send(order: Order, signatures: Sequence[Signature], firewalls: Sequence[str]) -> None:
-    said = policy_pb2.DirectRequest(
-        order=order_to_wire(order), signatures=[signature_to_wire(each) for each in signatures]
-    )
+def _send(order: Order, signatures: Sequence[Signature], firewalls: Sequence[str], again: Again | None = None) -> None:
+    """Sends it and says what came of it. `again` signs an order that goes back anew, where that is needed."""
     if order.action.names_bundle:
+        said = _said(order, signatures)
         answer = asking.over_grpc(lambda network: asking.first(network, firewalls, DIRECT_POLICY, said))
         typer.echo(state_line(answer.state))
         return
-    told = asking.over_grpc(lambda network: asking.each(network, firewalls, DIRECT_POLICY, said))
+    told = asking.over_grpc(lambda network: _tell(network, order, signatures, firewalls, again))
     for address, heard in told:
         if isinstance(heard, Broken):
             typer.echo(f"{address}: {plain(heard.detail)} ({heard.status})", err=True)
@@ -208,6 +214,29 @@ def _send(order: Order, signatures: Sequence[Signature], firewalls: Sequence[str
         refuse("no firewall follows the order", EXIT_REFUSED if refused else EXIT_UNAVAILABLE)
     if len(followed) < len(told) and not any(heard.everywhere for heard in followed):
         refuse(f"{len(told) - len(followed)} of {len(told)} firewalls have not heard it", EXIT_UNAVAILABLE)
+
+
+async def _tell(
+    network: Network, order: Order, signatures: Sequence[Signature], firewalls: Sequence[str], again: Again | None
+) -> list[tuple[str, policy_pb2.DirectResponse | Broken]]:
+    """What every firewall says to it. Where an order was followed that is later by its signer's clock, this one is made
+    just after that: who goes back does not wait until their own clock has come so far."""
+    told = await asking.each(network, firewalls, DIRECT_POLICY, _said(order, signatures))
+    refused = [address for address, heard in told if isinstance(heard, Broken) and heard.status not in asking.ELSEWHERE]
+    if not refused or again is None:
+        return told
+    standing = await asking.each(network, refused, POLICY_STATUS, policy_pb2.PolicyServiceStatusRequest())
+    latest_ms = max((each.state.ordered_at_ms for _, each in standing if not isinstance(each, Broken)), default=0)
+    if latest_ms <= order.made_ms:
+        return told
+    order = replace(order, made_ms=latest_ms + 1)
+    return await asking.each(network, firewalls, DIRECT_POLICY, _said(order, again(order)))
+
+
+def _said(order: Order, signatures: Sequence[Signature]) -> policy_pb2.DirectRequest:
+    return policy_pb2.DirectRequest(
+        order=order_to_wire(order), signatures=[signature_to_wire(each) for each in signatures]
+    )
 
 
 COMMANDS: Final[dict[str, Callable[..., Any]]] = {

@@ -14,7 +14,7 @@ import pytest
 import structlog
 from click.testing import Result
 from prometheus_client import CollectorRegistry
-from throughline.v1 import screening_pb2
+from throughline.v1 import policy_pb2, screening_pb2
 from typer.testing import CliRunner
 
 from services.firewall.bypass import Bypass
@@ -29,8 +29,13 @@ from services.host.world import World
 from services.journal.disk import MemoryDisk
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.policy.bundle import PASSES_ALL
+from services.policy.canonical import Action, Order
 from services.policy.reading import read_bundle
+from services.policy.signing import sign_order
+from services.policy_cli import seals
 from services.policy_cli.commands import policy
+from services.wire.methods import DIRECT_POLICY
+from services.wire.policy_records import order_to_wire, signature_to_wire
 from tests.policy.files import NUISANCE, text
 
 KEYS = Path("keys")
@@ -158,6 +163,17 @@ async def test_one_person_switches_the_bypass_on_and_off(desk: Desk) -> None:
     assert status.exit_code == 1
     assert "BYPASS on here" in status.stdout
     assert "BYPASS" not in await desk.well("bypass", "off", "--key", desk.key("bob"))
+
+
+async def test_who_goes_back_does_not_wait_for_a_clock_that_is_slow(desk: Desk) -> None:
+    """An order was followed that a clock half a minute ahead had made; the one to go back is followed at once."""
+    person = seals.read_key(Path(desk.key("ann")))
+    ahead = Order(Action.BYPASS_OFF, wall_ms() + 30_000)
+    signature = sign_order(person.private, person.name, ahead, wall_ms())
+    said = policy_pb2.DirectRequest(order=order_to_wire(ahead), signatures=[signature_to_wire(signature)])
+    await desk.network.ask(desk.address, DIRECT_POLICY, said, within_s=10.0)
+    assert "BYPASS" in await desk.well("bypass", "on", "--key", desk.key("bob"))
+    assert desk.switch.on
 
 
 async def test_a_version_that_nobody_submitted_is_told_with_those_that_are_there(desk: Desk) -> None:
