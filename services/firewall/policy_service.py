@@ -1,7 +1,7 @@
 """What a firewall answers operators: hand a bundle in, follow a signed order, say what stands.
 
-Nobody logs in: a bundle and an order say by their signatures who wants them. What lets more calls pass (revert, bypass)
-is followed at once and without the topic; everything else takes effect by what stands on it, or not at all.
+Nobody logs in: a bundle and an order say by their signatures who wants them. To go back, and the bypass on or off, is
+followed at once and without the topic; everything else takes effect by what stands on it, or not at all.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ def sign_order(private: str, signer: str, order: Order, now_ms: int, valid_ms: i
 
 
 def people_for_order(order: Order) -> int:
-    """How many people an order takes. What only lets calls pass takes one."""
+    """How many people an order takes, past the gates two. Who must have signed its bundle is counted apart."""
     return TWO if order.force else 1
 
 

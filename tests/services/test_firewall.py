@@ -96,7 +96,7 @@ def test_callers_without_a_number_of_their_own_are_not_one_caller() -> None:
     play(scene, DIVERTS_REPEATS)
 
 
-def test_the_first_call_of_anybody_passes_whatever_the_policy_says() -> None:
+def test_the_first_call_of_a_number_passes_whatever_the_policy_says() -> None:
     """Kept back, and told: what was proposed and why it was not answered."""
 
     async def scene(stage: Stage) -> None:
@@ -105,6 +105,17 @@ def test_the_first_call_of_anybody_passes_whatever_the_policy_says() -> None:
         assert (told.kept_from, told.proposed.divert.rule) == ("first_call", "everybody")
         assert await stage.screen("call-2") == Divert(DESK, "everybody", "wrong")
         assert stage.replicas[0].count("kept_total", by="first_call") == 1
+
+    play(scene, DIVERTS_ALL)
+
+
+def test_who_has_no_number_of_their_own_is_one_with_all_who_come_the_same_way() -> None:
+    """L5: what is the first call of somebody cannot be told there; another network is another caller."""
+
+    async def scene(stage: Stage) -> None:
+        assert await stage.screen("call-1", caller="", source="one", trunk="trunk-1") == Pass()
+        assert isinstance(await stage.screen("call-2", caller="anonymous", source="one", trunk="trunk-1"), Divert)
+        assert await stage.screen("call-3", caller="", source="two", trunk="trunk-1") == Pass()
 
     play(scene, DIVERTS_ALL)
 
