@@ -24,7 +24,7 @@ from services.host.world import World
 from services.places.region import Region
 from services.policy import guards
 from services.policy.attributes import Value
-from services.policy.breakers import Heard, Trip
+from services.policy.breakers import Heard
 from services.policy.bundle import Bundle
 from services.policy.guards import BREAKER, Grounds, Kept
 from services.policy.inputs import Located
@@ -163,7 +163,7 @@ class Screener:
         )
         kept: str = guards.kept_from(word.proposed, grounds)
         kept = self._broken(heard, kept, loop.time(), test=offer.test)
-        self._tell_trips(self.calls.breakers.trips(), word.bundle)
+        self.tell_trips()
         digest = "" if word.bundle is None else bundle.digest
         verdict = self._answer(record, word, kept, digest)
         self.calls.answered(offer.call_id, Known(verdict, word.policy, digest, heard))
@@ -226,12 +226,10 @@ class Screener:
         return kept or (BREAKER + scope if scope else "")
 
     def tell_trips(self) -> None:
-        """Those that no call of this replica caused."""
-        self._tell_trips(self.calls.breakers.trips(), None)
-
-    def _tell_trips(self, trips: list[Trip], by: Bundle | None) -> None:
-        bundle = by if by is not None else self._policies.live()
-        for trip in trips:
+        """Has the bundle taken back whose calls did it: by the time that another replica's are heard of here, the one
+        before it may be live again."""
+        for trip in self.calls.breakers.trips():
+            digest = trip.bundle or self._policies.live().digest
             self._metrics.trips.labels(trip.scope.partition(":")[0], trip.why).inc()
             self._world.logger.error(
                 "breaker.tripped",
@@ -240,10 +238,10 @@ class Screener:
                 told=trip.told,
                 of_calls=trip.calls,
                 rule=trip.rule,
-                bundle=bundle.label,
+                digest=digest,
             )
             why = f"breaker {trip.scope}: {trip.why}, {trip.told} of {trip.calls}"
-            self._policies.tripped(bundle.digest, why)
+            self._policies.tripped(digest, why)
 
     def _answer(self, record: screening_pb2.Screening, word: Word, kept: str, digest: str) -> Verdict:
         verdict: Verdict = Pass() if kept else word.proposed

@@ -71,7 +71,7 @@ class Heard:
     rule: str = ""
     forecast_share: float = 0.0
     bundle: str = ""
-    """The digest of the bundle that was asked."""
+    """The digest of the bundle that was asked: it is to blame where a breaker trips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,8 @@ class Trip:
     calls: int
     rule: str
     """Of the call that did it."""
+    bundle: str = ""
+    """By whose rule, by its digest; empty where that is not known."""
 
 
 class Breakers:
@@ -94,8 +96,8 @@ class Breakers:
         self._limits = limits
         self._flows: OrderedDict[str, _Flow] = OrderedDict({_STATE: _Flow()})
         self._scopes: OrderedDict[str, _Scope] = OrderedDict()
-        self._diverted: OrderedDict[str, float] = OrderedDict()  # call: when
-        self._last_divert: OrderedDict[str, tuple[str, float]] = OrderedDict()  # caller: by which rule, and when
+        self._diverted: OrderedDict[str, tuple[float, str]] = OrderedDict()  # call: when, and by whose rule
+        self._last_divert: OrderedDict[str, tuple[Heard, float]] = OrderedDict()  # caller: of which call, and when
         self._redials: deque[tuple[float, str, str]] = deque(maxlen=_HEARD_MAX)
         self._ends: deque[tuple[float, bool]] = deque(maxlen=_HEARD_MAX)  # of diverts: when, and whether answered
         self._trips: list[Trip] = []
@@ -132,8 +134,9 @@ class Breakers:
 
     def ended(self, call_id: str, answered: bool, now: float) -> None:
         """A call has ended, or a person has it; only those that were diverted here matter."""
-        if self._diverted.pop(call_id, None) is not None:
-            self._note_end(answered, now)
+        diverted = self._diverted.pop(call_id, None)
+        if diverted is not None:
+            self._note_end(answered, now, diverted[1])
 
     def tripped(self, now: float) -> list[str]:
         """The scopes that divert nothing now."""
@@ -142,11 +145,11 @@ class Breakers:
     def look(self, now: float) -> None:
         """Time has passed: diverts that nobody answered are noticed."""
         while self._diverted:
-            call_id, at = next(iter(self._diverted.items()))
+            call_id, (at, bundle) = next(iter(self._diverted.items()))
             if now - at < UNANSWERED_S:
                 break
             del self._diverted[call_id]
-            self._note_end(False, now)
+            self._note_end(False, now, bundle)
 
     def trips(self) -> list[Trip]:
         """Those since the last time it was asked."""
@@ -166,7 +169,7 @@ class Breakers:
             scope.proposed(call, flow.heard, at)
             over = scope.over(self._share(name, call), flow, now)
             if over is not None and scope.trip(now):
-                self._trips.append(Trip(name, over[0], over[1], over[2], call.rule))
+                self._trips.append(Trip(name, over[0], over[1], over[2], call.rule, call.bundle))
 
     def _share(self, name: str, call: Heard) -> float:
         if name == _STATE:
@@ -177,8 +180,8 @@ class Breakers:
 
     def _note_divert(self, call: Heard, at: float) -> None:
         self._credit.diverts(call.bundle)
-        self._diverted[call.call_id] = at
-        self._last_divert[call.caller] = (call.rule, at)
+        self._diverted[call.call_id] = (at, call.bundle)
+        self._last_divert[call.caller] = (call, at)
         self._last_divert.move_to_end(call.caller)
         if len(self._diverted) > _HEARD_MAX:
             self._diverted.popitem(last=False)
@@ -190,21 +193,22 @@ class Breakers:
         last = self._last_divert.get(call.caller)
         if last is None or call.repeats or not 0.0 <= at - last[1] < REDIAL_S:
             return
-        self._redials.append((at, call.caller, last[0]))
+        rule, bundle = last[0].rule, last[0].bundle
+        self._redials.append((at, call.caller, rule))
         while self._redials and self._redials[0][0] < now - WINDOWS_S[-1]:
             self._redials.popleft()
-        callers = {caller for _, caller, rule in self._redials if rule == last[0]}
-        if len(callers) > REDIALERS_MAX and self._scope(f"rule:{last[0]}").trip(now):
-            self._trips.append(Trip(f"rule:{last[0]}", Why.REDIALS, len(callers), len(self._redials), last[0]))
+        callers = {caller for _, caller, by in self._redials if by == rule}
+        if len(callers) > REDIALERS_MAX and self._scope(f"rule:{rule}").trip(now):
+            self._trips.append(Trip(f"rule:{rule}", Why.REDIALS, len(callers), len(self._redials), rule, bundle))
 
-    def _note_end(self, answered: bool, now: float) -> None:
+    def _note_end(self, answered: bool, now: float, bundle: str) -> None:
         """More than half of the diverts of the longest window found nobody, and more than two: none is made."""
         self._ends.append((now, answered))
         while self._ends[0][0] < now - WINDOWS_S[-1]:
             self._ends.popleft()
         told = sum(not each for _, each in self._ends)
         if told > max(UNANSWERED_MAX, len(self._ends) / 2) and self._scope(_STATE).trip(now):
-            self._trips.append(Trip(_STATE, Why.UNANSWERED, told, len(self._ends), ""))
+            self._trips.append(Trip(_STATE, Why.UNANSWERED, told, len(self._ends), "", bundle))
 
     def _flow(self, name: str) -> _Flow:
         flow = self._flows.get(name)

@@ -199,6 +199,21 @@ def test_forced_past_every_gate_it_diverts_twenty_calls_at_most_over_all_replica
     play(scene, replicas=3)
 
 
+def test_a_replica_that_hears_of_it_late_does_not_blame_the_bundle_before() -> None:
+    """Massachusetts: by then the last good one is live again, and to quarantine that would leave nothing of it."""
+
+    async def scene(stage: Stage) -> None:
+        before = replace(DIVERTS_REPEATS, version=6, digest=f"{6:064x}")
+        back = await stage.start("firewall-2", before)
+        for n in range(SLACK_CALLS + 2):
+            await stage.screen(f"call-{n}", caller=f"+150855501{n:02d}")
+        await asyncio.sleep(1.0)
+        assert [digest for digest, _ in back.policies.trips] == [DIVERTS_ALL.digest] * len(back.policies.trips) != []
+        assert back.policies.live() is before
+
+    play(scene, DIVERTS_ALL)
+
+
 def test_a_restart_is_no_way_round_a_limit_and_loses_no_window() -> None:
     """What was screened before stands on the log: the third call is the third, and a tripped breaker stays so."""
 
