@@ -112,15 +112,18 @@ class Evaluator:
             self._fell(bundle, silent)
             raise NotEvaluated("silent") from silent
         except Gone as gone:
-            self._deaths[bundle.digest] += 1
-            if self._deaths[bundle.digest] > DEATHS_MAX:
-                self._quarantine(bundle, f"the evaluator ended {self._deaths[bundle.digest]} times over it")
-            self._woken.set()
+            self._died_over(bundle)
             raise NotEvaluated("gone") from gone
         except Exception as mistake:
             raise NotEvaluated("mistake") from mistake
         self._starved.pop(bundle.digest, None)
         return decision
+
+    def _died_over(self, bundle: Bundle) -> None:
+        self._woken.set()
+        self._deaths[bundle.digest] += 1
+        if self._deaths[bundle.digest] > DEATHS_MAX:
+            self._quarantine(bundle, f"the evaluator ended {self._deaths[bundle.digest]} times over it")
 
     def _fell(self, bundle: Bundle, silent: Silent) -> None:
         self._woken.set()
@@ -183,6 +186,9 @@ class Evaluator:
                 self._quarantine(bundle, unfit.why)
             except Silent as silent:
                 self._fell(bundle, silent)
+                raise
+            except Gone:
+                self._died_over(bundle)
                 raise
             else:
                 self._held = (self._held & set(wanted)) | {digest}

@@ -259,6 +259,10 @@ class Ailment:
     slow_s: float = 0.0
     """How much longer each answer takes."""
     cannot_start: bool = False
+    ends: bool = False
+    """Each question ends it, as a crash does."""
+    over: bytes = b""
+    """It ails over questions that hold these bytes alone; empty: over each."""
 
 
 class InPlace:
@@ -305,7 +309,7 @@ class _Object:
         """See `Child.ask`."""
         within_s = await _turn(self, self._turn, within_s)
         try:
-            if self._ailment.hangs or self._ailment.slow_s:
+            if self._ailment.over in asked:
                 await self._ail(within_s)
             return self._answering.answer(asked)
         except (Silent, Gone):
@@ -321,6 +325,9 @@ class _Object:
 
     async def _ail(self, within_s: float) -> None:
         """Passes the time that it takes; an ailment that ends meanwhile takes no more."""
+        if self._ailment.ends:
+            self.end()
+            raise Gone("the helper ended before it answered")
         loop = asyncio.get_running_loop()
         began = loop.time()
         while (passed_s := loop.time() - began) < within_s - _FLOAT_S:

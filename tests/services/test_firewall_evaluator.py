@@ -172,6 +172,21 @@ def test_a_bundle_that_cannot_be_compiled_never_takes_over(unfit: Bundle) -> Non
     play(scene, FLAGS_ALL)
 
 
+def test_a_bundle_that_ends_the_evaluator_when_it_is_loaded_leaves_the_one_before() -> None:
+    """CrowdStrike: what passed every check ends whatever loads it, each time it is started. It is loaded twice."""
+
+    async def scene(stage: Stage) -> None:
+        (replica,) = stage.replicas
+        deadly = bundle(rule("true", Flag(9, "new", "odd")), version=10)
+        replica.ailment.over, replica.ailment.ends = f'"bundle": {{"digest": "{deadly.digest}"'.encode(), True
+        replica.policies.on = deadly
+        await asyncio.sleep(SOON_S)
+        assert [digest for digest, _ in replica.policies.trips] == [deadly.digest]
+        assert (await stage.asked("call-1")).policy.startswith("built-in-1-")
+
+    play(scene, FLAGS_ALL)
+
+
 def test_a_new_bundle_answers_only_once_it_can_be_evaluated_and_no_call_is_lost_to_the_change() -> None:
     """Make before break: the old one is asked until the helper holds the new one."""
 
