@@ -36,6 +36,9 @@ LATER: Final = {
     "chaos": Later("chaos.cli", "app", "Hurt an installation of real processes on purpose, and count what is lost."),
     "replay": Later("loadtest.cli", "replay", "Replay a trace of calls against a running installation."),
     "simulate": Later("simulator.cli", "simulate", "Schedules of failures over the real services, virtual time."),
+    "scenario": Later(
+        "simulator.scenarios.command", "scenario", "Play an outage that happened, and what becomes of it."
+    ),
     "balance": Later("services.readers.commands", "balance", "Read the journal and balance the books."),
     "tail": Later("services.readers.commands", "tail", "Show events as they come."),
     "callbacks": Later("services.ledger.commands", "callbacks", "The list of people to ring back."),

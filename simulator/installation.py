@@ -28,7 +28,7 @@ from services.psap_gateway.service import PsapGateway
 from services.psap_gateway.settings import PsapGatewaySettings
 from services.router.service import Router
 from services.router.settings import RouterSettings
-from simulator.region import CREDENTIALS_FILE, FOLDER
+from simulator.region import CREDENTIALS_FILE, FOLDER, KEYS_FILE
 from simulator.replicas import Ground, Plan, Replica
 from simulator.tables import Tables
 
@@ -42,6 +42,8 @@ COUNTS: Final[Mapping[str, int]] = {
 }
 """Replicas of each service, in the order in which they are started."""
 TRUNKS: Final = ("trunk-1:1", "trunk-2:1")
+BYPASS_FILE: Final = Path("bypass")
+"""Whose presence on a firewall's machine lets every call pass there."""
 RING_TIMEOUT_MS: Final = 3_000
 """People are five times as quick as in life, and ring times with them."""
 
@@ -136,7 +138,9 @@ def _settings(name: str, known: Mapping[str, tuple[str, ...]]) -> Any:
         case "psap_gateway":
             return PsapGatewaySettings(**shared)
         case "firewall":
-            return FirewallSettings(**shared)
+            return FirewallSettings(
+                policy_keys=KEYS_FILE, policy_cache=Path("cache"), bypass_file=BYPASS_FILE, **shared
+            )
         case "router":
             return RouterSettings(gateways=gateways, **shared)
         case "failover":

@@ -56,6 +56,7 @@ class Outside:
         seed: int,
         wall_ms: Callable[[], int],
         human_speed: float = 1.0,
+        carrier: type[Carrier] = Carrier,
     ) -> None:
         humans = Humans(seed, human_speed)
         self._around = around
@@ -71,7 +72,7 @@ class Outside:
             for psap_id, point in self._points.items()
         ]
         self._carriers = {
-            source: Carrier(
+            source: carrier(
                 around.ingresses,
                 self._caller_diary,
                 random.Random(repr((seed, source))),

@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.region_tables import AdminLine
+from services.policy.signing import public_key
 
 FOLDER: Final = Path("region")
 CREDENTIALS_FILE: Final = Path("credentials.csv")
+KEYS_FILE: Final = Path("policy-keys.yaml")
+OPERATORS: Final = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("ann", "bob")}
+"""Who may sign policies, each with a private key; the public ones are in KEYS_FILE."""
 TOWNS: Final = ("Ash", "Birch", "Cedar", "Elm", "Fir", "Hazel")
 PSAPS: Final = tuple(f"P{n}" for n in range(1, len(TOWNS) + 1))
 PSAP_OF_TOWN: Final = dict(zip(TOWNS, PSAPS, strict=True))
@@ -82,6 +86,7 @@ def texts() -> Mapping[Path, str]:
     files[FOLDER / "neighbours.geojson"] = _geojson([neighbour])
     secrets = [f"{each},{hashlib.sha256(token_of(each).encode()).hexdigest()}" for each in PSAPS]
     files[CREDENTIALS_FILE] = "\n".join(["psap_id,sha256", *secrets]) + "\n"
+    files[KEYS_FILE] = "".join(f"{name}: {public_key(private)}\n" for name, private in OPERATORS.items())
     return files
 
 

@@ -89,7 +89,8 @@ class Replica:
         self.service: Service | None = None
         self.log: MemoryLog | None = None
         self._ground = ground
-        self._files = MemoryFiles(ground.texts)
+        self.files = MemoryFiles(ground.texts)
+        """Its own copy; they outlive its processes."""
         self._process: Process | None = None
         self._host: MemoryHost | None = None
         self._living: asyncio.Task[None] | None = None
@@ -123,7 +124,7 @@ class Replica:
             log=self.log,
             wall_ms=process.wall_ms,
             random=chance,
-            files=self._files,
+            files=self.files,
             disk=self.disk,
             registry=self.registries[-1],
             logger=ground.logger,

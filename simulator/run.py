@@ -11,7 +11,7 @@ import hashlib
 import json
 import random
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -128,24 +128,31 @@ def run(schedule: Schedule) -> Observed:
     """The whole of it. Never raises for what the services do: a mistake, a deadlock are things observed.
 
     Who has switched the garbage's collection off keeps what a run leaves, some 8 MB."""
-    loop = VirtualLoop(LIMIT_S, schedule.seed)  # type: ignore[abstract]
     seen = Observed(schedule)
+    seen.mistakes += virtually(lambda: _play(schedule, seen), schedule.seed, LIMIT_S)
+    return seen
+
+
+def virtually(main: Callable[[], Coroutine[Any, Any, None]], seed: int, limit_s: float) -> list[str]:
+    """Runs it to its end on a loop of its own; says whether it got stuck, and what failed where nobody waited."""
+    loop = VirtualLoop(limit_s, seed)  # type: ignore[abstract]
+    mistakes = []
     collecting = gc.isenabled()
     gc.disable()  # nothing is collected in the middle, where it would run what a dead process left undone
     quiet, sys.unraisablehook = sys.unraisablehook, lambda _: None
     try:
-        loop.run_until_complete(_play(schedule, seen))
+        loop.run_until_complete(main())
     except Stuck as stuck:
-        seen.mistakes.append(str(stuck))
+        mistakes.append(str(stuck))
     finally:
-        seen.mistakes += [_told(context) for context in loop.unhandled]
+        mistakes += [_told(context) for context in loop.unhandled]
         loop.close()
         del loop
         if collecting:
             gc.collect()  # what is left of every process, while nobody hears what its last words fail with
             gc.enable()
         sys.unraisablehook = quiet
-    return seen
+    return mistakes
 
 
 async def _play(schedule: Schedule, seen: Observed) -> None:
@@ -156,7 +163,7 @@ async def _play(schedule: Schedule, seen: Observed) -> None:
     broker = MemoryBroker(virtual_wall_ms, PARTITIONS)
     installation = Installation(Ground(cables, broker, texts(), by, _SILENT))
     outside = Outside(
-        _surroundings(),
+        surroundings(),
         lambda who: network.host(who.rpartition(":")[0] or who),
         seed=schedule.seed,
         wall_ms=virtual_wall_ms,
@@ -184,7 +191,8 @@ async def _play(schedule: Schedule, seen: Observed) -> None:
         installation.close()
 
 
-def _surroundings() -> Surroundings:
+def surroundings() -> Surroundings:
+    """Everybody who is there in every run."""
     return Surroundings(
         positions=POSITIONS,
         credentials={psap_id: token_of(psap_id) for psap_id in PSAPS},

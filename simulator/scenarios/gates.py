@@ -1,0 +1,43 @@
+"""What the gates say of a bundle before a live call meets it: the check, and a replay over the scenario's own calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+from loadtest.callers import Planned
+from services.domain.place import Place
+from services.places.region import Region
+from services.policy.checking import check
+from services.policy.evaluating import Evaluation
+from services.policy.findings import Weight, findings
+from services.policy.inputs import NOWHERE, Located
+from services.policy.reading import read_bundle
+from services.policy.replaying import Judging, no_stopwatch, replay
+from services.policy.retelling import of_offers
+from simulator.region import contents
+from simulator.scenarios.callers import offer_of
+from simulator.scenarios.plain_filter import ZONE
+from simulator.virtual_loop import EPOCH_MS
+
+
+def checked(content: bytes) -> list[str]:
+    """The errors of `policy check`."""
+    return [str(each) for each in check(read_bundle(content), wall_ms=EPOCH_MS).errors]
+
+
+def replayed(live: bytes, candidate: bytes, plan: Sequence[Planned], zone: ZoneInfo = ZONE) -> list[str]:
+    """The grave findings of `policy replay`, of the candidate beside the live bundle, over these callers' calls."""
+    region = Region.from_texts(contents())
+    offered = [(EPOCH_MS + round(call.at_s * 1000), offer_of(call)) for call in plan]
+
+    def locate(place: Place) -> Located:
+        found = region.locate(place)
+        return NOWHERE if found.town is None else Located(found.town, found.candidates[0])
+
+    desks = frozenset(region.directory.lines)
+    old, new = (
+        Judging(each, Evaluation(each), desks, no_stopwatch) for each in (read_bundle(live), read_bundle(candidate))
+    )
+    difference = replay(old, new, of_offers(offered, locate, zone))
+    return [f"{each.kind}: {each.text}" for each in findings(difference, new.bundle) if each.weight is Weight.GRAVE]
