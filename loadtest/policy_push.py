@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +29,7 @@ BUNDLE: Final = ROOT / "data" / "policy" / "examples" / "everybody.yaml"
 COMMAND_WITHIN_S: Final = 30.0
 ASKED_WITHIN_S: Final = 5.0
 NICE: Final = ("nice", "-n", "10")
-"""Operators sit at another machine: here their commands must not take the processor from calls."""
+"""Operators sit at another machine: here what has time must not take the processor from calls."""
 
 
 class PolicyPush:
@@ -64,7 +65,9 @@ class PolicyPush:
 
     async def past_them(self) -> None:
         """The second of two signs the order that forces it: live at once, for every call."""
-        self._seen.forced = await self._run("countersign", self._order, "--key", self._keys[1], *self._firewall())
+        self._seen.forced = await self._run(
+            *("countersign", self._order, "--key", self._keys[1]), *self._firewall(), nice=()
+        )
         self._say("a bad policy: forced past its gates by two people, it is live for every call")
 
     async def what_stands(self) -> None:
@@ -92,10 +95,10 @@ class PolicyPush:
     def _say(self, words: str) -> None:
         self._scene.say(wall_ms(), words)
 
-    async def _run(self, *words: str | Path) -> Command:
+    async def _run(self, *words: str | Path, nice: Sequence[str] = NICE) -> Command:
         """`throughline policy WORDS`, as a person gives it; an exit code of -1 where it did not end in time."""
         process = await asyncio.create_subprocess_exec(
-            *wrapped([*NICE, sys.executable, "-m", "services.cli", "policy", *words]),
+            *wrapped([*nice, sys.executable, "-m", "services.cli", "policy", *words]),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -42,7 +42,7 @@ ROUTER: Final = Phase("router killed", 103.0, 116.0, "the only one: each ingress
 INGRESS: Final = Phase("ingress killed", 116.0, 136.0, "one of two, with calls in hand: they are offered to the other")
 KAFKA: Final = Phase("Kafka stopped", 136.0, 162.0, "its only broker, for ten seconds: calls do not wait for it")
 ALL_BACK: Final = Phase("all back", 162.0, 180.0, "everything is back by itself")
-BAD_POLICY: Final = Phase("bad policy", 180.0, 194.0, "it diverts everybody, forced past its gates: it goes by itself")
+BAD_POLICY: Final = Phase("bad policy", 180.0, 196.0, "it diverts everybody, forced past its gates: it goes by itself")
 FIRST_HALF: Final = (CALM, FAILURES, RECOVERY)
 SECOND_HALF: Final = (FIREWALL, ROUTER, INGRESS, KAFKA, ALL_BACK, BAD_POLICY)
 PHASES: Final = (*FIRST_HALF, *SECOND_HALF)
@@ -104,11 +104,11 @@ SUPERVISION: Final = (
 
 # At its end a bad policy is pushed.
 
-GATES_S: Final = 163.0
+GATES_S: Final = 156.0
 """Two operators take it through its gates, which stop it, while the storm goes on."""
 FORCED_S: Final = 181.0
-CALLERS_AGAIN_S: Final = (180.2, 191.5)
-CALLERS_AGAIN: Final = 45
+CALLERS_AGAIN_S: Final = (180.2, 194.2)
+CALLERS_AGAIN: Final = 56
 """Calls of people who have called within the hour: a first call is never diverted, whatever a policy says."""
 
 
