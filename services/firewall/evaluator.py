@@ -29,7 +29,9 @@ HOLD_S: Final = 5.0
 """Within which a bundle must be compiled; reading and checking had their limits before."""
 AGAIN_S: Final = 0.5
 DEATHS_MAX: Final = 1
-"""A bundle over which helpers ended more often than this is quarantined: once may be somebody else's kill."""
+"""A bundle over which helpers ended more often than this within an hour is quarantined: once may be somebody else's
+kill."""
+DEATHS_WITHIN_S: Final = 3600.0
 STARVED_MAX: Final = 5
 """A bundle over which so many helpers in a row were silent is quarantined, whoever had the processor."""
 _BURNED: Final = 0.5
@@ -148,8 +150,13 @@ class Evaluator:
 
     async def _keep(self) -> None:
         """A helper that lives, and holds what is wanted, for ever."""
+        loop = asyncio.get_running_loop()
+        counted_from = loop.time()
         while True:
             self._woken.clear()
+            if loop.time() - counted_from > DEATHS_WITHIN_S:
+                counted_from = loop.time()
+                self._deaths.clear()
             try:
                 if self._child is None or not self._child.lives:
                     await self._begin()

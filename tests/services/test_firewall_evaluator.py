@@ -125,6 +125,24 @@ def test_one_death_is_one_death_however_many_calls_were_waiting() -> None:
     play(scene, FLAGS_ALL)
 
 
+@pytest.mark.parametrize(("apart_s", "blamed"), [(10.0, True), (7_300.0, False)])
+def test_a_bundle_is_blamed_for_deaths_that_lie_close_together(apart_s: float, blamed: bool) -> None:
+    """Two kills in months of service are the machine's."""
+
+    async def scene(stage: Stage) -> None:
+        (replica,) = stage.replicas
+        replica.ailment.slow_s = 0.02
+        for n in range(2):
+            asking = asyncio.ensure_future(stage.screen(f"call-{n}"))
+            await asyncio.sleep(0.01)
+            replica.children.kill_all()
+            assert await asking == Pass()
+            await asyncio.sleep(apart_s)
+        assert bool(replica.policies.trips) is blamed
+
+    play(scene, FLAGS_ALL)
+
+
 def test_a_helper_that_was_starved_once_starves_no_bundle_of_those_who_waited() -> None:
     """Silent over one call; those behind it were not asked."""
 
