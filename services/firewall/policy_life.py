@@ -6,13 +6,14 @@ it, serves what it serves, and gives it the drill.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from throughline.v1 import screening_pb2
 
 from services.firewall.bypass import Bypass, Drill
+from services.firewall.checking import Checked
 from services.firewall.policy_feed import PolicyFeed
-from services.firewall.policy_service import Checked, PolicyService
+from services.firewall.policy_service import PolicyService
 from services.firewall.policy_settings import PolicySettings
 from services.host.network import Served
 from services.host.world import World
@@ -29,7 +30,7 @@ class PolicyLife:
         built_in: Bundle,
         content: bytes,
         drill: Drill,
-        check: Callable[[Bundle], Checked],
+        check: Callable[[bytes], Awaitable[Checked]],
     ) -> None:
         self.feed = PolicyFeed(world, settings, built_in, content)
         self.bypass = Bypass(world, settings, self.feed, drill)

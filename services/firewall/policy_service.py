@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -17,13 +16,14 @@ from throughline.v1 import policy_pb2, screening_pb2
 
 from services.domain.publication import parts_of
 from services.firewall.bypass import Bypass
+from services.firewall.checking import Checked
 from services.firewall.policy_feed import PolicyFeed
 from services.firewall.policy_settings import PolicySettings
 from services.firewall.policy_vetting import signed_ever
 from services.host.network import Answers, Refuse, Served, Status
 from services.host.world import World
 from services.journal import Rejected, Topic, Unavailable, Unknown
-from services.policy.bundle import BUILT_IN, Bundle
+from services.policy.bundle import BUILT_IN
 from services.policy.canonical import Action, Order, Signature
 from services.policy.lifecycle import BUILT_IN_POINTER, Entry, OrderRefused, Pointer, Shelf, SignedBy, Submitted, obey
 from services.policy.reading import BundleRefused, read_bundle
@@ -44,15 +44,7 @@ EXPLAINED_EACH_MAX: Final = 8
 _URGENT: Final = (Action.REVERT, Action.BYPASS_ON, Action.BYPASS_OFF)
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What a checker says of a bundle: with errors it is refused, warnings are told."""
-
-    errors: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-
-def _no_check(bundle: Bundle) -> Checked:
+async def _no_check(content: bytes) -> Checked:
     return Checked()
 
 
@@ -65,7 +57,7 @@ class PolicyService:
         settings: PolicySettings,
         feed: PolicyFeed,
         bypass: Bypass,
-        check: Callable[[Bundle], Checked] = _no_check,
+        check: Callable[[bytes], Awaitable[Checked]] = _no_check,
     ) -> None:
         self._world = world
         self._settings = settings
@@ -98,7 +90,7 @@ class PolicyService:
     # Handing in.
 
     async def _submit(self, asked: policy_pb2.SubmitRequest) -> policy_pb2.SubmitResponse:
-        """One at a time: to read and check a large one takes seconds of a thread that calls are screened beside."""
+        """One at a time: to read a large one takes a second of a thread that calls are screened beside."""
         if self._submitting:
             raise Refuse(Status.RESOURCE_EXHAUSTED, "another bundle is being handed in here; hand yours in again")
         self._submitting = True
@@ -128,7 +120,7 @@ class PolicyService:
                 Status.ALREADY_EXISTS,
                 f"version {bundle.version} after {newest}: versions only rise; write {newest + 1}",
             )
-        checked = await self._world.run_blocking(lambda: self._check(bundle))
+        checked = await self._check(content)
         if checked.errors:
             raise Refuse(Status.INVALID_ARGUMENT, "; ".join(checked.errors)[:2_000])
         entries: list[Entry] = list(parts_of(content))

@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 from throughline.v1 import screening_pb2
 
 from services.domain.policy import Pass
+from services.firewall.checking import checked
 from services.firewall.evaluating import BESIDE, PROGRAM
 from services.firewall.evaluator import Evaluator
 from services.firewall.following import Following
 from services.firewall.metrics import FirewallMetrics
 from services.firewall.policies import Policies
 from services.firewall.policy_life import PolicyLife
-from services.firewall.policy_service import Checked
 from services.firewall.screening import FAILED_OPEN, Screener
 from services.firewall.settings import FirewallSettings
 from services.host.children import Program
@@ -28,17 +28,9 @@ from services.journal import Topic
 from services.journal.journal import Journal, JournalEvent
 from services.places.directory import NUISANCE_DESK
 from services.policy.built_in import CONTENT, built_in
-from services.policy.bundle import Bundle
 from services.policy.bypass import drill_bundle
-from services.policy.checking import check
 from services.wire import offers, verdicts
 from services.wire.methods import SCREEN
-
-
-def _checked(bundle: Bundle) -> Checked:
-    """What the checker says of a bundle that was handed in."""
-    report = check(bundle)
-    return Checked(tuple(map(str, report.errors)), tuple(map(str, report.warnings)))
 
 
 class Firewall:
@@ -53,7 +45,7 @@ class Firewall:
         self._journal = Journal(world.log, on_event=self._journal_event)
         standing = built_in()
         if policies is None:
-            policies = PolicyLife(world, settings, standing, CONTENT, self._drill, _checked)
+            policies = PolicyLife(world, settings, standing, CONTENT, self._drill, partial(checked, world.children))
         self._policies: Policies = policies
         self._screener = Screener(
             world,

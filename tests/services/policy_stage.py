@@ -13,8 +13,8 @@ import structlog
 from prometheus_client import CollectorRegistry
 from throughline.v1 import policy_pb2, screening_pb2
 
+from services.firewall.checking import Checked
 from services.firewall.policy_life import PolicyLife
-from services.firewall.policy_service import Checked
 from services.firewall.policy_settings import PolicySettings
 from services.host.blocking import at_once
 from services.host.files import MemoryFiles
@@ -140,7 +140,7 @@ class One:
         self.feed, self.bypass = self.life.feed, self.life.bypass
         self.server: Server | None = None
 
-    def _check(self, bundle: Bundle) -> Checked:
+    async def _check(self, content: bytes) -> Checked:
         return Checked(self.errors, ("a warning",))
 
     async def _drill(self, on: bool) -> bool:
