@@ -8,6 +8,7 @@ somebody called, from where, over which trunk, or which numbers, one by one, tha
 from __future__ import annotations
 
 import re
+from string import printable
 from typing import Final
 
 from services.domain.offer import can_be_rung_back
@@ -21,6 +22,8 @@ INSTEAD: Final = (
 )
 _PREFIX: Final = re.compile(r"\+(?!1911)[1-9][0-9]{6,14}")
 """What numbers may begin with: an area code and an exchange at least, and not a phone without service."""
+_NOTHING_MUCH: Final = ("", *printable)
+"""A pattern that is found in one of these is found in the names of most."""
 
 
 def groundless(ways: list[Way], room: Room) -> str | None:
@@ -42,6 +45,8 @@ def _ground(condition: Condition, room: Room) -> bool:
     unlike: tuple[Value, ...] = (ATTRIBUTES[name].unknown,)
     if ATTRIBUTES[name].type is Type.INT:
         unlike = (0, 1)  # a first call is nobody's repeat
+    elif isinstance(condition.node, Binary) and condition.node.op is Op.EQUAL and not condition.holds:
+        return False  # anywhere but at one point
     return not any(meets(condition, name, value, room) for value in unlike)
 
 
@@ -71,6 +76,7 @@ def _of_texts(condition: Condition, room: Room) -> bool:
         case Text(other=Literal(value=str() as text)):
             return text != ""
         case Matches() as matches:
-            return not compiled(matches.pattern).isinstance_python("")
+            pattern = compiled(matches.pattern)
+            return not any(map(pattern.isinstance_python, _NOTHING_MUCH))
         case _:
             return False
