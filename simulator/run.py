@@ -47,6 +47,9 @@ Disks = Mapping[str, Mapping[str, bytes]]
 COUNTED_ON: Final = frozenset(
     {
         "throughline_failover_dials_total",
+        "throughline_firewall_breaker_trips_total",
+        "throughline_policy_not_taken_total",
+        "throughline_policy_reverts_total",
         "throughline_failover_ingresses_silent",
         "throughline_ingress_attempts_failed_total",
         "throughline_ingress_calls_accepted_total",
@@ -67,6 +70,8 @@ GOES_ON: Final = frozenset({"roll", "joins", "steps"})
 """Kinds that go their own way when they have struck: another's healing ends none of them, and none strikes twice."""
 AT_ONCE: Final = GOES_ON | {"reset", "half_open", "region_changed", "region_torn", "region_wrong"}
 """And those that are done when they strike: another kind's healing ends none of them."""
+ALSO_OF: Final = {"isolated": "kafka", "policy_late": "kafka", "policy_burns": "evaluator"}
+"""Kinds that hurt a part which another family's kinds hurt, too."""
 FAMILY_OF: Final = {kind.name: family for family, kinds in FAMILIES.items() for kind in kinds}
 _SILENT: Final = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(50))
 
@@ -95,6 +100,9 @@ class Observed:
     """Facts and outcomes, as the comparer takes them."""
     records: Sequence[Record] = ()
     """All that came to `calls`, also what is past its retention."""
+    screenings: Sequence[Record] = ()
+    policies: Sequence[Record] = ()
+    """All that came to `screenings`, and to `policy`."""
     books: Books | None = None
     ledger: LedgerKept | None = None
     """What the ledger's tables say at the end."""
@@ -238,7 +246,7 @@ def hits_the_same(other: Injury, healed: Injury) -> bool:
 
 
 def _families(injury: Injury) -> set[str]:
-    return {FAMILY_OF[injury.kind], *(("kafka",) if injury.kind == "isolated" else ())}
+    return {FAMILY_OF[injury.kind], ALSO_OF.get(injury.kind, FAMILY_OF[injury.kind])}
 
 
 async def _settle(settling: Settling, seen: Observed) -> None:
@@ -259,6 +267,7 @@ def _look(scene: Scene, settling: Settling, seen: Observed) -> None:
     seen.struck = [replace(each, at_s=each.at_s - began_s) for each in scene.done]
     kept = settling.read_on().kept()
     seen.records = settling.records
+    seen.screenings, seen.policies = scene.broker.records(Topic.SCREENINGS), scene.broker.records(Topic.POLICY)
     seen.alarms = settling.alarms
     seen.callers, seen.far_end, seen.journal = scene.outside.callers, scene.outside.far_end, kept.entries
     seen.books = kept.books

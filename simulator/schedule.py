@@ -16,7 +16,7 @@ from throughline.v1 import place_pb2
 
 from loadtest.callers import Planned
 from loadtest.leg import NetworkMischief
-from services.domain.offer import SOS_URN
+from services.domain.offer import SOS_URN, TEST_URN
 from simulator.injuries import FAMILIES, KINDS, Injury, Kind
 from simulator.injuries.kind import Drawn
 from simulator.outside import SOURCES
@@ -34,6 +34,11 @@ ONE_LEGGED_SHARE: Final = 0.25
 when a conductor dies, and whoever takes the call over has them rung back."""
 CALLERS_SHARE: Final = 0.9
 """Callers whose number nobody else has; the others share one, as a household does."""
+CALLS_OF_A_NUMBER: Final = 3
+OFTEN_SHARE: Final = 0.25
+TEST_SHARE: Final = 0.1
+"""Of the calls, where policies go wrong: nobody is diverted who calls once."""
+_POLICIES: Final = frozenset(kind.name for kind in FAMILIES["policy"])
 _RESERVED: Final = frozenset(line.number for line in LINES)
 _NUMBERS: Final = tuple(
     number
@@ -79,7 +84,21 @@ def draw(seed: int, calls: int = 100, only: Sequence[str] = ()) -> Schedule:
             begins_s = drawn.at_s + by.uniform(-BEFORE_S, drawn.lasts_s)
             injuries.append(_injury(by, KINDS[by.choice(kind.company)], max(0.0, begins_s)))
     injuries.sort(key=lambda each: each.at_s)
-    return Schedule(seed, tuple(_as_they_offer(seed, _calls(by, calls))), tuple(injuries))
+    planned = _calls(by, calls)
+    if any(injury.kind in _POLICIES for injury in injuries):
+        planned = _as_policies_meet_them(by, planned)
+    return Schedule(seed, tuple(_as_they_offer(seed, planned)), tuple(injuries))
+
+
+def _as_policies_meet_them(by: random.Random, calls: Sequence[Planned]) -> list[Planned]:
+    """Three callers call again and again, the others once or a few times; some calls are tests."""
+    numbers = sorted({call.caller for call in calls})[: max(4, len(calls) // CALLS_OF_A_NUMBER)]
+    again = []
+    for call in calls:
+        caller = by.choice(numbers[:3]) if by.random() < OFTEN_SHARE else by.choice(numbers)
+        urn = TEST_URN if by.random() < TEST_SHARE else call.service_urn
+        again.append(replace(call, caller=caller, service_urn=urn))
+    return again
 
 
 def _as_they_offer(seed: int, calls: Sequence[Planned]) -> Iterator[Planned]:
@@ -114,8 +133,9 @@ def kinds_named(only: Sequence[str]) -> tuple[Kind, ...]:
         raise ValueError(f"no such fault: {', '.join(unknown)}; {meant} throughline simulate --faults lists all")
     named = []
     for family, kinds in FAMILIES.items():
+        none_is_drawn = not any(kind.weight for kind in kinds)
         for kind in kinds:
-            by_family = aims.get(family, ()) if kind.weight else ()
+            by_family = aims.get(family, ()) if kind.weight or none_is_drawn else ()
             named += [_aimed(kind, aim) for aim in (*by_family, *aims.get(kind.name, ()))]
     return tuple(named)
 

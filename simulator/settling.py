@@ -15,6 +15,8 @@ from services.journal import Record, Topic
 from simulator.injuries import Scene
 
 PROBES_EACH_S: Final = 0.5
+REMEMBERS: Final = "breakers: "
+"""What a firewall says of what it remembers, for up to an hour: it waits for nothing."""
 ENDS: Final = frozenset({"connected", "rung_back", "cancelled", "rejected", "have"})
 
 
@@ -85,7 +87,12 @@ class Settling:
                 for name, replica in replicas
                 if not replica.ready
             ),
-            *(f"{name}: {remark}" for name, replica in replicas for remark in replica.remarks()),
+            *(
+                f"{name}: {remark}"
+                for name, replica in replicas
+                for remark in replica.remarks()
+                if not remark.startswith(REMEMBERS)
+            ),
             *(["calls are in progress"] if self.reading.in_progress() else []),
             *behind,
             *self._still_rings(),

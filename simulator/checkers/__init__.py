@@ -10,7 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from simulator.checkers import alarms, books, bounds, deaths, order, rest, spools, steps, talks, ways, witnesses
+from simulator.checkers import (
+    alarms,
+    books,
+    bounds,
+    deaths,
+    order,
+    policies,
+    rest,
+    spools,
+    steps,
+    talks,
+    ways,
+    witnesses,
+)
 from simulator.checkers.evidence import Evidence, gather
 from simulator.checkers.finding import Finding
 from simulator.run import Observed
@@ -39,6 +52,7 @@ CHECKERS: Final[tuple[Callable[[Evidence], Iterator[Finding]], ...]] = (
     ways.keeps_channels,
     order.in_order,
     order.lies_in_order,
+    policies.screened,
 )
 
 

@@ -14,8 +14,8 @@ from services.journal.memory import DEAF_S
 from simulator.checkers import hearing, hurting
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
-from simulator.checkers.hearing import Heard, about_targets, counted, either, replicas_of, said, stood
-from simulator.checkers.hurting import FOUND_S, GATEWAYS, INGRESSES, ONE_BROKER, Hurt, alone_lasts, lasts
+from simulator.checkers.hearing import Heard, about_targets, counted, counted_any, either, replicas_of, said, stood
+from simulator.checkers.hurting import FIREWALLS, FOUND_S, GATEWAYS, INGRESSES, ONE_BROKER, Hurt, alone_lasts, lasts
 from simulator.injuries import Injury
 from simulator.installation import SERVICE_OF, TRUNKS, names_of
 from simulator.region import PSAPS
@@ -134,6 +134,16 @@ ALARMS: Final = (
           counted(GATEWAYS, "throughline_psap_gateway_streams_ended_total",
                   "offence=out_of_turn", "offence=anothers_id", "offence=flood", "offence=unreadable"),
           "no gateway has ended its stream"),
+    Alarm({"policy_everybody"}, hurting.overdrew,
+          counted_any(FIREWALLS, "throughline_firewall_breaker_trips_total"), "no firewall counted a breaker"),
+    Alarm({"policy_unfit"}, alone_lasts(1.6), counted(FIREWALLS, "throughline_policy_reverts_total"),
+          "no firewall has taken it back"),
+    Alarm({"policy_burns"}, hurting.call_was_screened, counted(FIREWALLS, "throughline_policy_reverts_total"),
+          "no firewall has taken it back"),
+    Alarm({"policy_forged", "policy_expired", "policy_unreadable"}, alone_lasts(1.6),
+          counted_any(FIREWALLS, "throughline_policy_not_taken_total"), "no firewall counted that it takes it not"),
+    Alarm({"bypass_ordered", "bypass_file"}, alone_lasts(2.7), said("bypass: on", lambda injury: injury.targets),
+          "not every firewall says that everybody passes"),
     Alarm({"trunk_full"}, hurting.turned_away,
           counted(replicas_of("failover"), "throughline_failover_dials_total",
                   *(f"said=full,trunk={trunk}" for trunk in TRUNKS)), "no failover replica counted a full trunk"),
@@ -170,6 +180,11 @@ UNHEARD: Final[Mapping[str, str]] = {
         "claims_to_have", "connects_unasked")},
     **dict.fromkeys(("evaluator_hangs", "evaluators_hang", "evaluators_slow", "evaluator_killed", "evaluators_gone"),
                     _EVALUATOR),
+    "policy_repeats": "it is a policy as any, and `throughline_firewall_verdicts_total` has what it says",
+    "policy_shadow": "nobody is answered by it; `throughline_firewall_shadowed_total` counts what it was asked",
+    "policy_deserted": "only who would be diverted there feels it, and passes: `throughline_firewall_kept_total`",
+    "policy_expires": "what is live stays so; each firewall says so of itself until another policy is",
+    "policy_late": "no call waits for what a firewall reads",
     "trunk_gone": "the other trunk is dialled at once; `throughline_failover_dials_total` has what each said",
     "trunk_hung": "the other trunk is dialled soon; `throughline_failover_dials_total` has what each said",
     "trunk_late": "as psap_late",

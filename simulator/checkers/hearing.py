@@ -5,7 +5,7 @@ Never the simulator's own knowledge of who is well; of that one thing alone: who
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 from simulator.checkers.evidence import Evidence
@@ -30,6 +30,21 @@ def counted(names: Iterable[str], metric: str, *labels: str) -> Heard:
     names, metric = tuple(names), _kept(metric)
     wanted = [f"{metric}{{{label}}}" for label in labels] or [metric]
     return lambda evidence, injury: any(_grew(evidence, injury, name, each) for name in names for each in wanted)
+
+
+def counted_any(names: Iterable[str], metric: str) -> Heard:
+    """The same, under whichever labels."""
+    names, metric = tuple(names), _kept(metric)
+
+    def heard(evidence: Evidence, injury: Injury) -> bool:
+        before, _, after = _around(evidence, injury)
+        return any(_sum(after.get(name, {}), metric) > _sum(before.get(name, {}), metric) for name in names)
+
+    return heard
+
+
+def _sum(counts: Mapping[str, float], metric: str) -> float:
+    return sum(value for name, value in counts.items() if name.partition("{")[0] == metric)
 
 
 def about_targets(service: str, metric: str, label: str) -> Heard:

@@ -13,6 +13,10 @@ from typing import Final
 from loadtest.call_told import CallTold, Entry
 from services.journal import Topic
 from services.journal.memory import MemoryBroker
+from services.policy.breakers import SLACK_CALLS
+from services.policy.bundle import Limits
+from services.policy.guards import REPEATS_CALLS_MIN
+from services.wire import screenings
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.hearing import ours, replicas_of
 from simulator.injuries import FAMILIES, Injury
@@ -40,11 +44,15 @@ FOUND_S: Final = 6.0
 BYTES_MIN: Final = 100
 """Of a fact in the spool."""
 REGION: Final = frozenset(kind.name for kind in FAMILIES["region"])
+POLICIES: Final = frozenset(kind.name for kind in FAMILIES["policy"])
+PROPOSED_SURE: Final = SLACK_CALLS + 1
+"""So many calls to be diverted are more than the state's budget has room for, unless there are very many calls."""
 KAFKA: Final = frozenset(kind.name for kind in FAMILIES["kafka"])
 ONE_BROKER: Final = frozenset({"broker_gone", "broker_hung", "broker_falls"})
 WITHOUT_KAFKA: Final = frozenset({"kafka_gone", "kafka_absent"})
 ASKED_AS: Final = {"firewall": "screened", "router": "routed"}
 INGRESSES: Final = replicas_of("ingress")
+FIREWALLS: Final = replicas_of("firewall")
 GATEWAYS: Final = replicas_of("psap_gateway")
 ANYBODY: Final = (*SERVICE_OF, *PSAPS)
 TURNED_AWAY: Final = frozenset({"full", "refused"})
@@ -285,3 +293,35 @@ def _turned_away(evidence: Evidence, injury: Injury) -> Iterator[bool]:
                 entry.get("psap_id") == injury.targets[0] and not entry.get("line")
             )
             yield there and entry.get("rejection") in TURNED_AWAY and from_ms <= entry["at_ms"] <= to_ms
+
+
+# What firewalls were given.
+
+
+def overdrew(evidence: Evidence, injury: Injury) -> bool:
+    """The bundle would have diverted more callers than the budget has room for, and no other came before it: what has
+    tripped already trips at no second one."""
+    from_ms, to_ms = evidence.weather.window_ms(injury)
+    schedule = evidence.seen.schedule.injuries
+    if any(each.kind in POLICIES and each is not injury and each.at_s <= injury.at_s for each in schedule):
+        return False
+    proposed = set()
+    for each in evidence.seen.screenings:
+        record = screenings.read(each.value)
+        repeats = int(screenings.inputs_of(record).get("number_calls_600s", 0)) >= REPEATS_CALLS_MIN
+        would = "divert" in (record.verdict.WhichOneof("said"), record.proposed.WhichOneof("said"))
+        if from_ms <= record.at_ms <= to_ms and would and not (record.shadow or record.test or repeats):
+            proposed.add(record.call_id)
+    few = Limits().diverted_share * len(evidence.calls) < PROPOSED_SURE
+    return few and len(proposed) >= PROPOSED_SURE and not beside(evidence, injury, injury.targets)
+
+
+def call_was_screened(evidence: Evidence, injury: Injury) -> bool:
+    """A call came while the bundle stood, and after it was taken; nothing else hurt those who screen."""
+    from_ms, to_ms = evidence.weather.window_ms(injury)
+    asked = any(
+        fact["kind"] == "screened" and from_ms + 1_600 <= fact["at_ms"] <= to_ms - 700
+        for call in evidence.calls.values()
+        for fact in call.facts
+    )
+    return asked and alone_lasts(0.0)(evidence, injury)

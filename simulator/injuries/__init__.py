@@ -1,20 +1,21 @@
 """What a schedule can do to an installation and to the world outside, by name.
 
 Each kind draws whom it hits, how hard and for how long, strikes, and heals. A schedule is a list of such injuries; what
-they are made of is one file a family: processes, cables, Kafka, disks, clocks, the region, the far end, and steps, in
-which several of these are done to those who have to do with one call.
+they are made of is one file a family: processes, evaluators, policies, cables, Kafka, disks, clocks, the region, the
+far end, and steps, in which several of these are done to those who have to do with one call.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from simulator.injuries import cables, clocks, disks, evaluators, far_end, kafka, processes, regions, steps
+from simulator.injuries import cables, clocks, disks, evaluators, far_end, kafka, policies, processes, regions, steps
 from simulator.injuries.kind import Injury, Kind, Scene
 
 FAMILIES: Mapping[str, tuple[Kind, ...]] = {
     "process": processes.KINDS,
     "evaluator": evaluators.KINDS,
+    "policy": policies.KINDS,
     "network": cables.KINDS,
     "kafka": kafka.KINDS,
     "disk": disks.KINDS,

@@ -416,6 +416,13 @@ def test_a_leg_that_falls_silent_though_nobody_was_hurt_is_found(calm: Observed)
         (Injury("psap_cut", 5.0, 6.0, ("P1",)), "psaps_attached"),
         (Injury("psap_reject", 5.0, 6.0, ("P1",)), "attempts_failed"),
         (Injury("trunk_full", 2.0, 15.0, ("trunk-1:1",)), "dials"),
+        (Injury("policy_unfit", 3.0, 6.0, names_of("firewall")), "policy_reverts"),
+        (Injury("policy_burns", 3.0, 6.0, names_of("firewall")), "policy_reverts"),
+        (Injury("policy_forged", 3.0, 6.0, names_of("firewall")), "not_taken"),
+        (Injury("policy_expired", 3.0, 6.0, names_of("firewall")), "not_taken"),
+        (Injury("policy_unreadable", 3.0, 6.0, names_of("firewall")), "not_taken"),
+        (Injury("bypass_ordered", 3.0, 6.0, names_of("firewall")), ""),
+        (Injury("bypass_file", 3.0, 6.0, names_of("firewall")), ""),
     ],
     ids=str,
 )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.simulation.bugs import answers, lasting, reaching, reading, takeovers
+from tests.simulation.bugs import answers, lasting, policies, reaching, reading, takeovers
 from tests.simulation.bugs.mistake import KNOWN
 
-FAMILIES = (answers, lasting, reaching, reading, takeovers)
+FAMILIES = (answers, lasting, reaching, reading, takeovers, policies)
 __all__ = ["FAMILIES", "KNOWN"]
