@@ -40,6 +40,10 @@ class Policies(Protocol):
         so."""
         ...
 
+    def quarantined(self, digest: str) -> bool:
+        """Whether that bundle is out: no call may be answered by it."""
+        ...
+
     def heard(self, screening: screening_pb2.Screening) -> None:
         """One record of `screenings`, of whichever firewall."""
         ...
@@ -97,6 +101,10 @@ class Standing:
         self.trips.append((digest, why))
         if digest == self.on.digest:
             self.on = self.built_in
+
+    def quarantined(self, digest: str) -> bool:
+        """See `Policies.quarantined`."""
+        return digest in {tripped for tripped, _ in self.trips}
 
     def heard(self, screening: screening_pb2.Screening) -> None:
         """See `Policies.heard`."""

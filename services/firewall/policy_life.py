@@ -60,6 +60,10 @@ class PolicyLife:
         """Has a bundle quarantined, here at once and everywhere soon."""
         self.feed.tripped(digest, why)
 
+    def quarantined(self, digest: str) -> bool:
+        """Whether that bundle is out."""
+        return digest in self.feed.state.quarantined
+
     def heard(self, screening: screening_pb2.Screening) -> None:
         """One record of `screenings`, of whichever firewall."""
         self.feed.heard(screening)

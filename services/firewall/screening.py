@@ -180,7 +180,10 @@ class Screener:
         return inputs_of(offer, counts, located, wall_ms, self._zone), counts.first
 
     def _asked(self, call_id: str, area: str) -> list[Bundle]:
-        """Whom to ask, the next where one cannot be: the candidate, the live one, the one before, the built-in one."""
+        """Whom to ask, the next where one cannot be: the candidate, the live one, the one before unless it is in
+        quarantine, the built-in one."""
+        if self._policies.quarantined(self._last_asked.digest):
+            self._last_asked = self._built_in
         candidate = self._policies.candidate_for(call_id, area)
         live = self._policies.live()
         return [*([candidate] if candidate is not None else []), live, self._last_asked, self._built_in]

@@ -396,3 +396,19 @@ def test_a_record_that_no_bundle_bears_out_diverts_nobody(desk: str, rule_id: st
         assert await stage.screen("call-1") == Pass()
 
     play(scene, DIVERTS_REPEATS)
+
+
+def test_a_bundle_in_quarantine_does_not_stand_in_for_one_that_is_not_held_yet() -> None:
+    """What answered before answers until the next is ready, unless it is out; then the built-in one does."""
+
+    async def scene(stage: Stage) -> None:
+        policies = stage.replicas[0].policies
+        assert policies is not None
+        assert (await stage.asked("one")).policy == DIVERTS_ALL.label
+        policies.on = FLAGS_ALL
+        assert (await stage.asked("two")).policy == DIVERTS_ALL.label
+        policies.trips.append((DIVERTS_ALL.digest, "a breaker elsewhere"))
+        policies.on = replace(FLAGS_ALL, digest="f" * 64)
+        assert (await stage.asked("three")).policy.startswith("built-in")
+
+    play(scene, DIVERTS_ALL)
