@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -34,9 +36,19 @@ def _broken_by(owner: Any, attribute: str, part: Any, name: str) -> list[str]:
         return broken(play(SCENARIOS[name]))
 
 
+@contextmanager
+def _no_breakers() -> Iterator[None]:
+    """Nothing is heard, so nothing trips; and no bundle has a credit to spend."""
+    hears = Mistake("", "", "", Breakers, "_hear", lambda *_: None, (), 0)
+    judges = Mistake("", "", "", Breakers, "judge", lambda *_: "", (), 0)
+    with hears.made(), judges.made():
+        yield
+
+
 def test_without_breakers_a_bundle_that_diverts_everybody_goes_on() -> None:
     """Massachusetts: no scope ever keeps a divert back, and no bundle is taken back."""
-    found = _broken_by(Breakers, "_hear", lambda *_: None, "massachusetts-2024")
+    with _no_breakers():
+        found = broken(play(SCENARIOS["massachusetts-2024"]))
     assert BOUNDED in found and "the bundle is quarantined, the last good one serves" in found
 
 
@@ -81,7 +93,7 @@ def test_the_command_prints_figures_before_and_after_and_what_holds() -> None:
 
 def test_the_command_gives_json_and_1_where_a_promise_does_not_hold() -> None:
     """A program is told which one."""
-    with Mistake("", "", "", Breakers, "_hear", lambda *_: None, (), 0).made():
+    with _no_breakers():
         code, said = _scenario("massachusetts-2024", "--json")
     told = json.loads(said)
     assert code == 1 and not told["holds"]
