@@ -147,7 +147,7 @@ def test_too_many_callers_who_repeat_trip_it_all_the_same() -> None:
         breakers.heard(call(1_000 + n, rule=""), False, -3_000.0)
     kept = [breakers.judge(call(n, repeats=True), n * 0.1) for n in range(REPEATERS_MAX + 5)]
     assert kept == [""] * REPEATERS_MAX + ["state"] * 5
-    assert breakers.trips()[0] == Trip("state", Why.REPEATERS, REPEATERS_MAX + 1, 0, "r")
+    assert breakers.trips()[0] == Trip("state", Why.REPEATERS, REPEATERS_MAX + 1, 0, "r", "b")
 
 
 def test_a_new_bundle_proves_itself_anew_in_the_middle_of_a_flood() -> None:
@@ -248,7 +248,7 @@ def test_callers_who_call_again_soon_after_a_divert_stop_its_rule() -> None:
         breakers.ended(f"call-{n}", answered=True, now=30.0)
     for n in range(3):
         breakers.judge(call(10 + n, caller=f"c{n}", rule=""), 60.0 + n)
-    assert breakers.trips() == [Trip("rule:r", Why.REDIALS, 3, 3, "r")]
+    assert breakers.trips() == [Trip("rule:r", Why.REDIALS, 3, 3, "r", "b")]
     assert breakers.keeps(call(50), 63.0) == "rule:r"
     assert breakers.keeps(call(50, rule="other"), 63.0) == ""
 
