@@ -274,7 +274,8 @@ def _verified(evidence: Evidence, told: Sequence[Told]) -> Iterator[Finding]:
 def _stood(evidence: Evidence) -> dict[str, tuple[int, int]]:
     """Bundles that were to answer calls: since when, and how many people's signatures counted at that moment."""
     keys = read_keys(texts()[KEYS_FILE].encode())
-    shelf, found = Shelf(), {}
+    shelf = Shelf()
+    found: dict[str, int] = {}
     for record in evidence.seen.policies:
         entry = None
         with suppress(Unreadable):
@@ -321,7 +322,8 @@ def _quarantined(evidence: Evidence, told: Sequence[Told]) -> Iterator[Finding]:
 
 def _in_quarantine(evidence: Evidence) -> dict[str, int]:
     """Since when, of those that stay there; it has no end but by an operator's order, which nobody gives here."""
-    shelf, found = Shelf(), {}
+    shelf = Shelf()
+    found: dict[str, int] = {}
     for record in evidence.seen.policies:
         with suppress(Unreadable):
             entry = policy_records.read(record.key, record.value)

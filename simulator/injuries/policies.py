@@ -13,7 +13,9 @@ from typing import Final
 
 from services.journal import Topic
 from services.journal.memory import Faults
+from services.places.directory import NUISANCE_DESK
 from services.policy.canonical import Action
+from services.policy.lifecycle import Pointer
 from simulator import policies
 from simulator.injuries.kind import LONG_S, Drawn, Injury, Kind, Scene, seconds
 from simulator.installation import BYPASS_FILE, names_of
@@ -32,7 +34,7 @@ def _late(by: random.Random) -> Drawn:
     return names_of("firewall"), seconds(by, *LONG_S), round(by.uniform(0.5, 3.0), 3)
 
 
-def _live(name: str, when: str, desk: str = policies.NUISANCE_DESK) -> Callable[[Scene, Injury], None]:
+def _live(name: str, when: str, desk: str = NUISANCE_DESK) -> Callable[[Scene, Injury], None]:
     def strike(scene: Scene, _: Injury) -> None:
         policies.make_live(scene.broker, policies.hand_in(scene.broker, name, when, desk=desk))
 
@@ -77,7 +79,7 @@ def _unreadable(scene: Scene, _: Injury) -> None:
     serial = policies.shelf_of(scene.broker).state.serial + 1
     for key in (f"state/{serial}/nobody", "bundle/9/none", "signature/none/ann", "item/none/0", "unheard-of/1"):
         scene.broker.land(Topic.POLICY, key, b"\xff" + scene.by.randbytes(20))
-    policies.make_live(scene.broker, policies.Pointer(policies.shelf_of(scene.broker).version_max + 1, "e" * 64))
+    policies.make_live(scene.broker, Pointer(policies.shelf_of(scene.broker).version_max + 1, "e" * 64))
 
 
 def _forge(scene: Scene, _: Injury) -> None:
