@@ -275,7 +275,7 @@ def _stood(evidence: Evidence) -> dict[str, tuple[int, int]]:
     """Bundles that were to answer calls: since when, and how many people's signatures counted at that moment."""
     keys = read_keys(texts()[KEYS_FILE].encode())
     shelf = Shelf()
-    found: dict[str, int] = {}
+    found: dict[str, tuple[int, int]] = {}
     for record in evidence.seen.policies:
         entry = None
         with suppress(Unreadable):
