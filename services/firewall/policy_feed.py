@@ -9,7 +9,7 @@ doing so, and log, metrics and `/readyz` say so. What is quarantined answers not
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
@@ -22,14 +22,14 @@ from services.firewall.policy_settings import PolicySettings
 from services.firewall.policy_trials import Trials
 from services.firewall.policy_vetting import Vetting, signed_ever
 from services.firewall.policy_wishes import Change, Wish, Wishes
+from services.host.entries import Batch, batches
 from services.host.world import World
 from services.journal import Follower, Topic
 from services.policy.bundle import Bundle
 from services.policy.canary import under
-from services.policy.lifecycle import BUILT_IN_POINTER, Pointer, Shelf, Stage, State, tripped
+from services.policy.lifecycle import BUILT_IN_POINTER, Entry, Pointer, Shelf, Stage, State, tripped
 from services.policy.signing import NO_KEYS, Keys, people_for_bundle
 from services.wire import policy_records
-from services.wire.methods import Unreadable
 
 START_PATIENCE_S: Final = 2.0
 LOOK_EVERY_S: Final = 5.0
@@ -215,22 +215,18 @@ class PolicyFeed:
             self.wish(partial(quarantine_kept, kept, digest, by, now_ms), urgent=True)
 
     async def _follow(self, follower: Follower) -> None:
-        gaps = 0
-        await follower.start()
-        async for batch in follower:
-            if len(follower.gaps) > gaps:  # another topic of the same name: its records begin anew
-                gaps, self.shelf = len(follower.gaps), Shelf()
-            for record in batch:
-                try:
-                    entry = policy_records.read(record.key, record.value)
-                except Unreadable as unreadable:
-                    self.metrics.unreadable.inc()
-                    self._world.logger.warning("policy.unreadable", offset=record.offset, why=unreadable.why)
-                    continue
-                if entry is not None:
-                    self.shelf.put(entry)
+        read: AsyncIterator[Batch[Entry]] = batches(follower, policy_records.read, self._unreadable)
+        async for batch in read:
+            if batch.anew:
+                self.shelf = Shelf()
+            for _, entry in batch.entries:
+                self.shelf.put(entry)
             self._wishes.landed()
             self._changed.set()
+
+    def _unreadable(self, offset: int, why: str) -> None:
+        self.metrics.unreadable.inc()
+        self._world.logger.warning("policy.unreadable", offset=offset, why=why)
 
     async def _look_on(self, follower: Follower) -> None:
         """Looks once the end seen at the start is reached, then after each change and each while."""

@@ -9,11 +9,12 @@ goes on being served, and log, metrics and `/readyz` say so. Kafka away: the sam
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
-from services.domain.publication import Shelf, Torn, Version, Whole
+from services.domain.publication import Entry, Shelf, Torn, Version, Whole
+from services.host.entries import Batch, batches
 from services.host.files import FileTrouble
 from services.host.region import Hashes, Kind, baked_in, load_credentials
 from services.host.region_cache import decode, encode
@@ -25,7 +26,6 @@ from services.places.directory import Directory
 from services.places.refusal import RegionRefused
 from services.places.snapshot import Source, first_good
 from services.wire import region_records
-from services.wire.methods import Unreadable
 
 START_PATIENCE_S: Final = 2.0
 """How long a start waits for the topic, so that an ordinary one begins with what is published."""
@@ -131,21 +131,17 @@ class RegionFeed(Generic[T]):
     # What is published.
 
     async def _follow(self, follower: Follower) -> None:
-        gaps = 0
-        await follower.start()
-        async for batch in follower:
-            if len(follower.gaps) > gaps:  # another topic of the same name: its offsets begin anew
-                gaps, self._shelf = len(follower.gaps), Shelf()
-            for record in batch:
-                try:
-                    entry = region_records.read(record.key, record.value)
-                except Unreadable as unreadable:
-                    self._metrics.unreadable.inc()
-                    self._world.logger.warning("routing.unreadable", offset=record.offset, why=unreadable.why)
-                    continue
-                if entry is not None:
-                    self._shelf.put(record.offset, entry)
+        read: AsyncIterator[Batch[Entry]] = batches(follower, region_records.read, self._unreadable)
+        async for batch in read:
+            if batch.anew:
+                self._shelf = Shelf()
+            for offset, entry in batch.entries:
+                self._shelf.put(offset, entry)
             self._changed.set()
+
+    def _unreadable(self, offset: int, why: str) -> None:
+        self._metrics.unreadable.inc()
+        self._world.logger.warning("routing.unreadable", offset=offset, why=why)
 
     async def _look_on(self, follower: Follower) -> None:
         """Looks once the end seen at the start is reached, then after each change; never in the middle of history."""
