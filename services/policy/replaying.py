@@ -8,7 +8,7 @@ would trip; but it goes on showing what the bundle wants, or a fault would look 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -17,6 +17,7 @@ from services.policy.attributes import Value
 from services.policy.breakers import Breakers, Heard, Trip
 from services.policy.bundle import Bundle, Rule
 from services.policy.difference import Call, Difference, Judged, Tally
+from services.policy.evaluating import Decision
 from services.policy.guards import Grounds, kept_from
 
 SLOWER_TIMES: Final = 3
@@ -24,24 +25,10 @@ SLOWER_NS_MIN: Final = 200_000
 """A candidate is slower on a call where it takes three times as long and 0.2 ms more, twice in a row."""
 
 
-class Decided(Protocol):
-    """What an evaluation answers."""
-
-    @property
-    def rule_id(self) -> str | None:
-        """The rule that speaks, None where none does."""
-        ...
-
-    @property
-    def errors(self) -> Sequence[tuple[str, str]]:
-        """Rules that raised, and why."""
-        ...
-
-
 class Decides(Protocol):
     """A compiled bundle; `Evaluation` plays the part."""
 
-    def decide(self, inputs: Mapping[str, Value], wall_ms: int) -> Decided:
+    def decide(self, inputs: Mapping[str, Value], wall_ms: int) -> Decision:
         """Which rule speaks for a call with these inputs at that instant."""
         ...
 
@@ -70,7 +57,7 @@ class Judging:
         staffed = isinstance(proposed, Divert) and proposed.desk in self._desks
         guard = kept_from(proposed, Grounds(False, True, call.first, staffed))
         breaker = self._hear(call, rule if rule is not None and rule.diverts else None, bool(guard))
-        return Judged(proposed, guard, breaker, tuple(decided.errors), took_ns)
+        return Judged(proposed, guard, breaker, decided.errors, took_ns)
 
     def _hear(self, call: Call, rule: Rule | None, kept: bool) -> str:
         """Which breaker would keep the call, too; they hear each call, whatever became of it, as in a firewall."""
@@ -92,7 +79,7 @@ class Judging:
         """How long a decision takes, once more."""
         return self._timed(call)[1]
 
-    def _timed(self, call: Call) -> tuple[Decided, int]:
+    def _timed(self, call: Call) -> tuple[Decision, int]:
         began = self._stopwatch_ns()
         decided = self._evaluation.decide(call.inputs, call.at_ms)
         return decided, self._stopwatch_ns() - began
