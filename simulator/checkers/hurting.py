@@ -85,10 +85,16 @@ def beside(
     hosts = set(hosts)
     return any(
         other is not injury
-        and not (injury.kind == "isolated" and other.targets == injury.targets and other in evidence.seen.struck)
+        and not _is_it(injury, other, evidence)
         and (other.kind in kinds or hosts.intersection(other.targets))
         for other in evidence.weather.during(from_ms - before_ms, to_ms)
     )
+
+
+def _is_it(injury: Injury, other: Injury, evidence: Evidence) -> bool:
+    """Whether the other is what an isolation is told as where it is over."""
+    same = other.targets == injury.targets and other.kind in ("cut_off", "kafka_absent")
+    return injury.kind == "isolated" and same and other in evidence.seen.struck
 
 
 def service_of(injury: Injury, *services: str) -> str:

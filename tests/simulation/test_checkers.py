@@ -14,7 +14,7 @@ from services.journal import Topic
 from services.journal.segments import Entry as Spooled
 from services.journal.segments import header, payload_of, record
 from services.wire import facts
-from simulator.checkers import CHECKERS, check
+from simulator.checkers import CHECKERS, check, hurting
 from simulator.checkers.alarms import ALARMS, UNHEARD
 from simulator.checkers.evidence import gather
 from simulator.checkers.talks import one_at_a_time
@@ -429,6 +429,16 @@ def test_a_leg_that_falls_silent_though_nobody_was_hurt_is_found(calm: Observed)
 def test_a_fault_that_hurts_in_silence_is_found(injury: Injury, silenced: str) -> None:
     """What hurts somebody is heard of, and is missed where it is not (docs/failure-modes.md)."""
     heard_and_missed(silenced, injury)
+
+
+def test_an_isolation_is_alone_with_what_it_is_told_as_and_not_with_who_else_struck_its_target() -> None:
+    """A process that was killed at some step, and then isolated, can say nothing of Kafka (seed 950)."""
+    isolated = Injury("isolated", 7.4, 2.2, ("failover-3",))
+    told_as = [Injury(kind, 7.4, 2.2, ("failover-3",)) for kind in ("cut_off", "kafka_absent")]
+    killed = Injury("kill", 3.5, 7.7, ("failover-3",))
+    for struck, alone in ((told_as, True), ([killed, *told_as], False)):
+        seen = Observed(replace(draw(SEED, 1), injuries=(isolated,)), struck=struck)
+        assert hurting.alone_lasts(1.6)(gather(seen), isolated) is alone
 
 
 @pytest.mark.parametrize(("kind", "amount"), [("disk_hung", 0.0), ("disk_full", 500.0), ("disk_fails", 0.9)])
