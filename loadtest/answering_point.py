@@ -212,8 +212,16 @@ class AnsweringPoint:
 
     def _stopped(self, line: Line, attempt: str, reason: str) -> None:
         ring = self._ring_of(attempt)
-        if ring is not None and ring.line is line:
-            self._cancel(ring, reason or "released")
+        if ring is None or ring.line is not line:
+            return
+        self._cancel(ring, reason or "released")
+        if ring.stage is Stage.CONNECTED:  # gateways that know of it by its hello are told (R5)
+            for other in self.lines:
+                if other is not line:
+                    gone = delivery_pb2.REJECTION_EXPIRED
+                    self._say(
+                        other, Ask(reject=delivery_pb2.Rejected(attempt=attempt, rejection=gone, reason="released"))
+                    )
 
     def _resume(self, line: Line, attempt: str) -> None:
         """A gateway asks for this attempt: from now on its stream has it, if it is here."""

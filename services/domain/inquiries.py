@@ -1,8 +1,10 @@
 """Questions about calls, put to a gateway when a conductor is gone or a caller has come back (protocol.md P5, T3).
 
 A gateway first looks at what it knows itself; for the rest it asks the PSAP, over the stream that the PSAP opened, and
-waits a moment. "It is not there" comes from the PSAP's own mouth, or after 3 s without a stream *here*: the PSAP may
-talk through another gateway, so who asks must ask all of them, and one that cannot be asked leaves it unknown.
+waits a moment. What a hello named as connected is the PSAP's word of then: another gateway may have let go of it since,
+so the PSAP is asked, and its hello stands where it cannot answer. "It is not there" comes from the PSAP's own mouth, or
+after 3 s without a stream *here*: the PSAP may talk through another gateway, so who asks must ask all of them, and one
+that cannot be asked leaves it unknown.
 
 `Resume` also ends the attempt that it names, unless it is connected: whoever asks has a newer leg, and may ring only
 once nobody can connect the older one. So the attempt is remembered from the question on, and never rung here again.
@@ -118,7 +120,7 @@ class Inquiries:
         for psap in psaps:
             for question in list(self._open.values()):
                 if question.waits_for.get(psap.psap_id) is not None:
-                    self._settle(question, psap.psap_id, UNKNOWN)
+                    self._settle(question, psap.psap_id, self._unsaid(question, psap.psap_id))
 
     def over(self, rings: Iterable[Ring], now: float) -> None:
         """These attempts have come to their end: who waited for that is answered, or the PSAP is asked."""
@@ -135,7 +137,7 @@ class Inquiries:
         question = self._open.get(number)
         if question is not None:
             for psap_id in list(question.waits_for):
-                self._settle(question, psap_id, UNKNOWN)
+                self._settle(question, psap_id, self._unsaid(question, psap_id))
 
     def _put(self, question: Question, psap_ids: Sequence[str], now: float) -> None:
         assert question.number not in self._open, f"question {question.number} is in hand"
@@ -159,9 +161,12 @@ class Inquiries:
             self._settle(question, psap_id, self._absent(self.open_since, now))
             return
         rings = [ring for ring in self._rings.of(question.call_id) if ring.psap is psap]
-        held = psap.held.of(question.call_id) or ("" if question.resumes else psap.spoken.of(question.call_id))
-        if held:
-            self._settle(question, psap_id, Holding(Standing.CONNECTED, held, Where(psap_id)))
+        held = psap.held.of(question.call_id)
+        attested = held if held in self._rings.connected_once else ""
+        if not (attested or question.resumes):
+            attested = psap.spoken.of(question.call_id)
+        if attested:
+            self._settle(question, psap_id, Holding(Standing.CONNECTED, attested, Where(psap_id)))
         elif any(ring.stage is Stage.CONNECTING for ring in rings):
             question.waits_for[psap_id] = None
         elif question.ended_here:
@@ -169,12 +174,18 @@ class Inquiries:
         elif rings and not question.resumes:
             known = [Holding(_STANDING[ring.stage], ring.name, Where(psap_id)) for ring in rings]
             self._settle(question, psap_id, furthest(known))
-        elif psap.link is None:
+        elif psap.link is None and not held:
             self._settle(question, psap_id, self._absent(psap.gone_at, now))
-        elif psap.silent or psap.probe_at is not None:
-            self._settle(question, psap_id, UNKNOWN)
+        elif psap.link is None or psap.silent or psap.probe_at is not None:
+            self._settle(question, psap_id, self._unsaid(question, psap_id))
         else:
             self._ask(question, psap, psap.link)
+
+    def _unsaid(self, question: Question, psap_id: str) -> Holding:
+        """What is to be said of a PSAP that does not say it itself: what its hello named is with it."""
+        psap = self._psaps.get(psap_id)
+        held = psap.held.of(question.call_id) if psap is not None else ""
+        return Holding(Standing.CONNECTED, held, Where(psap_id)) if held else UNKNOWN
 
     def _absent(self, since: float | None, now: float) -> Holding:
         """What is to be said of a PSAP without a stream since then."""
@@ -185,7 +196,7 @@ class Inquiries:
             question.waits_for[psap.psap_id] = link
             self._rings.effects.append(Ask(link, question.call_id))
         else:
-            self._settle(question, psap.psap_id, UNKNOWN)
+            self._settle(question, psap.psap_id, self._unsaid(question, psap.psap_id))
 
     def _let_go(self, question: Question, psap: Attachment) -> None:
         """The attempt rings there through another gateway, or through none: takes it up here, to release it."""

@@ -13,8 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from services.domain.debts import Debts, OpenCall
+from services.domain.debts import Debts
 from services.domain.offer import can_be_rung_back
+from services.domain.open_call import OpenCall
 from services.domain.place import Place
 from services.domain.ranks import Ranks
 from services.domain.take_over_facts import TRIES_MAX

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from services.domain.debts import Debts, OpenCall
+from services.domain.debts import Debts
 from services.domain.events import Conductor
 from services.domain.log_time import LogTime
+from services.domain.open_call import OpenCall
 from services.domain.ranks import Ranks
 from services.domain.watch import GONE, Life, Watch
 

@@ -13,9 +13,9 @@ from typing import Final
 
 from throughline.v1 import delivery_pb2
 
-from services.domain.debts import OpenCall
 from services.domain.deliveries import FINAL, Became, Delivery, Outcome
 from services.domain.holding import Standing
+from services.domain.open_call import OpenCall
 from services.domain.ring_backs import RingBack
 from services.domain.rings import Stage
 from services.domain.take_over_facts import (

@@ -11,9 +11,9 @@ import asyncio
 from functools import partial
 from typing import Final
 
-from services.domain.debts import OpenCall
 from services.domain.events import Fact
 from services.domain.holding import Standing
+from services.domain.open_call import OpenCall
 from services.domain.take_over_facts import attested, callback_due, taken_over
 from services.domain.taking_over import Due
 from services.failover.asking import Attesters

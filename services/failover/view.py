@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.domain.debts import Debts, Stamp
+from services.domain.debts import Debts
 from services.domain.events import Conductor, Fact, Tick
 from services.domain.kept import Copy, KeptCopies
 from services.domain.log_time import LogTime
+from services.domain.open_call import Stamp
 from services.domain.ranks import Ranks
 from services.domain.ring_backs import RingBacks
 from services.domain.taking_over import TakeOvers

@@ -280,8 +280,12 @@ def _rings_at(far_end: Iterable[Entry], psap_id: str, at_ms: int) -> bool:
 def offended(evidence: Evidence, injury: Injury) -> bool:
     """It did so while a gateway heard it, with nothing between the two."""
     psap_id = injury.targets[0]
+    from_ms, to_ms = evidence.weather.window_ms(injury)
     sins = (each for call in evidence.calls.values() for each in call.far_end if each["event"] == "misbehaved")
-    sinned = any(each["psap_id"] == psap_id and f"psap_{each['mischief']}" == injury.kind for each in sins)
+    sinned = any(
+        each["psap_id"] == psap_id and f"psap_{each['mischief']}" == injury.kind and from_ms <= each["at_ms"] <= to_ms
+        for each in sins
+    )
     return sinned and not beside(evidence, injury, (psap_id, *GATEWAYS))
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from services.domain.debts import Debts, Stamp
+from services.domain.debts import Debts
 from services.domain.events import Conductor, Fact, FactKind
 from services.domain.log_time import LogTime
+from services.domain.open_call import Stamp
 from services.domain.ranks import Ranks
 from services.domain.take_over_facts import callback_due, taken_over
 from services.domain.taking_over import Due, TakeOvers

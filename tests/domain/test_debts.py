@@ -7,10 +7,11 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.domain.debts import BACKFILL_REST_S, WINDOW_MS, Debts, OpenCall, Stamp
+from services.domain.debts import WINDOW_MS, Debts
 from services.domain.events import Conductor, Fact, FactKind
 from services.domain.kept import Copy, KeptCopies
 from services.domain.log_time import LogTime
+from services.domain.open_call import BACKFILL_REST_S, OpenCall, Stamp
 from services.domain.ranks import Ranks
 from services.domain.where import Where
 
@@ -129,6 +130,36 @@ def test_a_later_leg_of_a_caller_who_was_reached_by_another_call_is_a_debt(order
     assert [debts.is_settled("call-1", leg) for leg in (1, 2)] == [True, False]
     debts.add(fact(FactKind.ANSWERED, leg=2, seq=1, settled=True), Stamp(0, 20), 0.0)
     assert (len(debts), debts.get("call-1"), debts.is_settled("call-1", 3)) == (0, None, True)
+
+
+@given(st.permutations(["one rings", "two rings", "two ends"]))
+def test_of_two_who_took_one_leg_each_owes_for_itself(order: list[str]) -> None:
+    """P8: what one puts onto the list is the end of its own part; the other may have the caller, and die."""
+    end = {"kind": FactKind.CALLBACK_DUE, "conductor": TWO, "due_in_ms": 0}
+    said = {
+        "one rings": fact(at_ms=10, due_in_ms=7_000),
+        "two rings": fact(seq=1, at_ms=20, conductor=TWO),
+        "two ends": fact(seq=2, at_ms=30, **end),
+    }
+    debts = Debts()
+    for each in order:
+        debts.add(said[each], Stamp(0, 10), 0.0)
+    call = debts.get("call-1")
+    assert isinstance(call, OpenCall)
+    assert (call.owes, call.listed, call.conductors) == (True, False, (ONE,))
+    assert dict(debts.owing()) == {ONE: {"call-1"}}
+    debts.add(fact(FactKind.ABANDONED, seq=3, at_ms=40, due_in_ms=0), Stamp(0, 20), 0.0)
+    assert (call.owes, call.listed, call.due_in_ms, len(debts)) == (False, True, 0, 0)
+
+
+def test_who_takes_over_a_leg_of_two_puts_the_whole_of_it_onto_the_list() -> None:
+    """T3: nobody is left who would owe anything."""
+    debts = Debts()
+    debts.add(fact(), Stamp(0, 10), 0.0)
+    debts.add(fact(FactKind.CALLBACK_DUE, seq=1, conductor=TWO, due_in_ms=0), Stamp(0, 10), 0.0)
+    assert len(debts) == 1
+    debts.add(fact(FactKind.CALLBACK_DUE, seq=2, conductor=None, due_in_ms=0), Stamp(0, 20), 0.0)
+    assert (len(debts), dict(debts.owing())) == (0, {})
 
 
 def test_a_leg_that_was_closed_by_another_call_stays_closed_whatever_a_brokers_clock_makes_forgotten() -> None:

@@ -112,7 +112,8 @@ def test_a_psap_without_a_stream_here_may_talk_through_another_gateway() -> None
     """T3: so the answers of all gateways count together, and whoever has it is believed."""
     here, there = Switchboard(), attached(held=(X,))
     here.open(0.0)
-    (none,), (held,) = said(here.who_has(1, "c", ["P1"], 9.0)), said(there.who_has(1, "c", ["P1"], 9.0))
+    there.who_has(1, "c", ["P1"], 9.0)
+    (none,), (held,) = said(here.who_has(1, "c", ["P1"], 9.0)), said(there.has(1, "c", X, Standing.CONNECTED, 9.1))
     assert none == NONE
     assert furthest([none, held]) == Holding(Standing.CONNECTED, X, P1)
     assert furthest([none, UNKNOWN]) == UNKNOWN  # the other gateway could not be asked
@@ -327,6 +328,43 @@ def test_nothing_is_known_of_an_attempt_that_names_no_place() -> None:
     assert said(attached().resume(1, "c", X, "", 9.0)) == [UNKNOWN]
 
 
+# What a hello named (R5): the PSAP's word of then.
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+def test_what_a_hello_named_as_connected_is_asked_of_the_psap(resumes: bool) -> None:
+    """P5, T3: another gateway may have had it released since; the PSAP's present word counts."""
+    for standing, attempt, holding in (
+        (Standing.NONE, "", NONE),
+        (Standing.CONNECTED, X, Holding(Standing.CONNECTED, X, P1)),
+    ):
+        board = attached(held=(X,))
+        effects = board.resume(1, "c", X, "P1", 1.0) if resumes else board.who_has(1, "c", ["P1"], 1.0)
+        assert effects == [Ask(1, "c")]
+        assert said(board.has(1, "c", attempt, standing, 1.01)) == [holding]
+
+
+@pytest.mark.parametrize("then", ["time", "detached", "gone before"])
+def test_where_the_psap_cannot_say_its_hello_stands(then: str) -> None:
+    """P5: a second person is not rung for who had one by the PSAP's own word."""
+    board = attached(held=(X,))
+    if then == "gone before":
+        board.detach(1, "stream_lost", 0.9)
+        found = said(board.resume(1, "c", X, "P1", 5.0))
+    else:
+        board.resume(1, "c", X, "P1", 1.0)
+        found = said(board.pass_time(1.0 + RESUME_S) if then == "time" else board.detach(1, "stream_lost", 1.1))
+    assert found == [Holding(Standing.CONNECTED, X, P1)]
+
+
+def test_what_a_hello_named_and_the_psap_gives_back_was_no_conversation() -> None:
+    """R5: a gateway that had it released is not the one that is asked; nobody is attested a talk that was not."""
+    board = attached(held=(X,))
+    assert board.rejects(1, X, Failure.EXPIRED, "released", 0.5) == []
+    board.detach(1, "stream_lost", 1.0)
+    assert said(board.who_has(1, "c", ["P1"], 1.0 + WITHOUT_A_STREAM_S)) == [NONE]
+
+
 # The same attempt again (R5).
 
 
@@ -405,7 +443,7 @@ def test_what_a_hello_names_is_the_psaps_own_to_speak_of() -> None:
     """R5: a gateway that was restarted does not know it, and neither cuts off nor releases what may be taken up."""
     board = attached(ringing=(X,), held=("d/1/1",))
     assert board.rings(1, X, 0.1) == board.answers(1, X, 0.2) == []
-    assert said(board.who_has(1, "d", ["P1"], 0.3)) == [Holding(Standing.CONNECTED, "d/1/1", P1)]
+    assert board.who_has(1, "d", ["P1"], 0.3) == [Ask(1, "d")]
     assert board.offer(X, "c", "P1", 0.4) == [Offer(1, X)]
     assert [each.outcome for each in board.answers(1, X, 0.5) if isinstance(each, Became)] == [
         Outcome.RINGING,

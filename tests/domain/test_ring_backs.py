@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from services.domain.debts import Debts, OpenCall, Stamp
+from services.domain.debts import Debts
 from services.domain.events import Conductor, Fact, FactKind
 from services.domain.holding import Holding, Standing
 from services.domain.offer import SOS_URN, Offer
+from services.domain.open_call import OpenCall, Stamp
 from services.domain.ranks import Ranks
 from services.domain.ring_backs import AFTER_S, IN_HAND_MAX, PAUSES_S, TRY_LASTS_S, RingBack, RingBacks
 from services.domain.take_over_facts import attested, callback_due, reconnected, try_begun, try_of, try_over

@@ -54,6 +54,20 @@ CLOCKS_AHEAD: Final = (
     Injury("kill", 20.0, 10.0, ("ingress-1",)),
     Injury("kill", 20.2, 12.0, ("ingress-2",)),
 )
+LETS_GO: Final = (
+    Injury("restart", 0.437, 6.689, ("router-1",)),
+    Injury("power", 8.792, 7.73, ("psap-gateway-2",)),
+    Injury("psap_answers_after_cancel", 12.617, 1.151, ("P4",)),
+    Injury("kafka_absent", 13.727, 9.706, ("psap-gateway-2",)),
+    Injury("psap_connects_late", 15.83, 2.551, ("P4",)),
+    Injury("cut_one_way", 18.887, 11.812, ("ingress-1", "ledger-1")),
+)
+TAKEN_BY_TWO: Final = (
+    Injury("kafka_loses", 0.32, 3.908, ("ledger-1",), 0.409),
+    Injury("kafka_gone", 0.639, 4.824, ("broker-1", "broker-2", "broker-3")),
+    Injury("kafka_gone", 1.59, 8.213, ("broker-1", "broker-2", "broker-3")),
+    Injury("steps", 11.2, 3.215, ("journal caller_lost conductor unplugs",), 0.001),
+)
 _INGRESSES: Final = ("ingress-1", "ingress-2")
 KILLED_AGAIN: Final = (
     Injury("kill_all", 6.7, 3.12, _INGRESSES),
@@ -89,7 +103,9 @@ SEEDS: Final = (
     Seed("a caller lost again after another call of that number", 46, 30, ("kill_all@ingress",), "who was not reached was on no list (J2)", KILLED_AGAIN),  # noqa: E501
     Seed("a connection that is reset while it rings", 7, 100, (), "a leg's ring came to the log before its offer (J1, P7)", RESET_ACCEPTED),  # noqa: E501
     Seed("a full disk that has room again", 192, 30, (), "a spool told of its full disk for ever (J6)", FULL_DISK),
+    Seed("a leg that two took, and one of them died with the caller", 747, 100, (), "a caller who talked to a person was on the callback list (P8, T3)", TAKEN_BY_TWO),  # noqa: E501
     Seed("a replica of failover lost at a connection", 24000, 40, (), "two people had one caller (P5)", LOST_DIALLERS),
+    Seed("a talk that another gateway ended", 241, 100, (), "a caller was told of a person who had been let go of (P5, R5)", LETS_GO),  # noqa: E501
     Seed("a talk that its trunk could not attest", 942, 100, (), "a caller who talked to a person stayed on the callback list (T3)", TRUNK_OUT_OF_REACH),  # noqa: E501
     Seed("an ingress for which Kafka is slow, and not always", 15, 100, ("kafka", "disk", "process"), "a call's facts were on the disk in another order (J5)", SLOW_KAFKA),  # noqa: E501
     Seed("an ingress that dies long after Kafka", 1, 40, (), "a caller who had been served was rung back (J4, T3)", SERVED_WITHOUT_KAFKA),  # noqa: E501

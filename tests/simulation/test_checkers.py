@@ -22,6 +22,7 @@ from simulator.injuries import KINDS, Injury
 from simulator.installation import ALL_NAMES, names_of
 from simulator.run import Counts, LedgerKept, Observed, run
 from simulator.schedule import draw
+from simulator.virtual_loop import EPOCH_MS
 
 SEED = 7
 BROKERS = ("broker-1", "broker-2", "broker-3")
@@ -429,6 +430,18 @@ def test_a_leg_that_falls_silent_though_nobody_was_hurt_is_found(calm: Observed)
 def test_a_fault_that_hurts_in_silence_is_found(injury: Injury, silenced: str) -> None:
     """What hurts somebody is heard of, and is missed where it is not (docs/failure-modes.md)."""
     heard_and_missed(silenced, injury)
+
+
+def test_a_psap_is_to_be_cut_for_what_it_does_while_it_misbehaves_and_not_for_what_it_did_before() -> None:
+    """The same mischief twice, of which the second found no call (seed 482)."""
+    first, again = (Injury("psap_answers_for_another", at_s, 1.3, ("P6",)) for at_s in (10.0, 19.0))
+    sin = {"call_id": "c1", "event": "misbehaved", "psap_id": "P6", "mischief": "answers_for_another",
+           "at_ms": EPOCH_MS + 10_500}  # fmt: skip
+    offered = {"call_id": "c1", "witness": "caller", "leg": 1, "event": "offered", "ingress": "ingress-1:1",
+               "at_ms": EPOCH_MS + 10_400}  # fmt: skip
+    schedule = replace(draw(SEED, 1), injuries=(first, again))
+    evidence = gather(Observed(schedule, began_ms=EPOCH_MS, callers=[offered], far_end=[sin]))
+    assert [hurting.offended(evidence, each) for each in (first, again)] == [True, False]
 
 
 def test_an_isolation_is_alone_with_what_it_is_told_as_and_not_with_who_else_struck_its_target() -> None:
