@@ -22,8 +22,8 @@ from bench.arithmetic import Spread, paired_ratio, percentile
 from services.domain.policy import Flag
 from services.policy.attributes import ATTRIBUTES, Listed, Value
 from services.policy.bundle import Bundle, NamedList, Rule
-from services.policy.evaluating import BundleUnfit, Evaluation
-from services.policy.indexing import ASKED_ALWAYS_MAX, WORK_MAX
+from services.policy.verdicts.evaluating import BundleUnfit, Evaluation
+from services.policy.verdicts.indexing import ASKED_ALWAYS_MAX, WORK_MAX
 
 SIZES = (10, 100, 1_000)
 CALLS = 400

@@ -22,10 +22,10 @@ from services.host.network.memory import MemoryNetwork
 from services.journal import Topic
 from services.journal.memory import MemoryBroker
 from services.places.directory import NUISANCE_DESK
-from services.policy.canonical import Action, Order
-from services.policy.lifecycle import BUILT_IN_POINTER, Pointer, Shelf, SignedBy, Stage, State, Submitted
-from services.policy.reading import read_bundle
-from services.policy.signing import sign_bundle, sign_order
+from services.policy.files.canonical import Action, Order
+from services.policy.files.reading import read_bundle
+from services.policy.files.signing import sign_bundle, sign_order
+from services.policy.life.lifecycle import BUILT_IN_POINTER, Pointer, Shelf, SignedBy, Stage, State, Submitted
 from services.wire import policy_records
 from services.wire.methods import DIRECT_POLICY, Unreadable
 from simulator.region import OPERATORS

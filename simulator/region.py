@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.region_tables import AdminLine
-from services.policy.signing import public_key
+from services.policy.files.signing import public_key
 
 FOLDER: Final = Path("region")
 CREDENTIALS_FILE: Final = Path("credentials.csv")

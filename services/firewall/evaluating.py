@@ -15,7 +15,7 @@ from services.domain.policy import Pass
 from services.host.children import Program, serve
 from services.policy.attributes import Listed, Value
 from services.policy.bundle import Bundle, NamedList, Rule
-from services.policy.evaluating import BundleUnfit, Decision, Evaluation
+from services.policy.verdicts.evaluating import BundleUnfit, Decision, Evaluation
 
 WHY_CHARS_MAX: Final = 200
 

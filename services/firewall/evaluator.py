@@ -21,7 +21,7 @@ from services.firewall.metrics import FirewallMetrics
 from services.host.children import Busy, Child, Children, Gone, Program, Silent
 from services.policy.attributes import Value
 from services.policy.bundle import Bundle
-from services.policy.evaluating import Decision
+from services.policy.verdicts.evaluating import Decision
 
 START_S: Final = 20.0
 """Within which a helper must be there: a process that is started on a busy machine takes its time."""

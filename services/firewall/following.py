@@ -14,12 +14,12 @@ from throughline.v1 import screening_pb2
 
 from services.domain.events import Fact, FactKind
 from services.firewall.metrics import FirewallMetrics
-from services.firewall.policies import Policies
+from services.firewall.policies.source import Policies
 from services.firewall.screening import Screener
 from services.host.world import World
 from services.journal import Follower, Record, Topic
 from services.journal.journal import Journal
-from services.policy.windows import LONGEST_S
+from services.policy.verdicts.windows import LONGEST_S
 from services.wire import facts, screenings
 from services.wire.methods import Unreadable
 

@@ -15,11 +15,11 @@ from throughline.v1 import screening_pb2
 from services.domain.identity import own_number
 from services.domain.policy import Divert, Verdict
 from services.policy.attributes import Value
-from services.policy.breakers import Breakers, Heard
 from services.policy.bundle import Bundle
-from services.policy.guards import repeats
-from services.policy.inputs import completed, identity_in
-from services.policy.windows import Counts, Keys, Windows
+from services.policy.verdicts.breakers import Breakers, Heard
+from services.policy.verdicts.guards import repeats
+from services.policy.verdicts.inputs import completed, identity_in
+from services.policy.verdicts.windows import Counts, Keys, Windows
 from services.wire import screenings, verdicts
 
 KNOWN_MAX: Final = 50_000

@@ -19,17 +19,17 @@ from services.domain.policy import Divert, Pass, Verdict
 from services.firewall.evaluator import Evaluator, NotEvaluated
 from services.firewall.known_calls import Known, KnownCalls, heard_of
 from services.firewall.metrics import FirewallMetrics
-from services.firewall.policies import Policies
+from services.firewall.policies.source import Policies
 from services.host.world import World
 from services.places.region import Region
-from services.policy import guards
 from services.policy.attributes import Value
-from services.policy.breakers import Heard
 from services.policy.bundle import Bundle
-from services.policy.guards import BREAKER, Grounds, Kept
-from services.policy.inputs import Located
-from services.policy.inputs import of as inputs_of
-from services.policy.windows import Keys
+from services.policy.verdicts import guards
+from services.policy.verdicts.breakers import Heard
+from services.policy.verdicts.guards import BREAKER, Grounds, Kept
+from services.policy.verdicts.inputs import Located
+from services.policy.verdicts.inputs import of as inputs_of
+from services.policy.verdicts.windows import Keys
 from services.wire import offers, screenings, verdicts
 
 FAILED_OPEN: Final = "failed-open"

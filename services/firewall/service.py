@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 from throughline.v1 import screening_pb2
 
 from services.domain.policy import Pass
-from services.firewall.checking import checked
 from services.firewall.evaluating import BESIDE, PROGRAM
 from services.firewall.evaluator import Evaluator
 from services.firewall.following import Following
 from services.firewall.metrics import FirewallMetrics
-from services.firewall.policies import Policies
-from services.firewall.policy_life import PolicyLife
+from services.firewall.policies.checking import checked
+from services.firewall.policies.life import PolicyLife
+from services.firewall.policies.source import Policies
 from services.firewall.screening import FAILED_OPEN, Screener
 from services.firewall.settings import FirewallSettings
 from services.host.children import Program
@@ -27,8 +27,8 @@ from services.host.world import World
 from services.journal import Topic
 from services.journal.journal import Journal, JournalEvent
 from services.places.directory import NUISANCE_DESK
-from services.policy.built_in import CONTENT, built_in
-from services.policy.bypass import drill_bundle
+from services.policy.files.built_in import CONTENT, built_in
+from services.policy.life.bypass import drill_bundle
 from services.wire import offers, verdicts
 from services.wire.methods import SCREEN
 

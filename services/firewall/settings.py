@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
 
-from services.firewall.policy_settings import PolicySettings
+from services.firewall.policies.settings import PolicySettings
 
 
 class FirewallSettings(PolicySettings):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from services.places.directory import CREDENTIALS_FILE
-from services.policy import signing
+from services.policy.files import signing
 from services.policy_cli import seals
 
 POLICY_KEYS: Final = "THROUGHLINE_FIREWALL_POLICY_KEYS"

@@ -14,7 +14,7 @@ import typer
 
 from services.host.clock import wall_ms
 from services.host.settings import ROOT
-from services.policy import signing
+from services.policy.files import signing
 from services.policy_cli import confinement, deciding, looking, seals
 from services.policy_cli.corpora import WHAT, Corpus
 from services.policy_cli.ending import EXIT_FILE, EXIT_REFUSED, refuse

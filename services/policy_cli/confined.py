@@ -21,10 +21,10 @@ from zoneinfo import ZoneInfo
 from services.host.clock import wall_ms
 from services.policy.attributes import Value
 from services.policy.bundle import Bundle
-from services.policy.checking import check
-from services.policy.evaluating import Evaluation
-from services.policy.finding import Finding
-from services.policy.reading import BYTES_MAX, BundleRefused, read_bundle
+from services.policy.checks.check import check
+from services.policy.checks.finding import Finding
+from services.policy.files.reading import BYTES_MAX, BundleRefused, read_bundle
+from services.policy.verdicts.evaluating import Evaluation
 from services.policy_cli.confinement import Remark
 from services.policy_cli.corpora import Corpus, calls_of, named, read_region
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from services.policy.reading import BYTES_MAX
+from services.policy.files.reading import BYTES_MAX
 
 MEMORY_BYTES_MAX: Final = 2 * 1024**3
 CPU_S_MAX: Final = 30

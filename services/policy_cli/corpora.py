@@ -18,9 +18,9 @@ from typing import Any, Final, TypeVar
 from services.domain.offer import SOS_URN, Attestation, Device, Offer, Verification
 from services.domain.place import Circle, Place
 from services.places.region import REGION_FILES, Region
-from services.policy import retelling
-from services.policy.difference import Call
-from services.policy.inputs import NOWHERE, Located
+from services.policy.replays import retelling
+from services.policy.replays.difference import Call
+from services.policy.verdicts.inputs import NOWHERE, Located
 
 LINE_BYTES_MAX: Final = 16 * 1024
 CALLS_MAX: Final = 1_000_000

@@ -17,8 +17,8 @@ from throughline.v1 import policy_pb2
 
 from services.host.clock import wall_ms
 from services.host.network import Broken, Network
-from services.policy import signing
-from services.policy.canonical import Action, Order, Signature
+from services.policy.files import signing
+from services.policy.files.canonical import Action, Order, Signature
 from services.policy_cli import asking, confinement, seals
 from services.policy_cli.ending import EXIT_FILE, EXIT_REFUSED, EXIT_UNAVAILABLE, refuse
 from services.policy_cli.standing import state_line

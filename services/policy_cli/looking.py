@@ -13,11 +13,11 @@ from throughline.v1 import policy_pb2, screening_pb2
 
 from services.host.network import Broken, Network, Status
 from services.policy.attributes import Value
-from services.policy.built_in import built_in
 from services.policy.bundle import Bundle
-from services.policy.comparing import lines
-from services.policy.evaluating import BundleUnfit, Evaluation
-from services.policy.signing import people_for_bundle
+from services.policy.files.built_in import built_in
+from services.policy.files.signing import people_for_bundle
+from services.policy.replays.comparing import lines
+from services.policy.verdicts.evaluating import BundleUnfit, Evaluation
 from services.policy_cli import asking, confinement, seals
 from services.policy_cli.ending import EXIT_FILE, EXIT_REFUSED, EXIT_UNAVAILABLE, refuse
 from services.policy_cli.replayed import HIDDEN, masked, word

@@ -13,7 +13,7 @@ from math import cos, radians
 from typing import Final
 
 from services.policy.bundle import Bundle
-from services.policy.difference import BUCKET_MS, Difference, Share
+from services.policy.replays.difference import BUCKET_MS, Difference, Share
 
 WIDTH: Final = 720
 _LEFT, _RIGHT = 52, 12

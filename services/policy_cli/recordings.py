@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from services.journal import Log, Record, Topic
 from services.policy.attributes import Value
-from services.policy.difference import Call
-from services.policy.retelling import of_records
+from services.policy.replays.difference import Call
+from services.policy.replays.retelling import of_records
 from services.readers.reading import read_to_end
 from services.wire import screenings
 from services.wire.methods import Unreadable

@@ -19,12 +19,12 @@ from services.host.clock import wall_ms
 from services.host.settings import ROOT
 from services.places.refusal import RegionRefused
 from services.places.region import Region
-from services.policy.built_in import built_in
 from services.policy.bundle import Bundle
-from services.policy.difference import Call
-from services.policy.evaluating import BundleUnfit, Evaluation
-from services.policy.findings import findings
-from services.policy.replaying import Judging, replay
+from services.policy.files.built_in import built_in
+from services.policy.replays.difference import Call
+from services.policy.replays.findings import findings
+from services.policy.replays.replaying import Judging, replay
+from services.policy.verdicts.evaluating import BundleUnfit, Evaluation
 from services.policy_cli import asking, confinement, corpora, recordings, seals
 from services.policy_cli.ending import EXIT_FILE, EXIT_REFUSED, EXIT_UNAVAILABLE, refuse
 from services.policy_cli.replayed import Replayed

@@ -12,8 +12,8 @@ from typing import Any, Final
 from services.domain.policy import Divert, Flag, Verdict
 from services.policy.attributes import Value
 from services.policy.bundle import Bundle
-from services.policy.difference import BUCKET_MS, Change, Difference, Example, Share, Side, Slower
-from services.policy.findings import Finding, Kind, Weight, percentile_ns
+from services.policy.replays.difference import BUCKET_MS, Change, Difference, Example, Share, Side, Slower
+from services.policy.replays.findings import Finding, Kind, Weight, percentile_ns
 
 HIDDEN: Final = frozenset({"number", "lat", "lon", "display_name"})
 """Inputs that say who calls and from where; shown only where they are asked for. A cell of 2 km is no place."""

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Final
 
-from services.policy.difference import Change, Share
-from services.policy.findings import Weight
+from services.policy.replays.difference import Change, Share
+from services.policy.replays.findings import Weight
 from services.policy_cli import plots
 from services.policy_cli.replayed import Replayed, word
 from services.policy_cli.report_text import WORDS, conclusion, most_changed, summary, took

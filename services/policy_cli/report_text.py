@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from services.policy.difference import Change, Difference, Share
-from services.policy.findings import Weight, percentile_ns
+from services.policy.replays.difference import Change, Difference, Share
+from services.policy.replays.findings import Weight, percentile_ns
 from services.policy_cli.replayed import Replayed, word
 from services.readers.wording import plain
 

@@ -1,6 +1,6 @@
 """Keys and signatures as files: NAME.key for one person alone, BUNDLE.NAME.sig beside the bundle, an order in a file.
 
-What is signed, and that it is right, is `services/policy/signing.py`'s; the firewalls check it again.
+What is signed, and that it is right, is `services/policy/files/signing.py`'s; the firewalls check it again.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from services.policy import signing
 from services.policy.bundle import Bundle
-from services.policy.canonical import Action, Order, Signature
-from services.policy.reading import BundleRefused, read_bundle
+from services.policy.files import signing
+from services.policy.files.canonical import Action, Order, Signature
+from services.policy.files.reading import BundleRefused, read_bundle
 
 KEY: Final = ".key"
 SIGNATURE: Final = ".sig"

@@ -13,8 +13,8 @@ from typing import Final
 from throughline.v1 import policy_pb2
 
 from services.domain.publication import NUMBER_MAX, Part
-from services.policy.canonical import Action, Order, Signature
-from services.policy.lifecycle import (
+from services.policy.files.canonical import Action, Order, Signature
+from services.policy.life.lifecycle import (
     QUARANTINED_MAX,
     WHY_CHARS_MAX,
     Entry,

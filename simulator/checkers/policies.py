@@ -16,13 +16,13 @@ from throughline.v1 import screening_pb2
 
 from services.domain.fold import Outcome
 from services.domain.offer import TEST_URN
-from services.firewall.bypass import LOOK_EVERY_S
-from services.policy.breakers import SLACK_CALLS
-from services.policy.built_in import built_in
+from services.firewall.policies.bypass import LOOK_EVERY_S
 from services.policy.bundle import Limits
-from services.policy.guards import BREAKER, REPEATS_CALLS_MIN
-from services.policy.lifecycle import Pointer, Shelf, Stage, State
-from services.policy.signing import TWO, read_keys
+from services.policy.files.built_in import built_in
+from services.policy.files.signing import TWO, read_keys
+from services.policy.life.lifecycle import Pointer, Shelf, Stage, State
+from services.policy.verdicts.breakers import SLACK_CALLS
+from services.policy.verdicts.guards import BREAKER, REPEATS_CALLS_MIN
 from services.wire import policy_records, screenings
 from services.wire.methods import Unreadable
 from simulator.checkers.evidence import Evidence

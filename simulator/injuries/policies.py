@@ -14,8 +14,8 @@ from typing import Final
 from services.journal import Topic
 from services.journal.memory import Faults
 from services.places.directory import NUISANCE_DESK
-from services.policy.canonical import Action
-from services.policy.lifecycle import Pointer
+from services.policy.files.canonical import Action
+from services.policy.life.lifecycle import Pointer
 from simulator import policies
 from simulator.injuries.kind import LONG_S, Drawn, Injury, Kind, Scene, seconds
 from simulator.installation import BYPASS_FILE, names_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.policy.canonical import Action
+from services.policy.files.canonical import Action
 from simulator.scenarios import gates
 from simulator.scenarios.bundles import bundle, diverting, flagging, listing
 from simulator.scenarios.callers import callers

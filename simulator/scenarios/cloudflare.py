@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from services.places.directory import NUISANCE_DESK
-from services.policy.bypass import drill_bundle
-from services.policy.canonical import Action
-from services.policy.reading import LIST_ITEMS_MAX
+from services.policy.files.canonical import Action
+from services.policy.files.reading import LIST_ITEMS_MAX
+from services.policy.life.bypass import drill_bundle
 from simulator.scenarios.bundles import GOOD, REPEATS, bundle, diverting, listing
 from simulator.scenarios.callers import callers
 from simulator.scenarios.massachusetts import EVERYTHING

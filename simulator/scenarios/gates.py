@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 from loadtest.callers import Planned
 from services.domain.place import Place
 from services.places.region import Region
-from services.policy.checking import check
-from services.policy.evaluating import Evaluation
-from services.policy.findings import Weight, findings
-from services.policy.inputs import NOWHERE, Located
-from services.policy.reading import read_bundle
-from services.policy.replaying import Judging, no_stopwatch, replay
-from services.policy.retelling import of_offers
+from services.policy.checks.check import check
+from services.policy.files.reading import read_bundle
+from services.policy.replays.findings import Weight, findings
+from services.policy.replays.replaying import Judging, no_stopwatch, replay
+from services.policy.replays.retelling import of_offers
+from services.policy.verdicts.evaluating import Evaluation
+from services.policy.verdicts.inputs import NOWHERE, Located
 from simulator.region import contents
 from simulator.scenarios.callers import offer_of
 from simulator.scenarios.plain_filter import ZONE

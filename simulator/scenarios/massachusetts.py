@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.policy.built_in import CONTENT as BUILT_IN
-from services.policy.canonical import Action
+from services.policy.files.built_in import CONTENT as BUILT_IN
+from services.policy.files.canonical import Action
 from simulator.scenarios import gates
 from simulator.scenarios.bundles import bundle, diverting
 from simulator.scenarios.callers import callers

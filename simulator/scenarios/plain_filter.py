@@ -15,12 +15,12 @@ from loadtest.carrier import Carrier, Outcome
 from loadtest.leg import Call, Carried
 from services.domain.offer import Attestation, Offer
 from services.domain.place import Circle
-from services.policy.built_in import CONTENT
-from services.policy.evaluating import Evaluation
-from services.policy.inputs import NOWHERE
-from services.policy.inputs import of as inputs_of
-from services.policy.reading import BundleRefused, read_bundle
-from services.policy.windows import Keys, Windows
+from services.policy.files.built_in import CONTENT
+from services.policy.files.reading import BundleRefused, read_bundle
+from services.policy.verdicts.evaluating import Evaluation
+from services.policy.verdicts.inputs import NOWHERE
+from services.policy.verdicts.inputs import of as inputs_of
+from services.policy.verdicts.windows import Keys, Windows
 from simulator.virtual_loop import virtual_wall_ms
 
 ZONE: Final = ZoneInfo("America/New_York")

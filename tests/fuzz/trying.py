@@ -26,10 +26,10 @@ from services.firewall import evaluating
 from services.firewall.evaluator import HOLD_S
 from services.policy.attributes import ATTRIBUTES, Type, Value
 from services.policy.bundle import Bundle
-from services.policy.checking import check
-from services.policy.evaluating import BundleUnfit, Evaluation
+from services.policy.checks.check import check
+from services.policy.files.reading import BundleRefused, read_bundle
 from services.policy.language.types import CLOSED
-from services.policy.reading import BundleRefused, read_bundle
+from services.policy.verdicts.evaluating import BundleUnfit, Evaluation
 from tests.fuzz.bundles import TEXTS, drawn
 from tests.policy.replicas import DESKS, START_MS, Came, played
 

@@ -29,10 +29,10 @@ from loadtest.story import (
 )
 from loadtest.workload import STORM, plan, read_trace
 from services.domain.policy import Divert
-from services.policy.built_in import built_in
-from services.policy.canonical import Action, Order
-from services.policy.reading import read_bundle
-from services.policy.signing import sign_bundle
+from services.policy.files.built_in import built_in
+from services.policy.files.canonical import Action, Order
+from services.policy.files.reading import read_bundle
+from services.policy.files.signing import sign_bundle
 from services.wire import policy_records
 from services.wire.methods import POLICY_HISTORY, SUBMIT_POLICY
 from simulator.virtual_loop import run_virtual, virtual_wall_ms

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.policy.bundle import Bundle
-from services.policy.reading import read_bundle
+from services.policy.files.reading import read_bundle
 
 NUISANCE = "+15085550199"
 

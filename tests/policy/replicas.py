@@ -16,13 +16,13 @@ from services.domain.offer import Offer
 from services.domain.place import Circle
 from services.domain.policy import Divert, Pass, Verdict
 from services.firewall.known_calls import Known, KnownCalls, heard_of
-from services.policy import inputs as inputs_of
-from services.policy.breakers import Heard
 from services.policy.bundle import Bundle
-from services.policy.evaluating import Evaluation
-from services.policy.guards import BREAKER, Grounds, kept_from
-from services.policy.inputs import Located
-from services.policy.windows import Keys
+from services.policy.verdicts import inputs as inputs_of
+from services.policy.verdicts.breakers import Heard
+from services.policy.verdicts.evaluating import Evaluation
+from services.policy.verdicts.guards import BREAKER, Grounds, kept_from
+from services.policy.verdicts.inputs import Located
+from services.policy.verdicts.windows import Keys
 from services.wire import screenings, verdicts
 
 DESKS = {"nuisance-desk"}

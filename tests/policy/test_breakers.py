@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.policy.breakers import (
+from services.policy.bundle import Limits
+from services.policy.verdicts.breakers import (
     CALLS,
     HOLD_S,
     LAST_CALLS_S,
@@ -22,8 +23,7 @@ from services.policy.breakers import (
     Trip,
     Why,
 )
-from services.policy.bundle import Limits
-from services.policy.credit import CALLS_EACH, CALLS_MAX, UNPROVEN_CALLS
+from services.policy.verdicts.credit import CALLS_EACH, CALLS_MAX, UNPROVEN_CALLS
 
 LIMITS = Limits()
 PAUSES = st.floats(0, 20) | st.floats(0, 60) | st.floats(0, 8_000)

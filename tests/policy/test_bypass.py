@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.policy.bypass import (
+from services.policy.life.bypass import (
     DRILL_AGAIN_MS,
     DRILL_EVERY_MS,
     DRILL_STALE_MS,

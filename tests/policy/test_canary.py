@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.policy.bundle import CanaryStep
-from services.policy.canary import Tally, diverges, under, waits_for
+from services.policy.life.canary import Tally, diverges, under, waits_for
 from tests.policy.files import bundle
 
 STEPS = (CanaryStep(0.1), CanaryStep(0.0, frozenset({"Worcester"})), CanaryStep(0.5), CanaryStep(1.0))

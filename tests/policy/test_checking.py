@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from services.policy.attributes import ATTRIBUTES, Listed, Type, Value
 from services.policy.bundle import Bundle, Limits, NamedList, Pass
-from services.policy.checking import FINDINGS_MAX, check
-from services.policy.finding import Finding
-from services.policy.grounds import groundless
+from services.policy.checks.check import FINDINGS_MAX, check
+from services.policy.checks.finding import Finding
+from services.policy.checks.grounds import groundless
+from services.policy.checks.reasoning import LOOKS_MAX, Room, meets, ways
+from services.policy.checks.shadows import shadows
 from services.policy.language.read import read
 from services.policy.language.tree import Node, Size, walk
-from services.policy.reasoning import LOOKS_MAX, Room, meets, ways
-from services.policy.shadows import shadows
 from tests.policy.expressions import (
     FAR_MS,
     ITEMS,

@@ -9,7 +9,7 @@ import pytest
 from services.domain.policy import Divert, Flag, Pass
 from services.policy.attributes import Listed
 from services.policy.bundle import Bundle, CanaryStep, Limits, NamedList, Rule
-from services.policy.comparing import lines
+from services.policy.replays.comparing import lines
 
 FLAG = Rule("odd", "odd_hour", "hour == 3", Flag(40, "odd", "odd_hour"), "desk", 0.01, 10**13)
 DIVERT = Rule("often", "repeats", "number_calls_60s > 5", Divert("nuisance-desk", "often", "repeats"), "desk", 0.01, 10)

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from services.domain.offer import Device, Verification
 from services.policy.attributes import Listed, Value
 from services.policy.bundle import NamedList
-from services.policy.checking import check
-from services.policy.evaluating import BundleUnfit, Decision, Evaluation
-from services.policy.indexing import ASKED_ALWAYS_MAX
+from services.policy.checks.check import check
 from services.policy.language import plain, printing
 from services.policy.language.patterns import PATTERNS_MAX
 from services.policy.language.tree import Asked, Member, Node, Size, walk
 from services.policy.language.tree import Matches as MatchesPattern
+from services.policy.verdicts.evaluating import BundleUnfit, Decision, Evaluation
+from services.policy.verdicts.indexing import ASKED_ALWAYS_MAX
 from tests.policy.expressions import FAR_MS, ITEMS, bundle, call, inputs, rule, trees
 from tests.policy.test_language import unwritable
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.domain.policy import Divert, Flag, Pass, Verdict
-from services.policy.guards import REPEATS_CALLS_MIN, Grounds, Kept, kept_from, repeats
+from services.policy.verdicts.guards import REPEATS_CALLS_MIN, Grounds, Kept, kept_from, repeats
 
 VERDICTS = st.sampled_from([Pass(), Flag(40, "r", "why"), Divert("nuisance-desk", "r", "why")])
 GROUNDS = st.builds(Grounds, st.booleans(), st.booleans(), st.booleans(), st.booleans())

@@ -13,8 +13,8 @@ from services.domain.identity import cell_of, identity_of
 from services.domain.offer import Attestation, Device, Offer, Verification
 from services.domain.place import Circle, Polygon
 from services.policy.attributes import ATTRIBUTES
-from services.policy.inputs import NOWHERE, Located, completed, identity_in, of
-from services.policy.windows import Keys, Windows
+from services.policy.verdicts.inputs import NOWHERE, Located, completed, identity_in, of
+from services.policy.verdicts.windows import Keys, Windows
 
 ANY_FLOAT = st.floats()
 PLACES = st.one_of(

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.domain.publication import parts_of
-from services.policy.canonical import Action, Order, Signature
-from services.policy.lifecycle import (
+from services.policy.files.canonical import Action, Order, Signature
+from services.policy.files.signing import ORDER_VALID_MS, SKEW_MS
+from services.policy.life.lifecycle import (
     BUILT_IN_POINTER,
     OrderRefused,
     Pointer,
@@ -24,7 +25,6 @@ from services.policy.lifecycle import (
     stepped,
     tripped,
 )
-from services.policy.signing import ORDER_VALID_MS, SKEW_MS
 from tests.policy.files import text
 
 NOW = 1_800_000_000_000

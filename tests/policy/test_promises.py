@@ -12,15 +12,15 @@ from services.domain.identity import identity_of
 from services.domain.offer import SOS_URN, TEST_URN, Attestation, Device, Offer, Verification
 from services.domain.place import Circle
 from services.domain.policy import Divert, Flag, Pass, Verdict
-from services.policy.breakers import REPEATERS_MAX, SLACK_CALLS, WINDOWS_S
 from services.policy.bundle import Bundle, Limits
-from services.policy.checking import check
-from services.policy.credit import UNPROVEN_CALLS
-from services.policy.evaluating import BundleUnfit, Evaluation
+from services.policy.checks.check import check
+from services.policy.files.reading import read_bundle
 from services.policy.language import printing
 from services.policy.language.tree import Node
-from services.policy.reading import read_bundle
-from services.policy.windows import LONGEST_S
+from services.policy.verdicts.breakers import REPEATERS_MAX, SLACK_CALLS, WINDOWS_S
+from services.policy.verdicts.credit import UNPROVEN_CALLS
+from services.policy.verdicts.evaluating import BundleUnfit, Evaluation
+from services.policy.verdicts.windows import LONGEST_S
 from tests.policy.expressions import bundle, diverting, passing, rule, trees
 from tests.policy.replicas import DESKS, Came, played
 from tests.policy.test_language import unwritable

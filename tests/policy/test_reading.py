@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.domain.policy import Divert, Flag, Pass
 from services.policy.attributes import Listed
 from services.policy.bundle import DEFAULT_CANARY, Bundle, CanaryStep, Limits, NamedList
-from services.policy.reading import BYTES_MAX, LIST_ITEMS_MAX, RULES_MAX, BundleRefused, read_bundle
+from services.policy.files.reading import BYTES_MAX, LIST_ITEMS_MAX, RULES_MAX, BundleRefused, read_bundle
 from tests.policy.files import NUISANCE, bundle, text
 
 HEAD = "name: a\nversion: 1\nauthor: b\n"

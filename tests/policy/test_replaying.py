@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from services.domain.policy import Divert, Flag, Pass, Verdict
 from services.policy.attributes import Value
 from services.policy.bundle import Bundle, Limits, Rule
-from services.policy.difference import EXAMPLES_MAX, Call, Change, Difference, change
-from services.policy.findings import Kind, Weight, findings
-from services.policy.replaying import Judging, no_stopwatch, replay
+from services.policy.replays.difference import EXAMPLES_MAX, Call, Change, Difference, change
+from services.policy.replays.findings import Kind, Weight, findings
+from services.policy.replays.replaying import Judging, no_stopwatch, replay
 
 NEVER_MS = 10**15
 DESK = "nuisance-desk"

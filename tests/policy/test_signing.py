@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from services.domain.policy import Divert, Flag, Pass, Verdict
 from services.policy.bundle import PASSES_ALL, Bundle, Limits, Rule
-from services.policy.canonical import Action, Order, Signature, of_order
-from services.policy.reading import BundleRefused
-from services.policy.signing import (
+from services.policy.files.canonical import Action, Order, Signature, of_order
+from services.policy.files.reading import BundleRefused
+from services.policy.files.signing import (
     SKEW_MS,
     Doubt,
     Keys,

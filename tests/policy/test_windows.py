@@ -9,7 +9,7 @@ from services.domain.identity import identity_of
 from services.domain.offer import Offer
 from services.domain.place import Circle
 from services.policy.attributes import ATTRIBUTES, WINDOWS_S, Counted, counter
-from services.policy.windows import LONGEST_S, PARTS, Keys, Windows
+from services.policy.verdicts.windows import LONGEST_S, PARTS, Keys, Windows
 
 CALLS = st.lists(
     st.tuples(st.sampled_from("abc"), st.integers(0, 60), st.floats(0, 900), st.floats(0, 4000)), max_size=60

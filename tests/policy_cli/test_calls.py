@@ -17,11 +17,11 @@ from services.domain.offer import Offer
 from services.host.settings import ROOT
 from services.journal import Topic
 from services.journal.memory import MemoryBroker, MemoryLog
-from services.policy.built_in import built_in
-from services.policy.difference import Call
-from services.policy.evaluating import Evaluation
-from services.policy.reading import read_bundle
-from services.policy.replaying import Judging, replay
+from services.policy.files.built_in import built_in
+from services.policy.files.reading import read_bundle
+from services.policy.replays.difference import Call
+from services.policy.replays.replaying import Judging, replay
+from services.policy.verdicts.evaluating import Evaluation
 from services.policy_cli.corpora import calls_of, read_region
 from services.policy_cli.recordings import calls_in
 from services.wire import screenings

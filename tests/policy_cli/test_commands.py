@@ -13,9 +13,9 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from services.host.settings import ROOT
-from services.policy import signing
-from services.policy.canonical import Action, Order
-from services.policy.reading import BYTES_MAX
+from services.policy.files import signing
+from services.policy.files.canonical import Action, Order
+from services.policy.files.reading import BYTES_MAX
 from services.policy_cli import confinement, seals
 from services.policy_cli.commands import policy
 

@@ -17,10 +17,10 @@ from prometheus_client import CollectorRegistry
 from throughline.v1 import policy_pb2, screening_pb2
 from typer.testing import CliRunner
 
-from services.firewall.bypass import Bypass
-from services.firewall.policy_feed import PolicyFeed
-from services.firewall.policy_service import PolicyService
-from services.firewall.policy_settings import PolicySettings
+from services.firewall.policies.bypass import Bypass
+from services.firewall.policies.feed import PolicyFeed
+from services.firewall.policies.service import PolicyService
+from services.firewall.policies.settings import PolicySettings
 from services.host.blocking import at_once
 from services.host.clock import wall_ms
 from services.host.files import MemoryFiles
@@ -29,9 +29,9 @@ from services.host.world import World
 from services.journal.disk import MemoryDisk
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.policy.bundle import PASSES_ALL
-from services.policy.canonical import Action, Order
-from services.policy.reading import read_bundle
-from services.policy.signing import sign_order
+from services.policy.files.canonical import Action, Order
+from services.policy.files.reading import read_bundle
+from services.policy.files.signing import sign_order
 from services.policy_cli import seals
 from services.policy_cli.commands import policy
 from services.wire.methods import DIRECT_POLICY

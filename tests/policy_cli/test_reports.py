@@ -13,11 +13,11 @@ from rich.console import Console
 from services.domain.policy import Divert, Flag
 from services.policy.attributes import Value
 from services.policy.bundle import Bundle, Limits, Rule
-from services.policy.difference import Call
-from services.policy.evaluating import Evaluation
-from services.policy.findings import findings
-from services.policy.inputs import completed
-from services.policy.replaying import Judging, no_stopwatch, replay
+from services.policy.replays.difference import Call
+from services.policy.replays.findings import findings
+from services.policy.replays.replaying import Judging, no_stopwatch, replay
+from services.policy.verdicts.evaluating import Evaluation
+from services.policy.verdicts.inputs import completed
 from services.policy_cli.replayed import Replayed
 from services.policy_cli.report_page import html
 from services.policy_cli.report_text import page

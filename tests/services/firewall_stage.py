@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from throughline.v1 import call_pb2, place_pb2, screening_pb2
 
 from services.domain.policy import Divert, Flag, Pass, Verdict
-from services.firewall.policies import Standing
+from services.firewall.policies.source import Standing
 from services.firewall.service import Firewall
 from services.firewall.settings import FirewallSettings
 from services.host.blocking import at_once

@@ -13,9 +13,9 @@ import structlog
 from prometheus_client import CollectorRegistry
 from throughline.v1 import policy_pb2, screening_pb2
 
-from services.firewall.checking import Checked
-from services.firewall.policy_life import PolicyLife
-from services.firewall.policy_settings import PolicySettings
+from services.firewall.policies.checking import Checked
+from services.firewall.policies.life import PolicyLife
+from services.firewall.policies.settings import PolicySettings
 from services.host.blocking import at_once
 from services.host.files import MemoryFiles
 from services.host.network import Server
@@ -24,9 +24,9 @@ from services.host.world import World
 from services.journal.disk import MemoryDisk
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.policy.bundle import Bundle
-from services.policy.canonical import Action, Order
-from services.policy.reading import read_bundle
-from services.policy.signing import new_private_key, public_key, sign_bundle, sign_order
+from services.policy.files.canonical import Action, Order
+from services.policy.files.reading import read_bundle
+from services.policy.files.signing import new_private_key, public_key, sign_bundle, sign_order
 from services.wire import policy_records
 from services.wire.methods import DIRECT_POLICY, POLICY_STATUS, SUBMIT_POLICY, Question
 from simulator.virtual_loop import virtual_wall_ms

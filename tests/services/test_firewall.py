@@ -12,8 +12,8 @@ from services.domain.policy import Divert, Flag, Pass
 from services.host.network import Broken, Status
 from services.journal import Topic
 from services.policy.attributes import ATTRIBUTES
-from services.policy.breakers import SLACK_CALLS
 from services.policy.bundle import Limits
+from services.policy.verdicts.breakers import SLACK_CALLS
 from services.wire import screenings, verdicts
 from tests.services.firewall_stage import (
     DESK,
@@ -262,7 +262,7 @@ def test_until_its_history_is_read_a_firewall_diverts_nobody() -> None:
 
 
 async def _started_without_log(stage: Stage):  # type: ignore[no-untyped-def]
-    from services.firewall.policies import Standing
+    from services.firewall.policies.source import Standing
     from tests.services.firewall_stage import START_S, Replica
 
     replica = Replica(stage, "firewall-1", Standing(stage.standing))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.firewall.checking import checked
+from services.firewall.policies.checking import checked
 from services.host.children import Ailment, InPlace, Processes
 from simulator.virtual_loop import run_virtual
 from tests.policy.files import text

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from throughline.v1 import screening_pb2
 
 from services.domain.policy import Verdict
-from services.policy.breakers import UNPROVEN
 from services.policy.bundle import Bundle
-from services.policy.guards import BREAKER
+from services.policy.verdicts.breakers import UNPROVEN
+from services.policy.verdicts.guards import BREAKER
 from services.wire import offers, verdicts
 from services.wire.methods import SCREEN
 from tests.policy.replicas import Came, played

@@ -10,8 +10,8 @@ import pytest
 
 from services.domain.policy import Divert, Pass
 from services.host.network import Broken, Status
-from services.policy.built_in import built_in
-from services.policy.canonical import Action
+from services.policy.files.built_in import built_in
+from services.policy.files.canonical import Action
 from simulator.virtual_loop import run_virtual
 from tests.policy.files import NUISANCE
 from tests.services.firewall_stage import START_S, Replica, Stage

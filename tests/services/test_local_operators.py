@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from services.launch.credentials import OPERATORS, POLICY_KEYS, PRODUCTION, policy_settings
-from services.policy.built_in import built_in
-from services.policy.signing import read_keys, sign_bundle
+from services.policy.files.built_in import built_in
+from services.policy.files.signing import read_keys, sign_bundle
 from services.policy_cli.seals import read_key
 
 NOW_MS = 1_800_000_000_000

@@ -12,14 +12,14 @@ import pytest
 from throughline.v1 import policy_pb2
 
 from services.domain.publication import parts_of
-from services.firewall.policy_metrics import NotTaken
+from services.firewall.policies.metrics import NotTaken
 from services.host.network import Broken, Status
 from services.journal import Topic
 from services.journal.memory import MemoryBroker
-from services.policy.canonical import Action
-from services.policy.lifecycle import Entry, Pointer, SignedBy, Submitted
-from services.policy.reading import read_bundle
-from services.policy.signing import sign_bundle
+from services.policy.files.canonical import Action
+from services.policy.files.reading import read_bundle
+from services.policy.files.signing import sign_bundle
+from services.policy.life.lifecycle import Entry, Pointer, SignedBy, Submitted
 from services.wire import policy_records
 from services.wire.methods import EXPLAIN, POLICY_BUNDLE, POLICY_HISTORY, SUBMIT_POLICY
 from simulator.virtual_loop import run_virtual, virtual_wall_ms

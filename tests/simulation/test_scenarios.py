@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from services.cli import app
 from services.firewall.evaluator import Evaluator
-from services.firewall.policy_kept import LastGood
-from services.policy.breakers import Breakers
+from services.firewall.policies.kept import LastGood
+from services.policy.verdicts.breakers import Breakers
 from simulator.scenarios.catalogue import SCENARIOS
 from simulator.scenarios.playing import play
 from simulator.scenarios.promises import PROMISES, broken

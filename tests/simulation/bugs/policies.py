@@ -8,14 +8,14 @@ from typing import Any
 from services.domain.policy import Divert
 from services.firewall.following import Following
 from services.firewall.known_calls import KnownCalls
-from services.firewall.policy_feed import PolicyFeed
-from services.firewall.policy_vetting import Vetting
+from services.firewall.policies.feed import PolicyFeed
+from services.firewall.policies.vetting import Vetting
 from services.firewall.screening import Screener, Word
 from services.ingress.neighbours import Neighbours
 from services.places.directory import NUISANCE_DESK
-from services.policy import guards
-from services.policy.breakers import Breakers
-from services.policy.signing import Signed
+from services.policy.files.signing import Signed
+from services.policy.verdicts import guards
+from services.policy.verdicts.breakers import Breakers
 from services.wire.methods import SCREEN
 from tests.simulation.bugs.mistake import mistake
 

@@ -1,0 +1,143 @@
+"""The last good policy as one file on a replica's own disk: what it screens by when it starts without Kafka.
+
+One JSON document, replaced whole, that a person can read. Beside the bundle it holds what must outlive a restart though
+the topic has not heard of it yet: the bypass, and bundles in quarantine.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from services.domain.publication import NUMBER_MAX
+from services.firewall.policies.metrics import PolicyMetrics
+from services.host.files import FileTrouble
+from services.host.world import World
+from services.policy.files.canonical import Signature
+from services.policy.life.lifecycle import BUILT_IN_POINTER, Pointer, State, tripped
+
+
+class KeptRefused(Exception):
+    """A file that is not as it was kept; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What one replica keeps. `content` is empty while the built-in policy answers calls."""
+
+    serial: int = 0
+    pointer: Pointer = BUILT_IN_POINTER
+    content: bytes = b""
+    signatures: tuple[Signature, ...] = ()
+    quarantined: tuple[str, ...] = ()
+    bypass: bool = False
+    ordered_ms: int = 0
+
+
+def encode(kept: Kept) -> str:
+    """The file's text. The content is UTF-8: it is of a bundle that was read."""
+    document = {
+        "version": kept.pointer.version,
+        "sha256": kept.pointer.digest,
+        "serial": kept.serial,
+        "bypass": kept.bypass,
+        "ordered_ms": kept.ordered_ms,
+        "quarantined": list(kept.quarantined),
+        "signatures": [
+            {"signer": s.signer, "signed_ms": s.signed_ms, "expires_ms": s.expires_ms, "ed25519": s.ed25519.hex()}
+            for s in kept.signatures
+        ],
+        "content": kept.content.decode("utf-8"),
+    }
+    return json.dumps(document, ensure_ascii=False, indent=1)
+
+
+def decode(text: str) -> Kept:
+    """What was kept; raises KeptRefused where it is not as it was."""
+    try:
+        document: dict[str, Any] = json.loads(text)
+        content = str(document["content"]).encode()
+        pointer = Pointer(_number(document["version"]), str(document["sha256"]))
+        if (sha256(content).hexdigest() if pointer.version else "") != pointer.digest:
+            raise KeptRefused("its content is not what was kept; remove the file, the topic has it again")
+        signatures = tuple(
+            Signature(
+                str(s["signer"]), _number(s["signed_ms"]), _number(s["expires_ms"]), bytes.fromhex(str(s["ed25519"]))
+            )
+            for s in document["signatures"]
+        )
+        return Kept(
+            _number(document["serial"]),
+            pointer,
+            content,
+            signatures,
+            tuple(str(each) for each in document["quarantined"]),
+            document["bypass"] is True,
+            _number(document["ordered_ms"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise KeptRefused(f"expected a policy as this program keeps it: {error!r}; remove the file") from error
+
+
+def _number(told: object) -> int:
+    if not isinstance(told, int) or not 0 <= told <= NUMBER_MAX:
+        raise ValueError(f"expected 0 to {NUMBER_MAX}")
+    return told
+
+
+def bypass_kept(kept: Kept, by: str, now_ms: int, state: State) -> State | None:
+    """The bypass as it was kept, where no later order stands."""
+    if state.ordered_ms >= kept.ordered_ms or state.bypass == kept.bypass:
+        return None
+    after = replace(state, serial=state.serial + 1, bypass=kept.bypass, ordered_ms=kept.ordered_ms)
+    return replace(after, at_ms=now_ms, by=by, why="bypass, kept over a restart")
+
+
+def quarantine_kept(kept: Kept, digest: str, by: str, now_ms: int, state: State) -> State | None:
+    """A quarantine as it was kept, where nothing later stands that knew of it."""
+    return None if state.serial > kept.serial else tripped(state, digest, "kept over a restart", by, now_ms)
+
+
+class LastGood:
+    """The file of one replica; without a path nothing is kept."""
+
+    def __init__(self, world: World, path: Path | None, metrics: PolicyMetrics) -> None:
+        self._world = world
+        self._path = path
+        self._metrics = metrics
+        self._written: Kept | None = None
+        self.trouble = ""
+        """What an operator should know of it."""
+
+    async def read(self) -> Kept | None:
+        """What was kept; None where there is nothing, or nothing that can be used."""
+        if self._path is None:
+            return None
+        try:
+            return decode(await self._world.files.read_text(self._path))
+        except FileTrouble as trouble:
+            self._world.logger.info("policy.no_last_good", why=str(trouble))
+        except KeptRefused as refused:
+            self.failed(str(refused))
+        return None
+
+    async def write(self, kept: Kept) -> None:
+        """Keeps it, where it is another than what was written last."""
+        if self._path is None or kept == self._written:
+            return
+        try:
+            text = await self._world.run_blocking(lambda: encode(kept))
+            await self._world.files.write_text(self._path, text)
+        except FileTrouble as trouble:
+            self.failed(f"version {kept.pointer.version} could not be kept: {trouble}")
+        else:
+            self._written, self.trouble = kept, ""
+
+    def failed(self, why: str) -> None:
+        """Tells of it once each time."""
+        self.trouble = f"last good on disk: {why}"
+        self._metrics.cache_troubles.inc()
+        self._world.logger.error("policy.cache_trouble", why=why)

@@ -1,0 +1,1 @@
+"""What is wrong with a bundle, found before any call meets it. Pure."""

@@ -1,0 +1,280 @@
+"""What stands of policies: bundles, who signed them, and which of them is live. Pure; the topic `policy`, folded.
+
+Bundles and signatures are sets: their order does not matter. What stands is a chain of whole states. A state counts
+only as the next one of what stood when it landed, so of two firewalls that write at once the first counts, for every
+reader; the other finds its wish unfulfilled and asks again. Keys are written once (`PolicyState` in policy.proto), so
+compaction changes nothing of that. What a state may change of the one before is `flaw`: a bundle comes live by a higher
+version, or is the last good one again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from hashlib import sha256
+from typing import Final
+
+from services.domain.publication import Part
+from services.policy.files.canonical import Action, Order, Signature
+from services.policy.files.signing import ORDER_VALID_MS, SIGNATURES_MAX, SKEW_MS
+
+CONTENT_BYTES_MAX: Final = 32 * 1024 * 1024
+"""Of bundles that are held though nothing points at them, the newest first."""
+CHANGES_MAX: Final = 1_000
+QUARANTINED_MAX: Final = 200
+WHY_CHARS_MAX: Final = 256
+
+
+class Stage(StrEnum):
+    """What becomes of the candidate."""
+
+    NONE = "none"
+    SHADOW = "shadow"
+    CANARY = "canary"
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """One bundle, by its version and the SHA-256 of its file."""
+
+    version: int
+    digest: str
+
+
+BUILT_IN_POINTER: Final = Pointer(0, "")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that stands; see policy.proto."""
+
+    serial: int = 0
+    live: Pointer = BUILT_IN_POINTER
+    last_good: Pointer = BUILT_IN_POINTER
+    candidate: Pointer | None = None
+    stage: Stage = Stage.NONE
+    step: int = 0
+    since_ms: int = 0
+    quarantined: tuple[str, ...] = ()
+    bypass: bool = False
+    ordered_ms: int = 0
+    at_ms: int = 0
+    by: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A bundle that was handed in."""
+
+    pointer: Pointer
+    size_bytes: int
+    name: str
+    author: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignedBy:
+    """One signature of one bundle."""
+
+    pointer: Pointer
+    signature: Signature
+
+
+Entry = Part | Submitted | SignedBy | State
+
+
+class OrderRefused(Exception):
+    """An order that is not followed; the message says why and what to do."""
+
+
+class Shelf:
+    """The topic as far as it was read, record by record in the log's order."""
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.changes: list[State] = []
+        """The newest last."""
+        self._parts: dict[tuple[str, int], Part] = {}
+        self._submitted: dict[Pointer, Submitted] = {}
+        self._signatures: dict[tuple[str, str], SignedBy] = {}
+
+    def put(self, entry: Entry) -> None:
+        """Takes one record in."""
+        match entry:
+            case Part():
+                self._parts[entry.sha256, entry.number] = entry
+            case Submitted():
+                self._submitted.setdefault(entry.pointer, entry)
+            case SignedBy():
+                self._signatures[entry.pointer.digest, entry.signature.signer] = entry
+            case State():
+                if not self.changes or flaw(self.state, entry) == "":
+                    self.state = entry
+                    self.changes = [*self.changes[-CHANGES_MAX + 1 :], entry]
+
+    @property
+    def bundles(self) -> tuple[Submitted, ...]:
+        """Every bundle that was handed in, by version."""
+        return tuple(sorted(self._submitted.values(), key=lambda each: (each.pointer.version, each.pointer.digest)))
+
+    @property
+    def version_max(self) -> int:
+        """The highest version that was handed in or ever stood."""
+        stood = [self.state.live.version, self.state.last_good.version]
+        return max([*stood, *(pointer.version for pointer in self._submitted)])
+
+    def submitted(self, pointer: Pointer) -> Submitted | None:
+        """That bundle, where it was handed in."""
+        return self._submitted.get(pointer)
+
+    def signatures(self, pointer: Pointer) -> tuple[Signature, ...]:
+        """Of that bundle, checked by nobody yet; the newest of each signer."""
+        found = [each for each in self._signatures.values() if each.pointer == pointer]
+        return tuple(each.signature for each in found[-SIGNATURES_MAX:])
+
+    def content(self, pointer: Pointer) -> bytes | None:
+        """That bundle's file, whole and as its SHA-256 says; None where a part is missing or another."""
+        content = b"".join(part.content for part in self._whole(pointer.digest))
+        return content if sha256(content).hexdigest() == pointer.digest else None
+
+    def forget(self) -> None:
+        """Drops the contents of bundles that nothing points at, past a bound, the oldest first."""
+        state = self.state
+        pinned = {each.digest for each in (state.live, state.last_good, state.candidate) if each is not None}
+        room = CONTENT_BYTES_MAX
+        kept = set(pinned)
+        for each in reversed(self.bundles):
+            room -= each.size_bytes
+            if room < 0:
+                break
+            kept.add(each.pointer.digest)
+        known = {pointer.digest for pointer in self._submitted}
+        for key in [key for key in self._parts if key[0] in known - kept]:
+            del self._parts[key]
+
+    def _whole(self, digest: str) -> Iterator[Part]:
+        number = 0
+        while (part := self._parts.get((digest, number))) is not None:
+            yield part
+            number += 1
+            if number >= part.parts:
+                return
+
+
+def flaw(before: State, after: State) -> str:
+    """Why `after` does not follow `before`; empty where it does."""
+    if after.serial != before.serial + 1:
+        return f"serial {after.serial} after {before.serial}"
+    if after.live not in (before.live, before.last_good, BUILT_IN_POINTER) and (
+        after.live.version <= before.live.version
+    ):
+        return f"version {after.live.version} after {before.live.version}: versions only rise"
+    if after.candidate is not None and after.candidate.version <= after.live.version:
+        return f"candidate {after.candidate.version} is no newer than {after.live.version}"
+    if (after.candidate is None) != (after.stage is Stage.NONE):
+        return "a stage without a candidate, or the other way round"
+    standing = {after.live.digest} | ({after.candidate.digest} if after.candidate is not None else set())
+    if standing & set(after.quarantined):
+        return "what is quarantined stands"
+    if after.ordered_ms < _barred_until(before, after.at_ms):
+        return "an older order after a newer one"
+    return ""
+
+
+def obey(state: State, order: Order, by: str, now_ms: int, canary_done: bool) -> State | None:
+    """What stands once the order is followed; None where that is so already. Raises OrderRefused.
+
+    `canary_done`: the candidate has run through its plan. Signatures are the caller's to check.
+    """
+    if order.made_ms == state.ordered_ms:
+        return None
+    if order.made_ms < _barred_until(state, now_ms):
+        raise OrderRefused(
+            "a later order was followed meanwhile; look with `throughline policy status`, and order anew"
+        )
+    if not now_ms - ORDER_VALID_MS < order.made_ms <= now_ms + SKEW_MS:
+        raise OrderRefused(f"made at {order.made_ms}, and it is {now_ms} here: order anew, or set the clock right")
+    said = order.action.name.lower().replace("_", " ") + (f" {order.version}" if order.version else "")
+    said = f"{'forced ' if order.force else ''}{said}{': ' if order.why else ''}{order.why}"[:WHY_CHARS_MAX]
+    next_one = replace(
+        state, serial=state.serial + 1, ordered_ms=order.made_ms, at_ms=now_ms, by=by[:WHY_CHARS_MAX], why=said
+    )
+    match order.action:
+        case Action.BYPASS_ON | Action.BYPASS_OFF:
+            return replace(next_one, bypass=order.action is Action.BYPASS_ON)
+        case Action.REVERT:
+            return _reverted(next_one, state, now_ms)
+        case _:
+            return _advanced(next_one, state, order, now_ms, canary_done)
+
+
+def _barred_until(state: State, now_ms: int) -> int:
+    """Orders that were made before this are not followed any more. One that a clock of the future made bars none: the
+    bypass could not be switched on for as long as that clock was ahead."""
+    return state.ordered_ms if state.ordered_ms <= now_ms + SKEW_MS else 0
+
+
+def tripped(state: State, digest: str, why: str, by: str, now_ms: int) -> State | None:
+    """What stands once a bundle is quarantined, and dropped where it is the candidate or live; None where it is so.
+
+    The built-in one cannot be: behind it there is nothing.
+    """
+    if not digest or digest in state.quarantined:
+        return None
+    quarantined = (*state.quarantined, digest)[-QUARANTINED_MAX:]
+    told = f"tripped: {why}"[:WHY_CHARS_MAX]
+    after = replace(state, serial=state.serial + 1, at_ms=now_ms, by=by, why=told, quarantined=quarantined)
+    if state.live.digest == digest:
+        back = state.last_good if state.last_good.digest not in quarantined else BUILT_IN_POINTER
+        return _without_candidate(replace(after, live=back, last_good=BUILT_IN_POINTER), now_ms)
+    if state.candidate is not None and state.candidate.digest == digest:
+        after = _without_candidate(after, now_ms)
+    return replace(after, last_good=BUILT_IN_POINTER) if state.last_good.digest == digest else after
+
+
+def stepped(state: State, candidate: Pointer, step: int, by: str, now_ms: int) -> State | None:
+    """What stands once that candidate's canary is at that step; None where it is there already, or is no more."""
+    if state.stage is not Stage.CANARY or state.candidate != candidate or state.step >= step:
+        return None
+    told = f"canary step {step}"
+    return replace(state, serial=state.serial + 1, step=step, since_ms=now_ms, at_ms=now_ms, by=by, why=told)
+
+
+def _reverted(after: State, before: State, now_ms: int) -> State:
+    if before.candidate is not None:
+        return _without_candidate(after, now_ms)
+    if before.live == BUILT_IN_POINTER:
+        raise OrderRefused("the built-in policy is live already: there is nothing to go back to; bypass is stronger")
+    return replace(after, live=before.last_good, last_good=BUILT_IN_POINTER)
+
+
+def _advanced(after: State, before: State, order: Order, now_ms: int, canary_done: bool) -> State:
+    pointer = Pointer(order.version, order.digest)
+    if order.version <= before.live.version:
+        raise OrderRefused(
+            f"version {order.version} is no newer than {before.live.version}, which is live: versions only rise; "
+            "`revert` goes back, or hand the same rules in under a new version"
+        )
+    if order.digest in before.quarantined:
+        if not order.force:
+            raise OrderRefused(f"version {order.version} is quarantined; mend it under a new version, or --force it")
+        after = replace(after, quarantined=tuple(each for each in before.quarantined if each != order.digest))
+    if order.action is Action.SHADOW:
+        return replace(after, candidate=pointer, stage=Stage.SHADOW, step=0, since_ms=now_ms)
+    if order.action is Action.CANARY:
+        if not order.force and before.candidate != pointer:
+            raise OrderRefused(
+                f"version {order.version} has not been in shadow: `throughline policy shadow` comes first"
+            )
+        return replace(after, candidate=pointer, stage=Stage.CANARY, step=0, since_ms=now_ms)
+    through = before.candidate == pointer and before.stage is Stage.CANARY and canary_done
+    if not order.force and not through:
+        raise OrderRefused(f"version {order.version} has not run through its canary; `status` says what it waits for")
+    return _without_candidate(replace(after, live=pointer, last_good=before.live), now_ms)
+
+
+def _without_candidate(state: State, now_ms: int) -> State:
+    return replace(state, candidate=None, stage=Stage.NONE, step=0, since_ms=now_ms)

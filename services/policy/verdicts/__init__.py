@@ -1,0 +1,1 @@
+"""What a bundle says of one call, and what keeps that from being said: index, windows, guards, breakers. Pure."""

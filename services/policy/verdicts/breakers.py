@@ -1,0 +1,341 @@
+"""How much a policy may divert, whatever it says: for the whole state, each PSAP, each area and each rule. Pure.
+
+Each call that is screened is heard here, and whether a rule would divert it, kept back or not. In windows of calls and
+of time the share that would be diverted is held to the scope's budget: the rule's forecast, the bundle's limits, and a
+slack of five calls, without which nothing could ever be diverted at night. The call that goes over it is not diverted,
+and from then on none of that scope is, until the proposals themselves are back in budget: a bundle that diverts
+everybody diverts five callers and then nobody, however long it stays. A new bundle gets no new budget.
+
+A caller who repeats (the sixth call within ten minutes and each after it) is what rules are there for: such callers are
+held to a number of callers, not to a share of calls, or one of them at night would stop the rule that is meant for
+them; and to the credit of the bundle (`credit.py`), so that one that diverts everybody diverts five calls, repeated or
+not. Two more signs trip: callers who call again soon after they were diverted, and diverted calls nobody answered.
+
+Hearing what other replicas screened (`heard`) makes their diverts count here too. `now` is seconds of one clock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, deque
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from services.policy.bundle import Limits
+from services.policy.verdicts.credit import Credit
+
+SLACK_CALLS: Final = 5
+"""So many may be diverted in any window, whatever the share."""
+REPEATERS_MAX: Final = 64
+"""So many callers who repeat may be diverted in one window: a flood has few sources, a region has many callers."""
+FORECAST_FACTOR: Final = 2.0
+"""A rule may speak twice as often as its author forecast."""
+CALLS: Final = 50
+WINDOWS_S: Final = (10.0, 300.0)
+LAST_CALLS_S: Final = 3600.0
+"""A call older than this is none of the last fifty any more."""
+HOLD_S: Final = 60.0
+"""A breaker that has tripped stays so for this long at least."""
+REDIAL_S: Final = 120.0
+"""A caller who calls again within this time of a divert was not helped by it."""
+REDIALERS_MAX: Final = 2
+UNANSWERED_S: Final = 60.0
+"""A divert of which nothing is known for this long counts as one that nobody answered."""
+UNANSWERED_MAX: Final = 2
+_HEARD_MAX: Final = 5_000
+_SCOPES_MAX: Final = 2_000
+_STATE: Final = "state"
+UNPROVEN: Final = "unproven"
+"""What keeps a divert back whose bundle has no credit left; nothing has tripped then."""
+
+
+class Why(StrEnum):
+    """What tripped a breaker."""
+
+    SHARE = "share"
+    REPEATERS = "repeaters"
+    REDIALS = "redials"
+    UNANSWERED = "unanswered"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One screened call. `rule` is the one that would divert it, empty where none would; with its forecast share."""
+
+    call_id: str
+    caller: str
+    """Its identity (services/domain/identity.py)."""
+    repeats: bool
+    area: str = ""
+    psap: str = ""
+    rule: str = ""
+    forecast_share: float = 0.0
+    bundle: str = ""
+    """The digest of the bundle that was asked: it is to blame where a breaker trips."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """A breaker has tripped: for `told` of the `calls` of its window."""
+
+    scope: str
+    """`state`, `psap:P1`, `area:Lynn`, `rule:repeats`."""
+    why: Why
+    told: int
+    calls: int
+    rule: str
+    """Of the call that did it."""
+    bundle: str = ""
+    """By whose rule, by its digest; empty where that is not known."""
+
+
+class Breakers:
+    """One replica's. `judge` its own calls, tell it of others' by `heard`; `trips` is what happened since asked."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._flows: OrderedDict[str, _Flow] = OrderedDict({_STATE: _Flow()})
+        self._scopes: OrderedDict[str, _Scope] = OrderedDict()
+        self._diverted: OrderedDict[str, tuple[float, str]] = OrderedDict()  # call: when, and by whose rule
+        self._last_divert: OrderedDict[str, tuple[Heard, float]] = OrderedDict()  # caller: of which call, and when
+        self._redials: deque[tuple[float, str, str]] = deque(maxlen=_HEARD_MAX)
+        self._ends: deque[tuple[float, bool]] = deque(maxlen=_HEARD_MAX)  # of diverts: when, and whether answered
+        self._trips: list[Trip] = []
+        self._credit = Credit()
+
+    def limit(self, limits: Limits) -> None:
+        """Those of another bundle, from now on."""
+        self._limits = limits
+
+    def judge(self, call: Heard, now: float) -> str:
+        """Hears a call of this replica, and says which scope keeps its divert back, or UNPROVEN; empty: none does."""
+        self._hear(call, now, now)
+        kept = self.keeps(call, now)
+        if call.rule and not kept and self._credit.is_spent(call.bundle):
+            return UNPROVEN
+        if call.rule and not kept:
+            self._note_divert(call, now)
+        return kept
+
+    def heard(self, call: Heard, diverted: bool, now: float, age_s: float = 0.0) -> None:
+        """A call that another replica screened, or this one before it was started again."""
+        at = now - max(0.0, age_s)
+        self._hear(call, at, now)
+        if diverted:
+            self._note_divert(call, at)
+
+    def keeps(self, call: Heard, now: float) -> str:
+        """Which tripped scope keeps a divert of this call back; hears nothing."""
+        for name in _names(call):
+            scope = self._scopes.get(name)
+            if scope is not None and scope.is_tripped(now):
+                return name
+        return ""
+
+    def ended(self, call_id: str, answered: bool, now: float) -> None:
+        """A call has ended, or a person has it; only those that were diverted here matter."""
+        diverted = self._diverted.pop(call_id, None)
+        if diverted is not None:
+            self._note_end(answered, now, diverted[1])
+
+    def tripped(self, now: float) -> list[str]:
+        """The scopes that divert nothing now."""
+        return sorted(name for name, scope in self._scopes.items() if scope.is_tripped(now))
+
+    def look(self, now: float) -> None:
+        """Time has passed: diverts that nobody answered are noticed."""
+        while self._diverted:
+            call_id, (at, bundle) = next(iter(self._diverted.items()))
+            if now - at < UNANSWERED_S:
+                break
+            del self._diverted[call_id]
+            self._note_end(False, now, bundle)
+
+    def trips(self) -> list[Trip]:
+        """Those since the last time it was asked."""
+        trips, self._trips = self._trips, []
+        return trips
+
+    def _hear(self, call: Heard, at: float, now: float) -> None:
+        self.look(now)
+        for name in _flow_names(call):
+            self._flow(name).hear(not call.repeats, at, now)
+        self._note_redial(call, at, now)
+        if not call.rule and not call.repeats:
+            self._credit.passes(call.bundle)
+        for name in _names(call) if call.rule else ():
+            flow = self._flow(name if not name.startswith("rule:") else _STATE)
+            scope = self._scope(name)
+            scope.proposed(call, flow.heard, at)
+            over = scope.over(self._share(name, call), flow, now)
+            if over is not None and scope.trip(now):
+                self._trips.append(Trip(name, over[0], over[1], over[2], call.rule, call.bundle))
+
+    def _share(self, name: str, call: Heard) -> float:
+        if name == _STATE:
+            return self._limits.diverted_share
+        if name.startswith("rule:"):
+            return min(self._limits.diverted_share, FORECAST_FACTOR * call.forecast_share)
+        return self._limits.psap_diverted_share
+
+    def _note_divert(self, call: Heard, at: float) -> None:
+        self._credit.diverts(call.bundle)
+        self._diverted[call.call_id] = (at, call.bundle)
+        self._last_divert[call.caller] = (call, at)
+        self._last_divert.move_to_end(call.caller)
+        if len(self._diverted) > _HEARD_MAX:
+            self._diverted.popitem(last=False)
+        if len(self._last_divert) > _HEARD_MAX:
+            self._last_divert.popitem(last=False)
+
+    def _note_redial(self, call: Heard, at: float, now: float) -> None:
+        """Somebody whom a rule diverted calls again soon: a person could not help, or was not there."""
+        last = self._last_divert.get(call.caller)
+        if last is None or call.repeats or not 0.0 <= at - last[1] < REDIAL_S:
+            return
+        rule, bundle = last[0].rule, last[0].bundle
+        self._redials.append((at, call.caller, rule))
+        while self._redials and self._redials[0][0] < now - WINDOWS_S[-1]:
+            self._redials.popleft()
+        callers = {caller for _, caller, by in self._redials if by == rule}
+        if len(callers) > REDIALERS_MAX and self._scope(f"rule:{rule}").trip(now):
+            self._trips.append(Trip(f"rule:{rule}", Why.REDIALS, len(callers), len(self._redials), rule, bundle))
+
+    def _note_end(self, answered: bool, now: float, bundle: str) -> None:
+        """More than half of the diverts of the longest window found nobody, and more than two: none is made."""
+        self._ends.append((now, answered))
+        while self._ends[0][0] < now - WINDOWS_S[-1]:
+            self._ends.popleft()
+        told = sum(not each for _, each in self._ends)
+        if told > max(UNANSWERED_MAX, len(self._ends) / 2) and self._scope(_STATE).trip(now):
+            self._trips.append(Trip(_STATE, Why.UNANSWERED, told, len(self._ends), "", bundle))
+
+    def _flow(self, name: str) -> _Flow:
+        flow = self._flows.get(name)
+        if flow is None:
+            flow = self._flows[name] = _Flow()
+            if len(self._flows) > _SCOPES_MAX:
+                self._flows.popitem(last=False)
+        if name != _STATE:
+            self._flows.move_to_end(name)
+        self._flows.move_to_end(_STATE)
+        return flow
+
+    def _scope(self, name: str) -> _Scope:
+        scope = self._scopes.get(name)
+        if scope is None:
+            scope = self._scopes[name] = _Scope()
+        self._scopes.move_to_end(name)
+        if _STATE in self._scopes:
+            self._scopes.move_to_end(_STATE)
+        if len(self._scopes) > _SCOPES_MAX:
+            self._scopes.popitem(last=False)
+        return scope
+
+
+def _flow_names(call: Heard) -> list[str]:
+    names = [_STATE]
+    if call.psap:
+        names.append(f"psap:{call.psap}")
+    if call.area:
+        names.append(f"area:{call.area}")
+    return names
+
+
+def _names(call: Heard) -> list[str]:
+    return [*_flow_names(call), f"rule:{call.rule}"] if call.rule else _flow_names(call)
+
+
+class _Flow:
+    """The calls of a scope, callers who repeat left out, in each window."""
+
+    def __init__(self) -> None:
+        self.heard = 0
+        """All of them since the start, those who repeat too: which are the last fifty."""
+        self._calls: tuple[deque[float], ...] = tuple(deque(maxlen=_HEARD_MAX) for _ in WINDOWS_S)
+        self._last: deque[tuple[float, bool]] = deque(maxlen=CALLS)
+
+    def hear(self, counts: bool, at: float, now: float) -> None:
+        self.heard += 1
+        self._last.append((at, counts))
+        for calls, window_s in zip(self._calls, WINDOWS_S, strict=True):
+            if counts and at > now - window_s:
+                calls.append(at)
+
+    def within(self, now: float) -> tuple[int, ...]:
+        """The calls in each window of time, then among the last fifty."""
+        for calls, window_s in zip(self._calls, WINDOWS_S, strict=True):
+            while calls and calls[0] <= now - window_s:
+                calls.popleft()
+        last = sum(counts for at, counts in self._last if at > now - LAST_CALLS_S)
+        return (*(len(calls) for calls in self._calls), last)
+
+
+class _Scope:
+    """What would be diverted in a scope, and whether its breaker has tripped."""
+
+    def __init__(self) -> None:
+        self._windows = tuple(_Proposals() for _ in (*WINDOWS_S, CALLS))
+        self._until: float | None = None
+        self._in_budget = True
+        self._latest: tuple[float, _Flow] = (0.0, _Flow())
+
+    def proposed(self, call: Heard, number: int, at: float) -> None:
+        for window in self._windows:
+            window.add(at, number, call.caller if call.repeats else "")
+
+    def over(self, share: float, flow: _Flow, now: float) -> tuple[Why, int, int] | None:
+        """Which budget is overdrawn, by how many of how many; None: none is."""
+        self._latest = (share, flow)
+        for window_s, window in zip((*WINDOWS_S, LAST_CALLS_S), self._windows, strict=True):
+            window.forget(now - window_s, flow.heard - CALLS if window_s == LAST_CALLS_S else -1)
+        for window, calls in zip(self._windows, flow.within(now), strict=True):
+            if window.calls > max(SLACK_CALLS, share * calls):
+                return Why.SHARE, window.calls, calls
+            if len(window.repeaters) > REPEATERS_MAX:
+                return Why.REPEATERS, len(window.repeaters), calls
+        return None
+
+    def trip(self, now: float) -> bool:
+        """Whether it was not so before."""
+        was = self.is_tripped(now)
+        self._until = now + HOLD_S
+        return not was
+
+    def is_tripped(self, now: float) -> bool:
+        """It ends by itself once it was held and what the rules propose is back in budget."""
+        if self._until is not None and now >= self._until and self.over(*self._latest, now) is None:
+            self._until = None
+        return self._until is not None
+
+
+class _Proposals:
+    """Those in one window, oldest first: when, the how manieth call of the flow it was, and the caller who repeats."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        """Of callers who do not repeat."""
+        self.repeaters: Counter[str] = Counter()
+        self._all: deque[tuple[float, int, str]] = deque()
+
+    def add(self, at: float, number: int, repeater: str) -> None:
+        self._all.append((at, number, repeater))
+        if repeater:
+            self.repeaters[repeater] += 1
+        else:
+            self.calls += 1
+        if len(self._all) > _HEARD_MAX:
+            self._drop()
+
+    def forget(self, until: float, numbers_until: int) -> None:
+        while self._all and (self._all[0][0] <= until or self._all[0][1] <= numbers_until):
+            self._drop()
+
+    def _drop(self) -> None:
+        _, _, repeater = self._all.popleft()
+        if not repeater:
+            self.calls -= 1
+        elif self.repeaters[repeater] > 1:
+            self.repeaters[repeater] -= 1
+        else:
+            del self.repeaters[repeater]
