@@ -13,7 +13,7 @@ from throughline.v1 import delivery_pb2
 
 from services.domain.deliveries import FINAL, Became, Outcome
 from services.domain.events import Failure
-from services.domain.rings import Stage
+from services.domain.gateways.rings import Stage
 from services.domain.where import Where
 from services.failover.lines import Exchange, Hunting
 from services.failover.metrics import FailoverMetrics

@@ -12,9 +12,9 @@ from typing import Final
 
 from throughline.v1 import holding_pb2
 
-from services.domain.attachments import is_attempt_of
+from services.domain.gateways.attachments import is_attempt_of
+from services.domain.gateways.rings import Stage
 from services.domain.holding import Holding, Standing
-from services.domain.rings import Stage
 from services.failover.asking import Attesters
 from services.failover.diverts import Diverts, InHand
 from services.failover.metrics import FailoverMetrics

@@ -13,11 +13,11 @@ from typing import Final
 
 from throughline.v1 import delivery_pb2
 
-from services.domain.debts import WINDOW_MS
 from services.domain.durability import Durability
 from services.domain.events import CLOSED, Conductor, Fact
-from services.domain.kept import Copy
-from services.domain.watch import GONE, Life
+from services.domain.take_overs.debts import WINDOW_MS
+from services.domain.take_overs.kept import Copy
+from services.domain.take_overs.watch import GONE, Life
 from services.failover.metrics import FailoverMetrics
 from services.failover.view import View
 from services.host.network import Refuse, Status

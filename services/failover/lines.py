@@ -10,9 +10,9 @@ from throughline.v1 import delivery_pb2, place_pb2, trunk_pb2
 
 from services.domain.deliveries import Became, Outcome
 from services.domain.events import Failure
-from services.domain.hunt import GIVE_BACK_AFTER_S, ConnectLine, Dial, Effect, HangUp, Hunt
-from services.domain.lines import Choice, DialPlan, Owned, Trunks, keep_free
-from services.domain.rings import ACKNOWLEDGE_S, Stage
+from services.domain.gateways.rings import ACKNOWLEDGE_S, Stage
+from services.domain.hunting.hunt import GIVE_BACK_AFTER_S, ConnectLine, Dial, Effect, HangUp, Hunt
+from services.domain.hunting.lines import Choice, DialPlan, Owned, Trunks, keep_free
 from services.domain.where import Where
 from services.failover.metrics import FailoverMetrics
 from services.host.alarm import Alarm

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from services.domain.deliveries import Outcome
 from services.domain.events import Failure
-from services.domain.taking_over import Cause
+from services.domain.take_overs.taking_over import Cause
 from services.journal.journal import Happening
 
 

@@ -1,9 +1,9 @@
 """Has lines ring back callers whose conductor died: the person who answers is connected to the caller (protocol.md T3).
 
-Which caller, and when, is decided in `services/domain/ring_backs.py`. A line is dialled as for a conductor, through the
-same exchange and within the same quotas; but nobody is on the line, so these never take what is kept for callers who
-are, and give way to them at once. Where somebody could not say whether they have the caller, they are asked again at
-the last moment before the caller's telephone rings, and once a try has come to nothing.
+Which caller, and when, is decided in `services/domain/take_overs/ring_backs.py`. A line is dialled as for a conductor,
+through the same exchange and within the same quotas; but nobody is on the line, so these never take what is kept for
+callers who are, and give way to them at once. Where somebody could not say whether they have the caller, they are asked
+again at the last moment before the caller's telephone rings, and once a try has come to nothing.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from typing import Final
 from throughline.v1 import delivery_pb2
 
 from services.domain.deliveries import FINAL, Became, Delivery, Outcome
+from services.domain.gateways.rings import Stage
 from services.domain.holding import Standing
-from services.domain.open_call import OpenCall
-from services.domain.ring_backs import RingBack
-from services.domain.rings import Stage
-from services.domain.take_over_facts import (
+from services.domain.take_overs.facts import (
     LOST_CONDUCTOR,
     TRIES_MAX,
     Leg,
@@ -28,6 +26,8 @@ from services.domain.take_over_facts import (
     try_begun,
     try_over,
 )
+from services.domain.take_overs.open_call import OpenCall
+from services.domain.take_overs.ring_backs import RingBack
 from services.domain.where import Where
 from services.failover.asking import Attesters
 from services.failover.lines import Exchange, Hunting

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from services.domain.debts import WINDOW_MS
 from services.domain.events import Conductor, Tick
-from services.domain.lines import Trunks
+from services.domain.hunting.lines import Trunks
+from services.domain.take_overs.debts import WINDOW_MS
 from services.failover.asking import Attesters
 from services.failover.diverts import Diverts
 from services.failover.holding import LineHolding

@@ -1,8 +1,8 @@
 """Carries a take-over out: ask who has the call, then say what they attest, or put it onto the list (protocol.md T3).
 
-The plan is `services/domain/taking_over.py`; here it is looked at ten times a second, and what it wants is done. It
-connects nobody. Between the question and the word the plan is asked once more: a higher leg, or its conductor heard
-again, leaves nothing to say.
+The plan is `services/domain/take_overs/taking_over.py`; here it is looked at ten times a second, and what it wants is
+done. It connects nobody. Between the question and the word the plan is asked once more: a higher leg, or its conductor
+heard again, leaves nothing to say.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Final
 
 from services.domain.events import Fact
 from services.domain.holding import Standing
-from services.domain.open_call import OpenCall
-from services.domain.take_over_facts import attested, callback_due, taken_over
-from services.domain.taking_over import Due
+from services.domain.take_overs.facts import attested, callback_due, taken_over
+from services.domain.take_overs.open_call import OpenCall
+from services.domain.take_overs.taking_over import Due
 from services.failover.asking import Attesters
 from services.failover.keeping import Keeper
 from services.failover.metrics import FailoverMetrics, TakenUp

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.domain.debts import Debts
 from services.domain.events import Conductor, Fact, Tick
-from services.domain.kept import Copy, KeptCopies
-from services.domain.log_time import LogTime
-from services.domain.open_call import Stamp
-from services.domain.ranks import Ranks
-from services.domain.ring_backs import RingBacks
-from services.domain.taking_over import TakeOvers
-from services.domain.watch import Watch
+from services.domain.take_overs.debts import Debts
+from services.domain.take_overs.kept import Copy, KeptCopies
+from services.domain.take_overs.log_time import LogTime
+from services.domain.take_overs.open_call import Stamp
+from services.domain.take_overs.ranks import Ranks
+from services.domain.take_overs.ring_backs import RingBacks
+from services.domain.take_overs.taking_over import TakeOvers
+from services.domain.take_overs.watch import Watch
 from services.journal import Record
 from services.journal.spool import Ticket
 from services.wire import facts

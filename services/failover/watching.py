@@ -1,7 +1,7 @@
 """The streams to every ingress: each says that it lives at least each 250 ms (protocol.md T1).
 
-What follows from a word, a break or a silence is decided in `services/domain/watch.py`. One task holds the stream of an
-address for as long as the address means anything, and opens it again whenever it breaks.
+What follows from a word, a break or a silence is decided in `services/domain/take_overs/watch.py`. One task holds the
+stream of an address for as long as the address means anything, and opens it again whenever it breaks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 from throughline.v1 import call_pb2
 
 from services.domain.events import Conductor
-from services.domain.watch import Watch
+from services.domain.take_overs.watch import Watch
 from services.host.network import Broken, Network, Status
 from services.wire.methods import INGRESS_STATUS, WATCH
 

@@ -14,12 +14,9 @@ from typing import Any, Final
 
 from throughline.v1 import call_pb2
 
-from services.domain.budgets import Budgets
-from services.domain.call import Call
-from services.domain.durability import Durability
-from services.domain.events import Conductor as ConductorId
-from services.domain.events import FactKind
-from services.domain.exchange import (
+from services.domain.calls.budgets import Budgets
+from services.domain.calls.call import Call
+from services.domain.calls.exchange import (
     Admitted,
     AttemptFailed,
     CallerConfirmed,
@@ -47,11 +44,14 @@ from services.domain.exchange import (
     StreamBroke,
     TimePassed,
 )
+from services.domain.calls.ladder import DialLines
+from services.domain.calls.overflow import OVERFLOW
+from services.domain.durability import Durability
+from services.domain.events import Conductor as ConductorId
+from services.domain.events import FactKind
 from services.domain.holding import UNKNOWN
 from services.domain.identity import identity_of
-from services.domain.ladder import DialLines
 from services.domain.offer import Offer
-from services.domain.overflow import OVERFLOW
 from services.domain.policy import suspicion
 from services.host.alarm import Alarm
 from services.ingress.admission import Admission

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import structlog
 
-from services.domain.divert_cap import Cap, DivertCap
-from services.domain.exchange import Screened
+from services.domain.calls.divert_cap import Cap, DivertCap
+from services.domain.calls.exchange import Screened
 from services.domain.policy import Divert
 from services.ingress.metrics import IngressMetrics
 

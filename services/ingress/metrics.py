@@ -6,9 +6,9 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from services.domain.calls.transitions import FINAL
 from services.domain.durability import Durability
 from services.domain.events import Failure
-from services.domain.transitions import FINAL
 from services.journal.journal import Happening
 
 _DELAYS_S: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 15, 20, 30, 60)

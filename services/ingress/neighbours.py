@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from throughline.v1 import call_pb2, holding_pb2, place_pb2, routing_pb2, screening_pb2
 
-from services.domain.exchange import Routed, Screened
+from services.domain.calls.exchange import Routed, Screened
+from services.domain.calls.ladder import GATEWAYS_TRIED_MAX, Destination
 from services.domain.holding import UNKNOWN, Holding, Standing, furthest
 from services.domain.identity import identity_of
-from services.domain.ladder import GATEWAYS_TRIED_MAX, Destination
 from services.domain.offer import Offer
 from services.domain.routing import StatusView, choose
 from services.domain.where import Where

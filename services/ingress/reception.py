@@ -13,7 +13,7 @@ from typing import Final
 
 from throughline.v1 import call_pb2
 
-from services.domain.attachments import is_attempt_of
+from services.domain.gateways.attachments import is_attempt_of
 from services.domain.offer import SOS_URN, Offer, can_be_rung_back
 from services.domain.place import flaw
 from services.host.network import Refuse, Status, Stream

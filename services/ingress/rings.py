@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from throughline.v1 import delivery_pb2, place_pb2
 
+from services.domain.calls.exchange import AttemptFailed, Doubted, Input, PersonAnswered, PersonConnected, Rang, Ring
+from services.domain.calls.ladder import RingPsap
 from services.domain.events import Failure
-from services.domain.exchange import AttemptFailed, Doubted, Input, PersonAnswered, PersonConnected, Rang, Ring
-from services.domain.ladder import RingPsap
 from services.domain.offer import Offer
 from services.domain.where import Where
 from services.host.network import Broken, OpenedStream

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from services.domain.calls.exchange import Remember
 from services.domain.events import Conductor, Fact, FactKind
-from services.domain.exchange import Remember
 from services.domain.offer import Offer
 from services.wire import facts
 

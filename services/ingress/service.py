@@ -13,13 +13,13 @@ from typing import Any, Final
 
 from throughline.v1 import call_pb2
 
-from services.domain.budgets import Budgets
-from services.domain.divert_cap import Cap
+from services.domain.calls.budgets import Budgets
+from services.domain.calls.divert_cap import Cap
+from services.domain.calls.exchange import StreamBroke
+from services.domain.calls.settlements import Settlements
 from services.domain.events import Conductor as ConductorId
 from services.domain.events import Tick
-from services.domain.exchange import StreamBroke
 from services.domain.offer import Offer
-from services.domain.settlements import Settlements
 from services.host.heartbeat import beat
 from services.host.lag import LoopLag
 from services.host.network import Answers, Broken, Converses, Refuse, Server, Status

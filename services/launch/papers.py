@@ -16,7 +16,7 @@ import annotated_types
 from prometheus_client import CollectorRegistry
 from pydantic.fields import FieldInfo
 
-from services.domain.diagram import BEGIN, END, mermaid
+from services.domain.calls.diagram import BEGIN, END, mermaid
 from services.host.files import MemoryFiles
 from services.host.logs import make_logger
 from services.host.metrics import HostMetrics

@@ -13,10 +13,10 @@ from typing import Final
 
 from throughline.v1 import holding_pb2
 
-from services.domain.attachments import call_of
+from services.domain.gateways.attachments import call_of
+from services.domain.gateways.patching import Effect
+from services.domain.gateways.switchboard import Switchboard
 from services.domain.holding import Holding
-from services.domain.patching import Effect
-from services.domain.switchboard import Switchboard
 from services.host.network import Refuse, Status
 from services.psap_gateway.metrics import PsapGatewayMetrics
 from services.wire.holding import NAME_CHARS_MAX, resume_response, who_has_response

@@ -14,10 +14,10 @@ from typing import Final
 
 from throughline.v1 import delivery_pb2
 
-from services.domain.attachments import Offence
 from services.domain.events import Failure
-from services.domain.patching import Effect, Unlink
-from services.domain.switchboard import Switchboard
+from services.domain.gateways.attachments import Offence
+from services.domain.gateways.patching import Effect, Unlink
+from services.domain.gateways.switchboard import Switchboard
 from services.host.dialogue import Dialogue
 from services.host.network import Broken, Refuse, Status, Stream
 from services.places.directory import Directory

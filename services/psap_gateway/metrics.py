@@ -6,9 +6,9 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from services.domain.attachments import Offence
 from services.domain.deliveries import Outcome
 from services.domain.events import Failure
+from services.domain.gateways.attachments import Offence
 from services.domain.holding import Standing
 from services.journal.journal import Happening
 

@@ -1,7 +1,7 @@
 """The gateway's life, and the conductors' streams: one `Deliver` is one attempt (protocol.md R1).
 
-What may happen is decided in `services/domain/switchboard.py`; here its effects are carried out, its timer is kept, and
-each step of an attempt goes to the conductor and on record. Questions about calls are in attestations.py.
+What may happen is decided in `services/domain/gateways/switchboard.py`; here its effects are carried out, its timer is
+kept, and each step of an attempt goes to the conductor and on record. Questions about calls are in attestations.py.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from throughline.v1 import delivery_pb2
 
-from services.domain.attachments import Offence, Row
 from services.domain.deliveries import FINAL, Became, Outcome
-from services.domain.patching import (
+from services.domain.gateways.attachments import Offence, Row
+from services.domain.gateways.patching import (
     Again,
     Ask,
     Attested,
@@ -26,7 +26,7 @@ from services.domain.patching import (
     TakeUp,
     Unlink,
 )
-from services.domain.switchboard import Switchboard
+from services.domain.gateways.switchboard import Switchboard
 from services.host.alarm import Alarm
 from services.host.attempt import Attempt, Misspoken, offered
 from services.host.network import Answers, Broken, Converses, Refuse, Server, Status, Stream

@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from services.domain.attachments import Row
 from services.domain.deliveries import Delivery
+from services.domain.gateways.attachments import Row
 from services.host.alarm import Alarm
 from services.host.world import World
 from services.journal import Topic

@@ -7,7 +7,7 @@ from typing import Final
 
 from throughline.v1 import psap_status_pb2
 
-from services.domain.attachments import Row
+from services.domain.gateways.attachments import Row
 from services.domain.routing import Reach, Snapshot
 from services.wire.methods import parse
 

@@ -1,4 +1,4 @@
-"""The facts of one leg by one conductor follow the table of a call (services/domain/transitions.py).
+"""The facts of one leg by one conductor follow the table of a call (services/domain/calls/transitions.py).
 
 Not every step leaves a fact, and some leave several. So what is followed is the set of states in which the machine may
 stand: each fact must be one that some input, allowed by the table in one of them, writes.
@@ -12,7 +12,7 @@ from typing import Final
 
 from loadtest.call_told import Entry
 from loadtest.witness import NUMBERED_BY_KIND
-from services.domain.exchange import (
+from services.domain.calls.exchange import (
     Admitted,
     AttemptFailed,
     CallerConfirmed,
@@ -30,7 +30,7 @@ from services.domain.exchange import (
     StreamBroke,
     TimePassed,
 )
-from services.domain.transitions import BEGINNINGS, FINAL, TABLE, State
+from services.domain.calls.transitions import BEGINNINGS, FINAL, TABLE, State
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from loadtest.call_told import CallTold, Connection, Entry
 from loadtest.witness import ATTESTED, MAYBE_CONNECTED
-from services.domain.rings import CONFIRM_S
-from services.domain.take_over_facts import TRIES_MAX, Leg, attempt_name
+from services.domain.gateways.rings import CONFIRM_S
+from services.domain.take_overs.facts import TRIES_MAX, Leg, attempt_name
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 from simulator.injuries import FAMILIES

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from loadtest.call_told import CallTold, Connection, Entry
-from services.domain.lines import RESERVE_FOR
-from services.domain.overflow import OVERFLOW
+from services.domain.calls.overflow import OVERFLOW
+from services.domain.hunting.lines import RESERVE_FOR
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 from simulator.injuries import FAMILIES

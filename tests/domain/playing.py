@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from services.domain.attempts import RINGS_MAX
-from services.domain.budgets import Budgets
-from services.domain.call import Call
-from services.domain.events import FactKind, Failure
-from services.domain.exchange import (
+from services.domain.calls.attempts import RINGS_MAX
+from services.domain.calls.budgets import Budgets
+from services.domain.calls.call import Call
+from services.domain.calls.exchange import (
     Admitted,
     AttemptFailed,
     CallerConfirmed,
@@ -44,10 +43,11 @@ from services.domain.exchange import (
     Screened,
     TimePassed,
 )
+from services.domain.calls.ladder import Destination, DialLines, RingPsap, Rung
+from services.domain.calls.transitions import FINAL, TABLE, State
+from services.domain.events import FactKind, Failure
 from services.domain.holding import NONE, Holding
-from services.domain.ladder import Destination, DialLines, RingPsap, Rung
 from services.domain.policy import Divert, Flag, Pass, Verdict
-from services.domain.transitions import FINAL, TABLE, State
 from services.domain.where import Where
 
 OPEN_CALL_WRITES_WITHIN_S: Final = 300.0

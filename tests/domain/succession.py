@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from services.domain.debts import Debts
 from services.domain.events import Conductor, Fact, FactKind
-from services.domain.log_time import LogTime
-from services.domain.open_call import Stamp
-from services.domain.ranks import Ranks
-from services.domain.take_over_facts import callback_due, taken_over
-from services.domain.taking_over import Due, TakeOvers
-from services.domain.watch import Watch
+from services.domain.take_overs.debts import Debts
+from services.domain.take_overs.facts import callback_due, taken_over
+from services.domain.take_overs.log_time import LogTime
+from services.domain.take_overs.open_call import Stamp
+from services.domain.take_overs.ranks import Ranks
+from services.domain.take_overs.taking_over import Due, TakeOvers
+from services.domain.take_overs.watch import Watch
 
 STEP_S = 0.1
 PARTITIONS = 2

@@ -9,8 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from services.domain.events import Failure
-from services.domain.exchange import (
+from services.domain.calls.exchange import (
     Admitted,
     AttemptFailed,
     CallerConfirmed,
@@ -26,10 +25,11 @@ from services.domain.exchange import (
     StreamBroke,
     TimePassed,
 )
+from services.domain.calls.ladder import Destination
+from services.domain.calls.transitions import State
+from services.domain.events import Failure
 from services.domain.holding import Holding, Standing
-from services.domain.ladder import Destination
 from services.domain.policy import Verdict
-from services.domain.transitions import State
 from services.domain.where import Where
 from tests.domain.playing import DESTINATIONS, VERDICTS, Shell, cooperate, exhaust
 

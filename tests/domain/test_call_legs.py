@@ -7,9 +7,8 @@ from typing import Final
 
 import pytest
 
-from services.domain.budgets import HOLD_S
-from services.domain.events import FactKind, Failure
-from services.domain.exchange import (
+from services.domain.calls.budgets import HOLD_S
+from services.domain.calls.exchange import (
     Admitted,
     AttemptFailed,
     CallerHungUp,
@@ -30,10 +29,11 @@ from services.domain.exchange import (
     Screen,
     StreamBroke,
 )
+from services.domain.calls.ladder import Destination, DialLines, RingPsap
+from services.domain.calls.transitions import State
+from services.domain.events import FactKind, Failure
 from services.domain.holding import NONE, UNKNOWN, Holding, Standing
-from services.domain.ladder import Destination, DialLines, RingPsap
-from services.domain.lines import keep_free
-from services.domain.transitions import State
+from services.domain.hunting.lines import keep_free
 from services.domain.where import Where
 from tests.domain.playing import P1, P2, Shell, exhaust, parked
 

@@ -7,10 +7,9 @@ from typing import Final
 
 import pytest
 
-from services.domain.budgets import HOLD_S, Budgets
-from services.domain.call import Call
-from services.domain.events import FactKind, Failure
-from services.domain.exchange import (
+from services.domain.calls.budgets import HOLD_S, Budgets
+from services.domain.calls.call import Call
+from services.domain.calls.exchange import (
     Admitted,
     CallerHungUp,
     Connect,
@@ -32,10 +31,11 @@ from services.domain.exchange import (
     StreamBroke,
     TimePassed,
 )
+from services.domain.calls.ladder import Destination, DialLines, RingPsap
+from services.domain.calls.transitions import State
+from services.domain.events import FactKind, Failure
 from services.domain.holding import NONE
-from services.domain.ladder import Destination, DialLines, RingPsap
 from services.domain.policy import Divert, Pass
-from services.domain.transitions import State
 from services.domain.where import Where
 from tests.domain.playing import GONE, P1, P2, Shell, exhaust
 

@@ -7,12 +7,12 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.domain.debts import WINDOW_MS, Debts
 from services.domain.events import Conductor, Fact, FactKind
-from services.domain.kept import Copy, KeptCopies
-from services.domain.log_time import LogTime
-from services.domain.open_call import BACKFILL_REST_S, OpenCall, Stamp
-from services.domain.ranks import Ranks
+from services.domain.take_overs.debts import WINDOW_MS, Debts
+from services.domain.take_overs.kept import Copy, KeptCopies
+from services.domain.take_overs.log_time import LogTime
+from services.domain.take_overs.open_call import BACKFILL_REST_S, OpenCall, Stamp
+from services.domain.take_overs.ranks import Ranks
 from services.domain.where import Where
 
 ONE, TWO = Conductor("ingress:1", "0001"), Conductor("ingress:2", "0001")

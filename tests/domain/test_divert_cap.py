@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.domain.divert_cap import Cap, DivertCap
+from services.domain.calls.divert_cap import Cap, DivertCap
 
 
 def told(cap: DivertCap, verdicts: Iterable[bool], now: float = 0.0, prefix: str = "c") -> None:

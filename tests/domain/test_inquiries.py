@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from services.domain.attachments import UNANSWERED_MAX, Conversations, Offence
 from services.domain.deliveries import Became, Outcome
 from services.domain.events import Failure
+from services.domain.gateways.attachments import UNANSWERED_MAX, Conversations, Offence
+from services.domain.gateways.inquiries import PSAPS_MAX, QUESTIONS_MAX, RESUME_S, WHO_HAS_S
+from services.domain.gateways.patching import (
+    Again,
+    Ask,
+    Attested,
+    Cancel,
+    Connect,
+    Effect,
+    Offer,
+    Release,
+    TakeUp,
+    Unlink,
+)
+from services.domain.gateways.rings import RETURN_S, UNCLAIMED_S
+from services.domain.gateways.switchboard import Switchboard
 from services.domain.holding import NONE, UNKNOWN, WITHOUT_A_STREAM_S, Holding, Standing, furthest
-from services.domain.inquiries import PSAPS_MAX, QUESTIONS_MAX, RESUME_S, WHO_HAS_S
-from services.domain.patching import Again, Ask, Attested, Cancel, Connect, Effect, Offer, Release, TakeUp, Unlink
-from services.domain.rings import RETURN_S, UNCLAIMED_S
-from services.domain.switchboard import Switchboard
 from services.domain.where import Where
 
 X = "c/1/1"

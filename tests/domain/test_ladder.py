@@ -8,8 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.domain.calls.ladder import (
+    GATEWAYS_TRIED_MAX,
+    AskRoute,
+    Destination,
+    DialLines,
+    Ladder,
+    Pause,
+    RingPsap,
+    Rung,
+)
 from services.domain.events import Failure
-from services.domain.ladder import GATEWAYS_TRIED_MAX, AskRoute, Destination, DialLines, Ladder, Pause, RingPsap, Rung
 
 BUSY: Final = (Failure.FULL, Failure.REFUSED)
 NOT_THERE: Final = (Failure.UNREACHABLE, Failure.NOT_ATTACHED)

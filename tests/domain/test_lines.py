@@ -9,9 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from services.domain.deliveries import FINAL, Became, Outcome
 from services.domain.events import Failure
-from services.domain.hunt import RING_WITHIN_S, ConnectLine, Dial, Effect, HangUp, Hunt
-from services.domain.lines import TRUNK_DOUBTED_S, Choice, DialPlan, Owned, Trouble, Trunks, keep_free
-from services.domain.rings import CONFIRM_S
+from services.domain.gateways.rings import CONFIRM_S
+from services.domain.hunting.hunt import RING_WITHIN_S, ConnectLine, Dial, Effect, HangUp, Hunt
+from services.domain.hunting.lines import TRUNK_DOUBTED_S, Choice, DialPlan, Owned, Trouble, Trunks, keep_free
 
 LINES = [Owned("L1", 2), Owned("L2", 2), Owned("L3", 2)]
 TRUNKS = {"A": False, "B": False}

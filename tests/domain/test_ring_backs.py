@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from services.domain.debts import Debts
 from services.domain.events import Conductor, Fact, FactKind
 from services.domain.holding import Holding, Standing
 from services.domain.offer import SOS_URN, Offer
-from services.domain.open_call import OpenCall, Stamp
-from services.domain.ranks import Ranks
-from services.domain.ring_backs import AFTER_S, IN_HAND_MAX, PAUSES_S, TRY_LASTS_S, RingBack, RingBacks
-from services.domain.take_over_facts import attested, callback_due, reconnected, try_begun, try_of, try_over
-from services.domain.watch import Watch
+from services.domain.take_overs.debts import Debts
+from services.domain.take_overs.facts import attested, callback_due, reconnected, try_begun, try_of, try_over
+from services.domain.take_overs.open_call import OpenCall, Stamp
+from services.domain.take_overs.ranks import Ranks
+from services.domain.take_overs.ring_backs import AFTER_S, IN_HAND_MAX, PAUSES_S, TRY_LASTS_S, RingBack, RingBacks
+from services.domain.take_overs.watch import Watch
 from services.domain.where import Where
 
 PLACE = Where("P1", "+15085550100")

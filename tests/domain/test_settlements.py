@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.domain.exchange import Resume
-from services.domain.settlements import REMEMBERED_S, Settlements
+from services.domain.calls.exchange import Resume
+from services.domain.calls.settlements import REMEMBERED_S, Settlements
 from services.domain.where import Where
 
 SEEN = Resume("c1/1/1", Where("P1"), seen=True)

@@ -8,12 +8,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from services.domain.attachments import DOUBTED_AFTER_S, MESSAGES_BURST_MAX, SILENT_AFTER_S, Offence
 from services.domain.deliveries import FINAL, Became, Outcome
 from services.domain.events import Failure
-from services.domain.holding import Standing
-from services.domain.inquiries import RESUME_S
-from services.domain.patching import (
+from services.domain.gateways.attachments import DOUBTED_AFTER_S, MESSAGES_BURST_MAX, SILENT_AFTER_S, Offence
+from services.domain.gateways.inquiries import RESUME_S
+from services.domain.gateways.patching import (
     Again,
     Ask,
     Attested,
@@ -26,9 +25,10 @@ from services.domain.patching import (
     TakeUp,
     Unlink,
 )
-from services.domain.rings import ACKNOWLEDGE_S, CONFIRM_S, TAKE_UP_S
-from services.domain.switchboard import Switchboard
-from services.domain.timekeeper import READ_FIRST_S
+from services.domain.gateways.rings import ACKNOWLEDGE_S, CONFIRM_S, TAKE_UP_S
+from services.domain.gateways.switchboard import Switchboard
+from services.domain.gateways.timekeeper import READ_FIRST_S
+from services.domain.holding import Standing
 
 PSAPS = ("P1", "P2", "P3")
 OLD = "P3"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.domain.events import Fact, FactKind
-from services.domain.take_over_facts import taken_over
+from services.domain.take_overs.facts import taken_over
 from tests.domain.succession import Ingress, World
 
 STATES = st.sampled_from(["well", "paused", "no_kafka", "unreachable", "killed"])

@@ -9,9 +9,8 @@ from typing import Any, Final, get_args
 
 import pytest
 
-from services.domain.diagram import BEGIN, END, mermaid
-from services.domain.events import Failure
-from services.domain.exchange import (
+from services.domain.calls.diagram import BEGIN, END, mermaid
+from services.domain.calls.exchange import (
     Admitted,
     AttemptFailed,
     CallerConfirmed,
@@ -30,8 +29,9 @@ from services.domain.exchange import (
     StreamBroke,
     TimePassed,
 )
+from services.domain.calls.transitions import FINAL, TABLE, State
+from services.domain.events import Failure
 from services.domain.holding import Holding, Standing
-from services.domain.transitions import FINAL, TABLE, State
 from services.domain.where import Where
 from tests.domain.playing import DESTINATIONS, P1, P2, VERDICTS, Shell
 
@@ -258,11 +258,11 @@ def test_only_a_confirmed_answer_leads_to_a_connection() -> None:
 
 
 def test_the_picture_in_the_papers_is_drawn_from_the_table() -> None:
-    """Drawn anew when the table changes: `python -m services.domain.diagram`."""
+    """Drawn anew when the table changes: `python -m services.domain.calls.diagram`."""
     text = PAPER.read_text()
     drawn = text[text.index(BEGIN) + len(BEGIN) : text.index(END)].strip()
     assert drawn == f"```mermaid\n{mermaid()}\n```", (
-        "put the output of `python -m services.domain.diagram` in its place"
+        "put the output of `python -m services.domain.calls.diagram` in its place"
     )
 
 

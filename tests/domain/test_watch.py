@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.domain.events import Conductor
-from services.domain.watch import GONE, Life, Watch
+from services.domain.take_overs.watch import GONE, Life, Watch
 
 AT = "ingress:1"
 OLD, NEW = Conductor(AT, "0001"), Conductor(AT, "0002")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from throughline.v1 import call_pb2, delivery_pb2
 
+from services.domain.calls.exchange import CallerHungUp
 from services.domain.events import FactKind
-from services.domain.exchange import CallerHungUp
 from services.host.network import Answers, Broken, Converses, Refuse, Status
 from services.host.network.memory import MemoryNetwork
 from services.ingress.outbox import LAST_WORDS_S, UNREAD_S

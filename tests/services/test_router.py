@@ -14,7 +14,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from throughline.v1 import place_pb2, routing_pb2
 
-from services.domain.attachments import Row
+from services.domain.gateways.attachments import Row
 from services.host.files import FileTrouble, MemoryFiles
 from services.host.network import Broken, Status
 from services.host.network.memory import MemoryNetwork

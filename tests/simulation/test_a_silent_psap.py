@@ -21,10 +21,10 @@ from loadtest.answering_point import AnsweringPoint, Fault
 from loadtest.attachment import BEAT_S, Attachment
 from loadtest.diary import MemoryDiary, silent
 from loadtest.humans import Humans
-from services.domain.attachments import SILENT_AFTER_S
 from services.domain.books import Stories, books
 from services.domain.deliveries import Outcome as Step
 from services.domain.fold import Outcome
+from services.domain.gateways.attachments import SILENT_AFTER_S
 from services.host.network import Converses
 from services.host.network.memory import MemoryNetwork
 from services.wire.methods import ATTACH

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.domain.fold import Outcome
-from services.domain.take_over_facts import Leg, attempt_name
+from services.domain.take_overs.facts import Leg, attempt_name
 from services.journal import Topic
 from services.journal.segments import Entry as Spooled
 from services.journal.segments import header, payload_of, record

@@ -10,7 +10,7 @@ import pytest
 
 from services.domain.events import FactKind, Tick
 from services.domain.fold import Outcome
-from services.domain.take_over_facts import Leg, attempt_name, callback_due, taken_over
+from services.domain.take_overs.facts import Leg, attempt_name, callback_due, taken_over
 from services.journal import Record, Topic
 from services.journal.segments import Entry as Spooled
 from services.journal.segments import header, payload_of, record

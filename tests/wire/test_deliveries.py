@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from throughline.v1 import delivery_pb2, routing_pb2, screening_pb2
 
-from services.domain.attachments import Row
 from services.domain.deliveries import Delivery, Outcome
 from services.domain.events import Failure
+from services.domain.gateways.attachments import Row
 from services.domain.routing import Reach, Route, RouteReason
 from services.domain.where import Where
 from services.wire import deliveries, psap_status, routes, screenings

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.domain.call import Call
-from services.domain.exchange import CallerConfirmed, Connect, PersonAnswered, SayConnected
-from services.domain.joining import Joining
-from services.domain.transitions import State
+from services.domain.calls.call import Call
+from services.domain.calls.exchange import CallerConfirmed, Connect, PersonAnswered, SayConnected
+from services.domain.calls.joining import Joining
+from services.domain.calls.transitions import State
 from services.domain.where import Where
 from services.ingress.conductor import Conductor
 from tests.simulation.bugs.mistake import mistake

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from services.domain.durability import Durability
-from services.domain.kept import Copy, KeptCopies
+from services.domain.take_overs.kept import Copy, KeptCopies
 from services.failover.keeping import Keeper, _conductor
 from services.journal import segments, spool
 from services.journal.backlog import Append, Backlog

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from services.domain import ladder
-from services.domain.attempts import Attempt
 from services.domain.breaker import Breaker
-from services.domain.exchange import CallerHungUp, StreamBroke
+from services.domain.calls import ladder
+from services.domain.calls.attempts import Attempt
+from services.domain.calls.exchange import CallerHungUp, StreamBroke
+from services.domain.gateways.switchboard import Switchboard
 from services.domain.routing import Reach, StatusView
-from services.domain.switchboard import Switchboard
 from services.failover import lines
 from services.ingress.conductor import Conductor
 from services.ingress.service import HEARTBEAT_EVERY_S, SILENT_S, Ingress

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import simulator.replicas
-from services.domain import ring_backs
 from services.domain.holding import Holding, Standing
-from services.domain.ring_backs import RingBacks
-from services.domain.watch import Life, Watch
+from services.domain.take_overs import ring_backs
+from services.domain.take_overs.ring_backs import RingBacks
+from services.domain.take_overs.watch import Life, Watch
 from services.domain.where import Where
 from services.failover import taking_over
 from services.failover.asking import Attesters

@@ -12,7 +12,7 @@ from throughline.v1 import call_pb2, fact_pb2
 from chaos.stage import quiet_ports
 from loadtest.diary import wall_ms
 from services.domain.offer import SOS_URN
-from services.domain.taking_over import SUSPECT_RATE, SUSPECT_SHARE, Cause
+from services.domain.take_overs.taking_over import SUSPECT_RATE, SUSPECT_SHARE, Cause
 from services.failover.asking import WHO_HAS_WITHIN_S
 from services.failover.taking_over import AT_ONCE_MAX, LOOK_EVERY_S
 from services.journal import Topic

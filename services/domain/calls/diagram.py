@@ -1,7 +1,7 @@
 """The picture of a call, drawn from its table, so that it cannot say anything else than the machine does.
 
-`python -m services.domain.diagram` prints it as a Mermaid state diagram; docs/follow-a-call.md holds a copy, and a test
-compares the two.
+`python -m services.domain.calls.diagram` prints it as a Mermaid state diagram; docs/follow-a-call.md holds a copy, and
+a test compares the two.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from services.domain.exchange import CallerHungUp, Input
-from services.domain.transitions import BEGINNINGS, FINAL, TABLE, State
+from services.domain.calls.exchange import CallerHungUp, Input
+from services.domain.calls.transitions import BEGINNINGS, FINAL, TABLE, State
 
-BEGIN: Final = "<!-- drawn by: python -m services.domain.diagram -->"
+BEGIN: Final = "<!-- drawn by: python -m services.domain.calls.diagram -->"
 END: Final = "<!-- end of the drawing -->"
 _INNER_CAPITAL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.domain.calls.ladder import REGION_DESK, AskRoute, Destination, DialLines, Park, Rung, Step
 from services.domain.events import Failure
-from services.domain.ladder import REGION_DESK, AskRoute, Destination, DialLines, Park, Rung, Step
 
 OVERFLOW: Final = "overflow"
 

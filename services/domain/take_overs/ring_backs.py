@@ -13,13 +13,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from services.domain.debts import Debts
 from services.domain.offer import can_be_rung_back
-from services.domain.open_call import OpenCall
 from services.domain.place import Place
-from services.domain.ranks import Ranks
-from services.domain.take_over_facts import TRIES_MAX
-from services.domain.watch import Watch
+from services.domain.take_overs.debts import Debts
+from services.domain.take_overs.facts import TRIES_MAX
+from services.domain.take_overs.open_call import OpenCall
+from services.domain.take_overs.ranks import Ranks
+from services.domain.take_overs.watch import Watch
 
 AFTER_S: Final = 3.0
 """The caller's side has so long to come back by a higher leg."""

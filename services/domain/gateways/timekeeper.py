@@ -10,10 +10,10 @@ from typing import Final
 
 from services.domain.deadlines import Deadlines
 from services.domain.events import Failure
-from services.domain.inquiries import Inquiries
-from services.domain.patching import Cancel
-from services.domain.psaps import Psaps
-from services.domain.rings import ACCUSES, LIMIT_S, Due, Ring, Rings, Stage
+from services.domain.gateways.inquiries import Inquiries
+from services.domain.gateways.patching import Cancel
+from services.domain.gateways.psaps import Psaps
+from services.domain.gateways.rings import ACCUSES, LIMIT_S, Due, Ring, Rings, Stage
 
 LATE_S: Final = 0.050
 READ_FIRST_S: Final = 0.100

@@ -7,11 +7,10 @@ and nobody else is rung or proposed meanwhile.
 
 from __future__ import annotations
 
-from services.domain.ascent import Ascent, stands
-from services.domain.attempts import Attempt
-from services.domain.budgets import Budgets
-from services.domain.events import FactKind, Failure
-from services.domain.exchange import (
+from services.domain.calls.ascent import Ascent, stands
+from services.domain.calls.attempts import Attempt
+from services.domain.calls.budgets import Budgets
+from services.domain.calls.exchange import (
     AttemptFailed,
     CallerConfirmed,
     Connect,
@@ -23,9 +22,10 @@ from services.domain.exchange import (
     SayConnected,
     SayConnecting,
 )
+from services.domain.calls.ladder import NOT_THERE, DialLines
+from services.domain.calls.transitions import State
+from services.domain.events import FactKind, Failure
 from services.domain.holding import Holding, Standing
-from services.domain.ladder import NOT_THERE, DialLines
-from services.domain.transitions import State
 from services.domain.where import Where
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from services.domain.exchange import Resume
+from services.domain.calls.exchange import Resume
 
 REMEMBERED_S: Final = 10.0
 """The tries of P2 (at once, then after 1, 2 and 4 s), each of which may be silent for a second or meet a draining

@@ -15,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from services.domain.attachments import Attachment
 from services.domain.deadlines import Deadlines
 from services.domain.events import Failure
+from services.domain.gateways.attachments import Attachment
+from services.domain.gateways.patching import Ask, Attested, Release, TakeUp
+from services.domain.gateways.psaps import Psaps
+from services.domain.gateways.rings import Due, Ring, Rings, Stage
 from services.domain.holding import NONE, UNKNOWN, WITHOUT_A_STREAM_S, Holding, Standing, furthest
-from services.domain.patching import Ask, Attested, Release, TakeUp
-from services.domain.psaps import Psaps
-from services.domain.rings import Due, Ring, Rings, Stage
 from services.domain.where import Where
 
 WHO_HAS_S: Final = 0.200

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import math
 
-from services.domain.ascent import stands
-from services.domain.budgets import HOLD_S, Budgets
-from services.domain.events import FactKind, Failure
-from services.domain.exchange import (
+from services.domain.calls.ascent import stands
+from services.domain.calls.budgets import HOLD_S, Budgets
+from services.domain.calls.exchange import (
     Admitted,
     AttemptFailed,
     CallerConfirmed,
@@ -39,11 +38,12 @@ from services.domain.exchange import (
     StreamBroke,
     TimePassed,
 )
+from services.domain.calls.joining import Joining
+from services.domain.calls.ladder import Ladder
+from services.domain.calls.promise import Promise
+from services.domain.calls.transitions import FINAL, TABLE, State
+from services.domain.events import FactKind, Failure
 from services.domain.holding import UNKNOWN
-from services.domain.joining import Joining
-from services.domain.ladder import Ladder
-from services.domain.promise import Promise
-from services.domain.transitions import FINAL, TABLE, State
 
 
 class Call(Joining):

@@ -10,7 +10,7 @@ from typing import Final
 
 from services.domain.events import Conductor, Fact, FactKind
 from services.domain.place import Place
-from services.domain.take_over_facts import LOST_CONDUCTOR, try_of
+from services.domain.take_overs.facts import LOST_CONDUCTOR, try_of
 
 TRIED_MAX: Final = 16
 DEFERRED_S: Final = 30.0

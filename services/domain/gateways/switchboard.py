@@ -13,16 +13,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from services.domain.attachments import Offence, Row, is_attempt, is_attempt_of
 from services.domain.deadlines import Deadlines
 from services.domain.deliveries import Became, Outcome
 from services.domain.events import Failure
+from services.domain.gateways.attachments import Offence, Row, is_attempt, is_attempt_of
+from services.domain.gateways.inquiries import Inquiries
+from services.domain.gateways.patching import Again, Cancel, Connect, Effect, Offer, Release, Unlink
+from services.domain.gateways.psaps import Psaps
+from services.domain.gateways.rings import ACKNOWLEDGE_S, CONFIRM_S, TAKE_UP_S, Due, Ring, Rings, Stage
+from services.domain.gateways.timekeeper import Timekeeper
 from services.domain.holding import Standing
-from services.domain.inquiries import Inquiries
-from services.domain.patching import Again, Cancel, Connect, Effect, Offer, Release, Unlink
-from services.domain.psaps import Psaps
-from services.domain.rings import ACKNOWLEDGE_S, CONFIRM_S, TAKE_UP_S, Due, Ring, Rings, Stage
-from services.domain.timekeeper import Timekeeper
 
 ACCUSE_AFTER_S: Final = 0.200
 """A conductor that gives up on a PSAP as unreachable is believed once our own clock shows this much silence."""

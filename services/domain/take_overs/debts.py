@@ -15,7 +15,7 @@ from heapq import heappop, heappush
 from typing import Final
 
 from services.domain.events import EVERY_LEG, Conductor, Fact
-from services.domain.open_call import OpenCall, Stamp
+from services.domain.take_overs.open_call import OpenCall, Stamp
 
 WINDOW_MS: Final = 15 * 60 * 1000
 """An open call writes a fact at least each 5 minutes; what is older than this is the ledger's."""

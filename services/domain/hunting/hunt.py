@@ -12,8 +12,8 @@ from typing import Final
 
 from services.domain.deliveries import Became, Outcome
 from services.domain.events import Failure
-from services.domain.lines import Choice, DialPlan, Trouble, Trunks
-from services.domain.rings import ACKNOWLEDGE_S, CONFIRM_S, Stage
+from services.domain.gateways.rings import ACKNOWLEDGE_S, CONFIRM_S, Stage
+from services.domain.hunting.lines import Choice, DialPlan, Trouble, Trunks
 
 RING_WITHIN_S: Final = 1.0
 """A line says `ringing` or `rejected` within this, or the next is dialled."""

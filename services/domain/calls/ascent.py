@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.domain.attempts import Attempt, Attempts
-from services.domain.budgets import Budgets
-from services.domain.events import FactKind, Failure
-from services.domain.exchange import (
+from services.domain.calls.attempts import Attempt, Attempts
+from services.domain.calls.budgets import Budgets
+from services.domain.calls.exchange import (
     AttemptFailed,
     Doubted,
     Effect,
@@ -29,10 +28,11 @@ from services.domain.exchange import (
     Screen,
     Screened,
 )
-from services.domain.ladder import NOT_THERE, AskRoute, DialLines, Ladder, Park, Pause, RingPsap, Rung
-from services.domain.overflow import OVERFLOW, Overflow
+from services.domain.calls.ladder import NOT_THERE, AskRoute, DialLines, Ladder, Park, Pause, RingPsap, Rung
+from services.domain.calls.overflow import OVERFLOW, Overflow
+from services.domain.calls.transitions import State
+from services.domain.events import FactKind, Failure
 from services.domain.policy import Divert
-from services.domain.transitions import State
 from services.domain.where import Where
 
 MAYBE_CONNECTED: Final = "maybe_connected"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from services.domain.exchange import Effect, Remember
+from services.domain.calls.exchange import Effect, Remember
 
 SLACK_S: Final = 1.0
 """Added to what the call waits for before its next fact is called overdue."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from services.domain.ladder import RingPsap, Rung
+from services.domain.calls.ladder import RingPsap, Rung
 from services.domain.where import Where
 
 RINGS_MAX: Final = 2

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.domain.calls.ladder import Destination, Rung
 from services.domain.events import FactKind, Failure
 from services.domain.holding import Holding
-from services.domain.ladder import Destination, Rung
 from services.domain.policy import Verdict
 from services.domain.where import Where
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from enum import StrEnum, auto
 from typing import Final
 
-from services.domain.attachments import Attachment, Memory
 from services.domain.deliveries import Became, Outcome
 from services.domain.events import Failure
-from services.domain.patching import Cancel, Effect, Release
+from services.domain.gateways.attachments import Attachment, Memory
+from services.domain.gateways.patching import Cancel, Effect, Release
 
 TAKE_UP_S: Final = 0.300
 """A PSAP says `ringing` or `reject` within this, or it has failed a delivery."""

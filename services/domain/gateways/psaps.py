@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from services.domain.attachments import DOUBTED_AFTER_S, SILENT_AFTER_S, Attachment, Offence
 from services.domain.deadlines import Deadlines
-from services.domain.patching import Doubted, Unlink
-from services.domain.rings import RETURN_S, UNCLAIMED_S, Due, Rings
+from services.domain.gateways.attachments import DOUBTED_AFTER_S, SILENT_AFTER_S, Attachment, Offence
+from services.domain.gateways.patching import Doubted, Unlink
+from services.domain.gateways.rings import RETURN_S, UNCLAIMED_S, Due, Rings
 
 
 class Psaps:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from services.domain.exchange import (
+from services.domain.calls.exchange import (
     Admitted,
     AttemptFailed,
     CallerConfirmed,

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.domain.attachments import Offence
 from services.domain.deliveries import Became, Outcome
+from services.domain.gateways.attachments import Offence
 from services.domain.holding import Holding
 
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from services.domain.debts import Debts
 from services.domain.events import Conductor
-from services.domain.log_time import LogTime
-from services.domain.open_call import OpenCall
-from services.domain.ranks import Ranks
-from services.domain.watch import GONE, Life, Watch
+from services.domain.take_overs.debts import Debts
+from services.domain.take_overs.log_time import LogTime
+from services.domain.take_overs.open_call import OpenCall
+from services.domain.take_overs.ranks import Ranks
+from services.domain.take_overs.watch import GONE, Life, Watch
 
 RANK_S: Final = 1.0
 """Rank k acts k times this after rank 0 (T4)."""

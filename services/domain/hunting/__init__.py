@@ -1,0 +1,1 @@
+"""The hunt of one call through administrative lines: which is dialled next, and through which trunk."""
