@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from services.host.lifeline import EXIT_ORPHANED
-from simulator.checkers import Finding, check
+from simulator.checkers import Finding, judge
 from simulator.run import Observed, run
 from simulator.schedule import Schedule, draw
 
@@ -53,6 +53,8 @@ class Result:
     accepted: int
     connected: int
     injuries: tuple[str, ...]
+    heard_of: tuple[str, ...]
+    """Those of the injuries, by kind, that hurt so that an alarm was asked for."""
     cpu_s: float
 
 
@@ -66,6 +68,7 @@ class Tally:
     connected: int = 0
     cpu_s: float = 0.0
     injuries: Counter[str] = field(default_factory=Counter)
+    heard_of: Counter[str] = field(default_factory=Counter)
     found: list[int] = field(default_factory=list)
     """Seeds of schedules after which something did not hold."""
 
@@ -76,6 +79,7 @@ class Tally:
         self.connected += result.connected
         self.cpu_s += result.cpu_s
         self.injuries.update(result.injuries)
+        self.heard_of.update(result.heard_of)
         if result.findings:
             self.found.append(result.seed)
 
@@ -84,16 +88,17 @@ def judged(schedule: Schedule) -> tuple[Observed, Result]:
     """One schedule, run and checked here and now."""
     began_s = time.process_time()
     seen = run(schedule)
-    findings = tuple(check(seen))
+    findings, heard_of = judge(seen)
     offered = {entry["call_id"] for entry in seen.callers if entry["event"] == "offered"}
     result = Result(
         seed=schedule.seed,
         digest=seen.digest,
-        findings=findings,
+        findings=tuple(findings),
         calls=len(offered),
         accepted=len({entry["call_id"] for entry in seen.callers if entry["event"] == "accepted"}),
         connected=len({entry["call_id"] for entry in seen.callers if entry["event"] == "connected"}),
         injuries=tuple(injury.kind for injury in schedule.injuries),
+        heard_of=tuple(heard_of),
         cpu_s=time.process_time() - began_s,
     )
     return seen, result

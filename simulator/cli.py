@@ -186,8 +186,12 @@ def _sum_up(tally: Tally, took_s: float) -> None:
         f"\n{tally.schedules:,} schedules, {tally.calls:,} calls ({tally.accepted:,} accepted, {tally.connected:,} "
         f"connected), {sum(tally.injuries.values()):,} injuries, in {took_s:.0f} s, {tally.cpu_s:.0f} s of CPU"
     )
+    print("injuries by kind, and of how many of them somebody had to hear:")
     for family, kinds in FAMILIES.items():
-        told = ", ".join(f"{kind.name} {tally.injuries[kind.name]}" for kind in kinds if tally.injuries[kind.name])
+        told = ", ".join(
+            f"{kind.name} {tally.injuries[kind.name]}/{tally.heard_of[kind.name]}" for kind in kinds
+            if tally.injuries[kind.name]
+        )  # fmt: skip
         if told:
             print(f"  {family}: {told}")
     if tally.found:

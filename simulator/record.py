@@ -76,13 +76,15 @@ def _to_json(result: Result) -> dict[str, Any]:
         "accepted": result.accepted,
         "connected": result.connected,
         "injuries": list(result.injuries),
+        "heard_of": list(result.heard_of),
         "cpu_s": round(result.cpu_s, 3),
     }
 
 
 def _from_json(read: dict[str, Any]) -> Result:
     findings = tuple(Finding(*each) for each in read["findings"])
-    return Result(**{**read, "findings": findings, "injuries": tuple(read["injuries"])})
+    kinds = {name: tuple(read[name]) for name in ("injuries", "heard_of")}
+    return Result(**{**read, **kinds, "findings": findings})
 
 
 def row(tally: Tally, seeds: range, wanted: Wanted) -> str:

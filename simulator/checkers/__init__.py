@@ -56,10 +56,15 @@ CHECKERS: Final[tuple[Callable[[Evidence], Iterator[Finding]], ...]] = (
 )
 
 
+def judge(seen: Observed) -> tuple[list[Finding], list[str]]:
+    """All that does not hold; and the kinds of the injuries that somebody had to hear of."""
+    evidence = gather(seen)
+    return [finding for checker in CHECKERS for finding in checker(evidence)], list(alarms.asked(evidence))
+
+
 def check(seen: Observed) -> list[Finding]:
     """All that does not hold."""
-    evidence = gather(seen)
-    return [finding for checker in CHECKERS for finding in checker(evidence)]
+    return judge(seen)[0]
 
 
-__all__ = ["CHECKERS", "Finding", "check"]
+__all__ = ["CHECKERS", "Finding", "check", "judge"]

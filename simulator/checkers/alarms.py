@@ -48,6 +48,13 @@ def raised(evidence: Evidence) -> Iterator[Finding]:
                 yield Finding("alarms", "", f"{str(injury).strip()}: {alarm.words}")
 
 
+def asked(evidence: Evidence) -> Iterator[str]:
+    """The kind of each injury that hurt as one of the table says, so that an alarm is asked for."""
+    for injury in evidence.seen.schedule.injuries:
+        if any(injury.kind in alarm.kinds and alarm.hurt(evidence, injury) for alarm in ALARMS):
+            yield injury.kind
+
+
 def _of(service: str, hurt: Hurt) -> Hurt:
     """Where it hits this service."""
     return lambda evidence, injury: SERVICE_OF.get(injury.targets[0]) == service and hurt(evidence, injury)

@@ -68,7 +68,7 @@ def test_every_fault_is_listed_with_what_it_does() -> None:
 
 
 def result(seed: int, *findings: Finding) -> Result:
-    return Result(seed, "abc", findings, 110, 109, 100, ("kill", "far"), 0.5)
+    return Result(seed, "abc", findings, 110, 109, 100, ("kill", "far"), ("kill",), 0.5)
 
 
 def test_results_are_kept_as_they_are_and_never_added_to_anothers(tmp_path: Path) -> None:
