@@ -11,6 +11,7 @@ import hashlib
 import json
 import random
 import sys
+import warnings
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -157,7 +158,9 @@ def virtually(main: Callable[[], Coroutine[Any, Any, None]], seed: int, limit_s:
         loop.close()
         del loop
         if collecting:
-            gc.collect()  # what is left of every process, while nobody hears what its last words fail with
+            with warnings.catch_warnings():  # a process that was killed has begun what it never came to await
+                warnings.simplefilter("ignore", RuntimeWarning)
+                gc.collect()  # what is left of every process, while nobody hears what its last words fail with
             gc.enable()
         sys.unraisablehook = quiet
     return mistakes
