@@ -165,6 +165,7 @@ class Firewall:
             shadow=record.shadow,
         )
         self._journal.append_soon(Topic.SCREENINGS, record.call_id, record.SerializeToString())
+        self._policies.heard(record)  # at once: while Kafka is away nothing comes back from it
 
     def _journal_event(self, event: JournalEvent) -> None:
         self._metrics.journal[event.happening].inc()

@@ -21,6 +21,7 @@ from services.readers.wording import plain
 from services.wire.methods import POLICY_BUNDLE, Question
 
 WITHIN_S: Final = 10.0
+WHERE: Final = "Say where with --firewall HOST:PORT,HOST:PORT"
 ELSEWHERE: Final = frozenset({Status.UNAVAILABLE, Status.DEADLINE_EXCEEDED, Status.CANCELLED, Status.UNIMPLEMENTED})
 """What says nothing of the question: the next firewall may answer it."""
 
@@ -92,8 +93,7 @@ def over_grpc(act: Callable[[Network], Awaitable[T]]) -> T:
         return asyncio.run(acting())
     except Broken as broken:
         if broken.status in ELSEWHERE:
-            hint = "Say where with --firewall HOST:PORT"
-            refuse(f"no firewall answers: {plain(broken.detail)} ({broken.status}). {hint}", EXIT_UNAVAILABLE)
+            refuse(f"no firewall answers: {plain(broken.detail)} ({broken.status}). {WHERE}", EXIT_UNAVAILABLE)
         refuse(f"refused by {plain(broken.detail)} ({broken.status})", EXIT_REFUSED)
 
 

@@ -56,7 +56,7 @@ def submit(
 ) -> None:
     """Hand in a bundle with its signatures; it changes nothing yet. Submit it again to add another signature.
 
-    Example: throughline policy submit nuisance.yaml --firewall 127.0.0.1:7100
+    Example: throughline policy submit nuisance.yaml --firewall 127.0.0.1:7100,127.0.0.1:7101
     """
     firewalls = asking.addresses(firewall)
     try:
@@ -88,9 +88,10 @@ def canary(
 ) -> None:
     """Begin a bundle's canary plan: a share of calls, then areas, then all, each step with its least calls and time.
 
-    A breaker that trips, or a share far from the forecast, reverts it by itself.
+    It climbs by itself, and `status` says how far it is. A breaker that trips, or a share far from the forecast,
+    reverts it by itself.
 
-    Example: throughline policy canary 7 --key alice.key
+    Example: throughline policy canary 7 --key alice.key --firewall 127.0.0.1:7100,127.0.0.1:7101
     """
     _direct(Action.CANARY, version, key, firewall, why, force, save)
 
@@ -112,12 +113,13 @@ def revert(key: Key, firewall: asking.Firewalls = "", why: Why = "") -> None:
     Every firewall named is told, so it works while Kafka is away.
 
     Example: throughline policy revert --key alice.key --why "3203 has no lines left"
+    --firewall 127.0.0.1:7100,127.0.0.1:7101
     """
     _direct(Action.REVERT, "", key, firewall, why, False, None)
 
 
 def bypass(
-    switch: Annotated[Switch, typer.Argument(help="on: every call passes, whatever policies say.")],
+    switch: Annotated[Switch, typer.Argument(metavar="SWITCH", help="on: every call passes, whatever policies say.")],
     key: Key,
     firewall: asking.Firewalls = "",
     why: Why = "",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,7 +16,7 @@ from throughline.v1 import policy_pb2, screening_pb2
 from services.host.network import Broken, Network, Status
 from services.policy.attributes import Value
 from services.policy.bundle import Bundle
-from services.policy.files.built_in import built_in
+from services.policy.files.built_in import CONTENT, built_in
 from services.policy.files.signing import people_for_bundle
 from services.policy.replays.comparing import lines
 from services.policy.verdicts.evaluating import BundleUnfit, Evaluation
@@ -25,6 +27,9 @@ from services.policy_cli.standing import change_line, instant, is_well, status_l
 from services.readers.wording import plain
 from services.wire import screenings, verdicts
 from services.wire.methods import EXPLAIN, POLICY_BUNDLE, POLICY_HISTORY, POLICY_STATUS
+
+SERVED: Final = 0
+"""The version by which a firewall is asked for the bundle that it serves, from its own disk too."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 
@@ -48,7 +53,7 @@ def status(firewall: asking.Firewalls = "", as_json: AsJson = False) -> None:
         for line in status_lines(heard):
             typer.echo(f"  {line}")
     if not answers:
-        refuse("no firewall answers", EXIT_UNAVAILABLE)
+        refuse(f"no firewall answers. {asking.WHERE}", EXIT_UNAVAILABLE)
     raise typer.Exit(0 if len(answers) == len(told) and all(map(is_well, answers.values())) else EXIT_REFUSED)
 
 
@@ -113,13 +118,13 @@ def explain(
     async def every(network: Network) -> tuple[list[screening_pb2.Screening], list[Broken], dict[str, bytes]]:
         told = await asking.each(network, firewalls, EXPLAIN, said)
         found = [each for _, heard in told if not isinstance(heard, Broken) for each in heard.screenings]
-        contents = await _contents(network, firewalls, {each.bundle for each in found if each.bundle})
+        contents = await _contents(network, firewalls, {each.bundle for each in found} - {""})
         return found, [heard for _, heard in told if isinstance(heard, Broken)], contents
 
     found, broken, contents = asking.over_grpc(every)
     broken = [each for each in broken if each.status is not Status.NOT_FOUND]
     if len(broken) == len(firewalls):
-        refuse(f"no firewall answers: {plain(broken[0].detail)}", EXIT_UNAVAILABLE)
+        refuse(f"no firewall answers: {plain(broken[0].detail)}. {asking.WHERE}", EXIT_UNAVAILABLE)
     unique = {each.SerializeToString(deterministic=True): each for each in found}
     same = True
     for each in sorted(unique.values(), key=lambda one: (one.at_ms, one.leg, one.shadow)):
@@ -130,16 +135,19 @@ def explain(
 
 
 async def _contents(network: Network, firewalls: tuple[str, ...], digests: set[str]) -> dict[str, bytes]:
-    """The bundles of these digests that are there, as bytes."""
-    if not digests:
-        return {}
-    status_said = policy_pb2.PolicyServiceStatusRequest()
-    there = await asking.first(network, firewalls, POLICY_STATUS, status_said)
-    contents = {}
-    for each in there.bundles:
-        if each.sha256 in digests:
-            asked = policy_pb2.BundleRequest(version=each.version)
-            contents[each.sha256] = (await asking.first(network, firewalls, POLICY_BUNDLE, asked)).content
+    """The bundles of these digests that are there, as bytes: the built-in one, and what a firewall holds or serves."""
+    contents = {built_in().digest: CONTENT}
+    for address, heard in await asking.each(network, firewalls, POLICY_STATUS, policy_pb2.PolicyServiceStatusRequest()):
+        if isinstance(heard, Broken):
+            continue
+        versions = [each.version for each in heard.bundles if each.sha256 in digests]
+        for version in (*versions, SERVED):
+            if digests <= contents.keys():
+                return contents
+            with suppress(Broken):  # what one holds no more another may
+                asked = policy_pb2.BundleRequest(version=version)
+                held = await network.ask(address, POLICY_BUNDLE, asked, within_s=asking.WITHIN_S)
+                contents[sha256(held.content).hexdigest()] = held.content
     return contents
 
 
@@ -202,7 +210,7 @@ def _bundle(word_of: str, firewall: str) -> Bundle:
     """A bundle by its file, its version, or as what is live."""
     if word_of == "live" or word_of.isdecimal():
         firewalls = asking.addresses(firewall)
-        said = policy_pb2.BundleRequest(version=0 if word_of == "live" else int(word_of))
+        said = policy_pb2.BundleRequest(version=SERVED if word_of == "live" else int(word_of))
         content = asking.over_grpc(lambda network: asking.first(network, firewalls, POLICY_BUNDLE, said)).content
         if not content:
             return built_in()

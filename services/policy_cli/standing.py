@@ -53,7 +53,7 @@ def status_lines(status: policy_pb2.PolicyServiceStatusResponse) -> Iterator[str
         waits = f"; waits: {plain(canary.waits_for)}" if canary.waits_for else "; the next step may come"
         yield (
             f"canary step {canary.step + 1} of {canary.steps}: {canary.calls:,} of {canary.calls_min:,} calls, "
-            f"{canary.minutes:.0f} of {canary.minutes_min:.0f} min, {canary.diverted:,} diverted{waits}"
+            f"{canary.minutes:.1f} of {canary.minutes_min:g} min, {canary.diverted:,} diverted{waits}"
         )
     for bundle in sorted(status.bundles, key=lambda each: each.version):
         who = f" by {plain(bundle.author)}" if bundle.author else ""

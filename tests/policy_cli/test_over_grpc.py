@@ -29,9 +29,11 @@ from services.host.world import World
 from services.journal.disk import MemoryDisk
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.policy.bundle import PASSES_ALL
+from services.policy.files.built_in import built_in
 from services.policy.files.canonical import Action, Order
 from services.policy.files.reading import read_bundle
 from services.policy.files.signing import sign_order
+from services.policy.life.lifecycle import Pointer, Submitted
 from services.policy_cli import seals
 from services.policy_cli.commands import policy
 from services.wire.methods import DIRECT_POLICY
@@ -242,3 +244,21 @@ async def test_a_call_that_nobody_remembers_is_said_in_one_line(desk: Desk) -> N
     result = await desk.run("explain", "c9")
     assert result.exit_code == 1
     assert "remembers" in result.stderr
+
+
+async def test_a_call_that_the_built_in_policy_passed_is_evaluated_again_too(desk: Desk) -> None:
+    """It is no file that was handed in, and it comes with the command."""
+    record = screened(desk, 5, False)
+    record.bundle, record.verdict.policy = built_in().digest, built_in().label
+    desk.service.heard(record)
+    assert "evaluated again: pass, the same" in await desk.well("explain", "c1")
+
+
+async def test_a_bundle_that_is_held_no_more_keeps_no_call_from_being_explained(desk: Desk) -> None:
+    """The topic names it, and its content was dropped: what the record says is told all the same."""
+    bundle = read_bundle(desk.bundle.read_bytes())
+    desk.feed.shelf.put(Submitted(Pointer(bundle.version, bundle.digest), 1_000, bundle.name, bundle.author, 0))
+    desk.service.heard(screened(desk, 5, True))
+    told = await desk.well("explain", "c1")
+    assert "divert to nuisance-desk by nuisance" in told
+    assert "no firewall holds that bundle" in told

@@ -85,9 +85,15 @@ class Operators:
         return answer
 
     async def direct(
-        self, action: Action, version: int = 0, at: int = 1, by: tuple[str, ...] = ("ann",), force: bool = False
+        self,
+        action: Action,
+        version: int = 0,
+        at: int = 1,
+        by: tuple[str, ...] = ("ann",),
+        force: bool = False,
+        **changed: Any,
     ) -> policy_pb2.DirectResponse:
-        return await self.send(self.order(action, version, force), *by, at=at)
+        return await self.send(self.order(action, version, force, **changed), *by, at=at)
 
     async def forced_live(self, version: int, **changed: Any) -> Bundle:
         """A bundle live on all firewalls, past the gates."""

@@ -7,11 +7,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from throughline.v1 import policy_pb2
 
 from services.domain.policy import Divert, Pass
 from services.host.network import Broken, Status
 from services.policy.files.built_in import built_in
 from services.policy.files.canonical import Action
+from services.wire.methods import EXPLAIN
 from simulator.virtual_loop import run_virtual
 from tests.policy.files import NUISANCE
 from tests.services.firewall_stage import START_S, Replica, Stage
@@ -106,5 +108,36 @@ def test_the_bypass_is_drilled_on_the_way_of_real_calls_and_counts_nowhere() -> 
         await asyncio.sleep(2 * 3_600)
         failed = replica.registry.get_sample_value("throughline_policy_bypass_drills_failed_total")
         assert failed is not None and failed > 0
+
+    play(scene)
+
+
+def test_what_is_screened_while_kafka_is_away_is_explained_and_a_canary_goes_back_by_itself() -> None:
+    """A firewall knows what it screened itself: it does not wait for its own words to come back from the topic."""
+
+    async def scene(stage: Stage, operators: Operators) -> None:
+        changed = {
+            "when": "source_calls_600s >= 0",
+            "verdict": "{flag: 7}",
+            "canary": "[{share: 1.0, calls_min: 100, minutes_min: 60}]",
+        }
+        await operators.submit(7, "ann", **changed)
+        await operators.direct(Action.SHADOW, 7, **changed)
+        await operators.direct(Action.CANARY, 7, **changed)
+        await asyncio.sleep(2)
+        first = stage.replicas[0]
+        first.log.fail(absent=True)
+        for number in range(8):
+            await stage.asked(f"call-{number}", caller=f"+150855501{number:02}")
+        found: policy_pb2.ExplainResponse = await operators.ask(EXPLAIN, policy_pb2.ExplainRequest(call_id="call-0"))
+        assert [each.verdict.flag.score for each in found.screenings] == [7]
+        state = (await operators.status()).state
+        assert "where its forecast is 0.001" in state.why
+        assert not state.HasField("candidate")
+        first.log.fail(absent=False)
+        await asyncio.sleep(30)
+        assert (await operators.status(2)).state.why == state.why
+        found = await operators.ask(EXPLAIN, policy_pb2.ExplainRequest(call_id="call-0"))
+        assert len(found.screenings) == 1
 
     play(scene)

@@ -200,6 +200,8 @@ def test_the_last_good_policy_and_the_bypass_outlive_a_restart_without_kafka() -
         await asyncio.sleep(0.2)
         await stage.first.again(kafka=False)
         assert (stage.first.feed.live().digest, stage.first.bypass.on) == (seven.digest, True)
+        held: policy_pb2.BundleResponse = await stage.ask(POLICY_BUNDLE, policy_pb2.BundleRequest())
+        assert read_bundle(held.content).digest == seven.digest
         kept = CACHE / "policy-firewall-1.json"
         for hurt in ("{", stage.first.files.texts[kept].replace("nuisance-desk", "another-desk")):
             stage.first.files.texts[kept] = hurt

@@ -100,7 +100,7 @@ class PolicyFeed:
         self.wish(lambda state: tripped(state, digest, why, by, self._world.wall_ms()), urgent=True)
 
     def heard(self, screening: screening_pb2.Screening) -> None:
-        """One record of `screenings`, of this firewall or another: what a canary did is counted from these."""
+        """One screening, of this firewall or another: what a canary did is counted from these, a call once."""
         bundle = self._candidate
         if bundle is None or not self._trials.add(self.state, bundle, screening):
             return
@@ -147,6 +147,11 @@ class PolicyFeed:
     async def bundle(self, pointer: Pointer) -> Bundle | None:
         """A bundle of the topic, whoever has signed it; None where it is none, or not there."""
         return await self._vetting.read(self.shelf, pointer)
+
+    def content(self, pointer: Pointer) -> bytes | None:
+        """A bundle's file; of what is served from this replica's disk too, where the topic does not say it."""
+        content = self.shelf.content(pointer)
+        return self._kept.content if content is None and pointer == self._kept.pointer else content
 
     def wish(self, change: Change, urgent: bool) -> Wish:
         """Wants a change of what stands; an urgent one holds here from now on."""
@@ -318,11 +323,9 @@ class PolicyFeed:
 
     async def _keep(self) -> None:
         state = self.state
-        content = self.shelf.content(self._serving) if self._serving.version else b""
+        content = self.content(self._serving) if self._serving.version else b""
         if content is None:
-            if self._kept.pointer != self._serving:
-                return
-            content = self._kept.content  # served from the disk, and the topic has it no more
+            return
         signatures = self.shelf.signatures(self._serving) or self._kept.signatures
         serial = max(self.shelf.state.serial, self._kept.serial)
         kept = Kept(serial, self._serving, content, signatures, state.quarantined, state.bypass, state.ordered_ms)

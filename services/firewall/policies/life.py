@@ -65,7 +65,7 @@ class PolicyLife:
         return digest in self.feed.state.quarantined
 
     def heard(self, screening: screening_pb2.Screening) -> None:
-        """One record of `screenings`, of whichever firewall."""
+        """One screening: its own as it is published, everybody's from `screenings`."""
         self.feed.heard(screening)
         self.service.heard(screening)
 

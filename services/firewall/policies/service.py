@@ -88,9 +88,9 @@ class PolicyService:
         ]
 
     def heard(self, screening: screening_pb2.Screening) -> None:
-        """One record of `screenings`, remembered for who asks why."""
+        """One record, remembered for who asks why. This firewall's own comes again, from `screenings`."""
         found = self._screenings.setdefault(screening.call_id, [])
-        if len(found) < EXPLAINED_EACH_MAX:
+        if len(found) < EXPLAINED_EACH_MAX and screening not in found:
             found.append(screening)
         self._screenings.move_to_end(screening.call_id)
         if len(self._screenings) > EXPLAINED_CALLS_MAX:
@@ -250,7 +250,7 @@ class PolicyService:
         pointer = next(iter([*signed, *pointers]), None)
         if pointer == BUILT_IN_POINTER:
             return policy_pb2.BundleResponse(content=self._feed.built_in_content)
-        content = shelf.content(pointer) if pointer is not None else None
+        content = self._feed.content(pointer) if pointer is not None else None
         if pointer is None or content is None:
             raise Refuse(Status.NOT_FOUND, f"version {asked.version} is not there, or is held no more")
         signatures = [policy_records.signature_to_wire(each) for each in shelf.signatures(pointer)]

@@ -45,7 +45,7 @@ class Policies(Protocol):
         ...
 
     def heard(self, screening: screening_pb2.Screening) -> None:
-        """One record of `screenings`, of whichever firewall."""
+        """One screening: its own as it is published, everybody's from `screenings`; so its own come twice."""
         ...
 
     def served(self) -> Sequence[Served]:
