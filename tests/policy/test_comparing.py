@@ -52,8 +52,21 @@ def test_a_bundle_differs_from_itself_in_nothing() -> None:
         ),
         (replace(OLD, limits=Limits(0.01, 0.2)), "~ limit diverted_share: 0.05 -> 0.01"),
         (
-            replace(OLD, canary=(CanaryStep(0.0, frozenset({"Lynn"})),)),
-            "~ canary: 1%, 10%, 100% -> Lynn",
+            replace(OLD, rules=(FLAG, replace(DIVERT, expires_ms=1_814_400_000_000))),
+            "~ rule often, expires: 1970-01-01T00:00:00Z -> 2027-07-01T00:00:00Z",
+        ),
+        (replace(OLD, canary=OLD.canary[:2]), "- canary step 3: 100%, 100 calls, 15 min"),
+        (
+            replace(OLD, canary=(CanaryStep(0.01, calls_min=1), *OLD.canary[1:])),
+            "~ canary step 1: 1%, 100 calls, 15 min -> 1%, 1 call, 15 min",
+        ),
+        (
+            replace(OLD, canary=(*OLD.canary[:2], CanaryStep(1.0, minutes_min=0.5))),
+            "~ canary step 3: 100%, 100 calls, 15 min -> 100%, 100 calls, 0.5 min",
+        ),
+        (
+            replace(OLD, canary=(CanaryStep(0.005, frozenset({"Lynn", "Ayer"})), *OLD.canary[1:])),
+            "~ canary step 1: 1%, 100 calls, 15 min -> 0.5% and Ayer and Lynn, 100 calls, 15 min",
         ),
     ],
 )
@@ -68,3 +81,14 @@ def test_a_list_that_doubled_is_told_by_its_size() -> None:
     [line] = told(replace(OLD, lists={"nuisance": replace(NUISANCE, items=many)}))
     assert line.startswith("+ list nuisance: 5,000 items (")
     assert line.endswith(", ...)")
+
+
+def test_one_town_more_among_many_is_told() -> None:
+    """The names of forty towns in one line are read by nobody."""
+    towns = frozenset(f"Town {number}" for number in range(10))
+    old = replace(OLD, canary=(CanaryStep(0.0, towns),))
+    new = replace(OLD, canary=(CanaryStep(0.0, towns | {"Lynn"}),))
+    assert [f"{line.sign.value} {line.text}" for line in lines(old, new)] == [
+        "~ canary step 1: 10 areas, 100 calls, 15 min -> 11 areas, 100 calls, 15 min",
+        "+ canary step 1, areas: 1 item (Lynn)",
+    ]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import zip_longest
 from typing import Final
 
 from services.domain.policy import Divert, Flag, Verdict
-from services.policy.bundle import Bundle, CanaryStep, NamedList, Rule
+from services.policy.bundle import Bundle, CanaryStep, Rule
 
 ITEMS_TOLD_MAX: Final = 3
 
@@ -71,7 +73,7 @@ def _rule(old: Rule, new: Rule) -> Iterator[Line]:
         ("verdict", said(old.verdict), said(new.verdict)),
         ("reason", old.reason, new.reason),
         ("forecast_share", f"{old.forecast_share:g}", f"{new.forecast_share:g}"),
-        ("expires", str(old.expires_ms), str(new.expires_ms)),
+        ("expires", _instant(old.expires_ms), _instant(new.expires_ms)),
         ("owner", old.owner, new.owner),
     )
     for name, before, after in fields:
@@ -85,18 +87,17 @@ def _lists(old: Bundle, new: Bundle) -> Iterator[Line]:
         before, after = old.lists.get(name), new.lists.get(name)
         if before is not None and after is not None and before.kind is not after.kind:
             yield Line(Sign.CHANGED, f"list {name}, kind: {before.kind} -> {after.kind}")
-        gone = _items(before, nothing) - _items(after, nothing)
-        come = _items(after, nothing) - _items(before, nothing)
-        for sign, items in ((Sign.REMOVED, gone), (Sign.ADDED, come)):
-            if items:
-                few = sorted(items)[:ITEMS_TOLD_MAX]
-                more = ", ..." if len(items) > ITEMS_TOLD_MAX else ""
-                noun = "item" if len(items) == 1 else "items"
-                yield Line(sign, f"list {name}: {len(items):,} {noun} ({', '.join(few)}{more})")
+        yield from _set(f"list {name}", before.items if before else nothing, after.items if after else nothing)
 
 
-def _items(found: NamedList | None, nothing: frozenset[str]) -> frozenset[str]:
-    return nothing if found is None else found.items
+def _set(what: str, before: frozenset[str], after: frozenset[str]) -> Iterator[Line]:
+    """How many went and came, with a few of them."""
+    for sign, items in ((Sign.REMOVED, before - after), (Sign.ADDED, after - before)):
+        if items:
+            few = sorted(items)[:ITEMS_TOLD_MAX]
+            more = ", ..." if len(items) > ITEMS_TOLD_MAX else ""
+            noun = "item" if len(items) == 1 else "items"
+            yield Line(sign, f"{what}: {len(items):,} {noun} ({', '.join(few)}{more})")
 
 
 def _limits(old: Bundle, new: Bundle) -> Iterator[Line]:
@@ -107,9 +108,31 @@ def _limits(old: Bundle, new: Bundle) -> Iterator[Line]:
 
 
 def _canary(old: Bundle, new: Bundle) -> Iterator[Line]:
-    if old.canary != new.canary:
-        yield Line(Sign.CHANGED, f"canary: {_steps(old.canary)} -> {_steps(new.canary)}")
+    """Step by step: one that asks for fewer calls, or that gained a share beside its towns, is another."""
+    for number, (before, after) in enumerate(zip_longest(old.canary, new.canary), 1):
+        step = f"canary step {number}"
+        if before is None or after is None:
+            only, sign = (before, Sign.REMOVED) if before is not None else (after, Sign.ADDED)
+            yield Line(sign, f"{step}: {_step(only)}")
+            continue
+        if before != after:
+            yield Line(Sign.CHANGED, f"{step}: {_step(before)} -> {_step(after)}")
+        if max(len(before.areas), len(after.areas)) > ITEMS_TOLD_MAX:
+            yield from _set(f"{step}, areas", before.areas, after.areas)
 
 
-def _steps(steps: tuple[CanaryStep, ...]) -> str:
-    return ", ".join(" and ".join(sorted(step.areas)) if step.areas else f"{step.share:.0%}" for step in steps)
+def _step(step: CanaryStep | None) -> str:
+    """What a step is of, and what it waits for."""
+    assert step is not None, "one of two is there"
+    of = [f"{step.share * 100:g}%"] if step.share else []
+    if len(step.areas) > ITEMS_TOLD_MAX:
+        of.append(f"{len(step.areas):,} areas")
+    else:
+        of += sorted(step.areas)
+    calls = "1 call" if step.calls_min == 1 else f"{step.calls_min:,} calls"
+    return f"{' and '.join(of)}, {calls}, {step.minutes_min:g} min"
+
+
+def _instant(at_ms: int) -> str:
+    """As a bundle's file writes it."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
