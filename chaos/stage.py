@@ -58,7 +58,8 @@ class KafkaMissed(Exception):
 
 class Stage:
     """An installation with its Kafka and its far end. With `kafka_later` it comes up without a Kafka; `aside` gives a
-    single broker a second listener (deploy/kafka/node.py); `own` are settings of single replicas."""
+    single broker a second listener (deploy/kafka/node.py); `counts` says how many of each service there are, `own` are
+    settings of single replicas."""
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class Stage:
         kafka_port: int = 0,
         aside: tuple[int, int] | None = None,
         kafka_later: bool = False,
+        counts: Mapping[str, int] = TWO_OF_EACH,
         places: Places | None = None,
         settings: Mapping[str, str] | None = None,
         own: Mapping[str, Mapping[str, str]] | None = None,
@@ -84,6 +86,7 @@ class Stage:
         self.stack = AsyncExitStack()
         self._kafka_later = kafka_later
         self._brokers = brokers
+        self._counts = counts
         self._settings = settings or {}
         self._own = own or {}
         self._restart_after_s = restart_after_s
@@ -134,7 +137,7 @@ class Stage:
             kafka=self.kafka,
             region_dir=self.region.folder,
             trunks=[(await self.far_end.told("listening", COMES_UP_WITHIN_S))["trunk"]],
-            counts=TWO_OF_EACH,
+            counts=self._counts,
             settings={
                 "THROUGHLINE_INGRESS_RING_TIMEOUT_MS": str(RING_TIMEOUT_MS),
                 "THROUGHLINE_DRAIN_S": str(DRAIN_S),
@@ -142,7 +145,7 @@ class Stage:
             },
             own={
                 name: {**self.places.settings(service, name), **self._own.get(name, {})}
-                for service, name in everybody()
+                for service, name in everybody(self._counts)
             },
             within=self.places.within,
             restart_after_s=self._restart_after_s,

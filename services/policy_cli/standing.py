@@ -55,6 +55,9 @@ def status_lines(status: policy_pb2.PolicyServiceStatusResponse) -> Iterator[str
             f"canary step {canary.step + 1} of {canary.steps}: {canary.calls:,} of {canary.calls_min:,} calls, "
             f"{canary.minutes:.1f} of {canary.minutes_min:g} min, {canary.diverted:,} diverted{waits}"
         )
+    if status.state.stage == policy_pb2.STAGE_SHADOW:
+        seen = status.canary
+        yield f"in shadow: asked about {seen.calls:,} calls, its rules would divert {seen.diverted:,}, guards apart"
     for bundle in sorted(status.bundles, key=lambda each: each.version):
         who = f" by {plain(bundle.author)}" if bundle.author else ""
         yield (

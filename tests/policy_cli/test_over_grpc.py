@@ -122,6 +122,10 @@ async def test_a_policy_goes_the_whole_way_and_back(desk: Desk) -> None:
     """Signed by two, submitted, in shadow, in its canary, live past the gates by two people, and reverted by one."""
     await desk.submitted("ann", "bob")
     assert "in shadow" in await desk.well("shadow", "7", "--key", desk.key("ann"))
+    beside = screened(desk, 5, True)
+    beside.shadow = True
+    desk.feed.heard(beside)
+    assert "in shadow: asked about 1 calls, its rules would divert 1, guards apart" in await desk.well("status")
     assert "in canary, step 1" in await desk.well("canary", str(desk.bundle), "--key", desk.key("ann"))
     early = await desk.run("promote", "7", "--key", desk.key("ann"))
     assert early.exit_code == 1

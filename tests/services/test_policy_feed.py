@@ -78,7 +78,7 @@ def test_a_policy_goes_from_handed_in_to_live_on_every_firewall() -> None:
             assert (one.feed.live().version, one.feed.candidate(), one.feed.remarks()) == (7, None, [])
             assert one.count("version") == 7
         history: policy_pb2.HistoryResponse = await stage.ask(POLICY_HISTORY, policy_pb2.HistoryRequest())
-        assert [each.why for each in history.changes] == ["promote 7", "canary step 1", "canary 7", "shadow 7"]
+        assert [each.why for each in history.changes] == ["promote 7", "canary step 2", "canary 7", "shadow 7"]
         fetched: policy_pb2.BundleResponse = await stage.ask(POLICY_BUNDLE, policy_pb2.BundleRequest())
         assert (fetched.content, len(fetched.signatures)) == (text(7).encode(), 2)
 
@@ -107,6 +107,32 @@ def test_a_canary_goes_on_by_calls_and_time_together() -> None:
             stage.first.hears(f"call-{number}", candidate)
         await asyncio.sleep(10)
         assert "minutes" in (await stage.status()).canary.waits_for
+
+    play(scene)
+
+
+def test_what_a_candidate_in_shadow_would_have_done_is_said_before_its_canary() -> None:
+    """Counted beside the live policy, of calls it did not answer; a forecast it misses takes nothing back yet."""
+
+    async def scene(stage: PolicyStage) -> None:
+        await stage.submit(7, "ann", "bob")
+        await stage.direct(Action.SHADOW, 7)
+        await asyncio.sleep(0.2)
+        candidate = stage.first.feed.shadowed()
+        assert candidate is not None
+        for number in range(5):
+            stage.first.hears(f"call-{number}", candidate, diverts=True, shadow=True)
+            stage.first.hears(f"other-{number}", candidate, diverts=True)
+        status = await stage.status()
+        assert (status.canary.calls, status.canary.diverted) == (5, 5)
+        assert not any("in shadow" in remark for remark in status.remarks)
+        stage.first.hears("call-5", candidate, diverts=True, shadow=True)
+        status = await stage.status()
+        assert any("in shadow, rule nuisance spoke for 6 of 6 calls" in remark for remark in status.remarks)
+        assert (stage.first.feed.candidate(), list(status.state.quarantined)) == (candidate, [])
+        await stage.direct(Action.CANARY, 7)
+        await asyncio.sleep(0.2)
+        assert (await stage.status()).canary.calls == 0
 
     play(scene)
 

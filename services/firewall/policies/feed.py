@@ -104,7 +104,7 @@ class PolicyFeed:
         bundle = self._candidate
         if bundle is None or not self._trials.add(self.state, bundle, screening):
             return
-        why = self._trials.diverges(bundle)
+        why = self._trials.diverges(self.state, bundle)
         if why:
             self.tripped(bundle.digest, why)
 
@@ -173,6 +173,8 @@ class PolicyFeed:
         """What an operator should know, one line each."""
         found = [each for each in (self._trouble, self._vetting.keys_trouble, self._last_good.trouble) if each]
         found += [f"{each}; {self._live.label} goes on" for each in self._vetting.doubts.values() if each]
+        if (beside := self.shadowed()) is not None and (far := self._trials.diverges(self.state, beside)):
+            found.append(f"in shadow, {far}: in its canary it would be taken back")
         if not self._looked.is_set():
             found.append(f"`policy` has not been read yet; {self._live.label} goes on")
         if self._wishes.urgent:

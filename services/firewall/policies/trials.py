@@ -22,22 +22,24 @@ class Trials:
         self._of: tuple[str, Stage, int, int] = ("", Stage.NONE, 0, 0)
 
     def add(self, state: State, bundle: Bundle, screening: screening_pb2.Screening) -> bool:
-        """Counts one screening, where the canary's candidate has spoken in it in the present step."""
+        """Counts one screening, where the candidate has spoken in it in the present step; whether it answered the call
+        there, as none in shadow does."""
         self._at(state, bundle)
+        answers = state.stage is Stage.CANARY
         if (
             screening.bundle != bundle.digest
-            or screening.shadow
+            or screening.shadow is answers
             or screening.test
-            or state.stage is not Stage.CANARY
             or screening.at_ms < state.since_ms
         ):
             return False
         said = screening.proposed if screening.HasField("proposed") else screening.verdict
         self._tally.add(screening.call_id, said.flag.rule or said.divert.rule, said.HasField("divert"))
-        return True
+        return answers
 
-    def diverges(self, bundle: Bundle) -> str:
+    def diverges(self, state: State, bundle: Bundle) -> str:
         """See `canary.py`."""
+        self._at(state, bundle)
         return diverges(bundle, self._tally)
 
     def done(self, state: State, bundle: Bundle) -> bool:

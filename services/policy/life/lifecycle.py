@@ -239,7 +239,7 @@ def stepped(state: State, candidate: Pointer, step: int, by: str, now_ms: int) -
     """What stands once that candidate's canary is at that step; None where it is there already, or is no more."""
     if state.stage is not Stage.CANARY or state.candidate != candidate or state.step >= step:
         return None
-    told = f"canary step {step}"
+    told = f"canary step {step + 1}"
     return replace(state, serial=state.serial + 1, step=step, since_ms=now_ms, at_ms=now_ms, by=by, why=told)
 
 
