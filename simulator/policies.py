@@ -25,7 +25,8 @@ from services.places.directory import NUISANCE_DESK
 from services.policy.files.canonical import Action, Order
 from services.policy.files.reading import read_bundle
 from services.policy.files.signing import sign_bundle, sign_order
-from services.policy.life.lifecycle import BUILT_IN_POINTER, Pointer, Shelf, SignedBy, Stage, State, Submitted
+from services.policy.life.lifecycle import BUILT_IN_POINTER, Pointer, Stage, State
+from services.policy.life.shelf import Shelf, SignedBy, Submitted
 from services.wire import policy_records
 from services.wire.methods import DIRECT_POLICY, Unreadable
 from simulator.region import OPERATORS
@@ -53,6 +54,12 @@ def shelf_of(broker: MemoryBroker) -> Shelf:
     return shelf
 
 
+def next_version(broker: MemoryBroker) -> int:
+    """Above all that was signed or stands."""
+    shelf = shelf_of(broker)
+    return max(shelf.version_max, shelf.state.live.version, shelf.state.last_good.version) + 1
+
+
 def hand_in(
     broker: MemoryBroker,
     name: str,
@@ -64,7 +71,7 @@ def hand_in(
     valid_ms: int = DAY_MS,
 ) -> Pointer:
     """A bundle of one rule, signed by these."""
-    version = shelf_of(broker).version_max + 1
+    version = next_version(broker)
     content = _text(name, version, when, desk).encode()
     bundle = read_bundle(content)
     pointer, now_ms = Pointer(bundle.version, bundle.digest), virtual_wall_ms()

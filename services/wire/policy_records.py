@@ -14,16 +14,8 @@ from throughline.v1 import policy_pb2
 
 from services.domain.publication import NUMBER_MAX, Part
 from services.policy.files.canonical import Action, Order, Signature
-from services.policy.life.lifecycle import (
-    QUARANTINED_MAX,
-    WHY_CHARS_MAX,
-    Entry,
-    Pointer,
-    SignedBy,
-    Stage,
-    State,
-    Submitted,
-)
+from services.policy.life.lifecycle import QUARANTINED_MAX, WHY_CHARS_MAX, Pointer, Stage, State
+from services.policy.life.shelf import Entry, SignedBy, Submitted
 from services.wire.methods import Unreadable, parse
 
 RECORD_BYTES_MAX: Final = 512 * 1024

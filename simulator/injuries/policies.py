@@ -79,7 +79,7 @@ def _unreadable(scene: Scene, _: Injury) -> None:
     serial = policies.shelf_of(scene.broker).state.serial + 1
     for key in (f"state/{serial}/nobody", "bundle/9/none", "signature/none/ann", "item/none/0", "unheard-of/1"):
         scene.broker.land(Topic.POLICY, key, b"\xff" + scene.by.randbytes(20))
-    policies.make_live(scene.broker, Pointer(policies.shelf_of(scene.broker).version_max + 1, "e" * 64))
+    policies.make_live(scene.broker, Pointer(policies.next_version(scene.broker), "e" * 64))
 
 
 def _forge(scene: Scene, _: Injury) -> None:

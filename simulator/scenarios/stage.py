@@ -27,7 +27,8 @@ from services.journal.memory import Faults, MemoryBroker, MemoryLog
 from services.policy.bundle import Bundle
 from services.policy.files.canonical import Action, Order
 from services.policy.files.signing import sign_bundle, sign_order
-from services.policy.life.lifecycle import Entry, Pointer, Shelf, SignedBy, State, Submitted
+from services.policy.life.lifecycle import Pointer, State
+from services.policy.life.shelf import Entry, Shelf, SignedBy, Submitted
 from services.wire import policy_records
 from services.wire.methods import DIRECT_POLICY, POLICY_STATUS, SUBMIT_POLICY, Question
 from simulator.cables import Cables

@@ -8,24 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.domain.publication import parts_of
-from services.policy.files.canonical import Action, Order, Signature
+from services.policy.files.canonical import Action, Order
 from services.policy.files.signing import ORDER_VALID_MS, SKEW_MS
 from services.policy.life.lifecycle import (
     BUILT_IN_POINTER,
     OrderRefused,
     Pointer,
-    Shelf,
-    SignedBy,
     Stage,
     State,
-    Submitted,
     flaw,
     obey,
     stepped,
     tripped,
 )
-from tests.policy.files import text
+from services.policy.life.shelf import Shelf
 
 NOW = 1_800_000_000_000
 
@@ -160,26 +156,6 @@ def test_a_step_is_taken_once_and_only_by_the_candidate_that_is_there() -> None:
     assert further is not None and further.step == 1
     assert stepped(further, pointer(7), 1, "firewall-2", NOW) is None
     assert stepped(state, pointer(8), 1, "firewall-2", NOW) is None
-
-
-def test_content_and_signatures_are_found_by_the_bundle_they_are_of() -> None:
-    """A part that is missing or another leaves no content; the newest signature of a signer counts."""
-    content = text().encode() + b"#" * 600_000
-    first, *others = parts_of(content)
-    shelf = Shelf()
-    seven = Pointer(7, first.sha256)
-    shelf.put(Submitted(seven, len(content), "nuisance", "a person", NOW))
-    shelf.put(first)
-    assert shelf.content(seven) is None
-    for part in others:
-        shelf.put(part)
-    assert shelf.content(seven) == content
-    shelf.put(replace(others[0], content=b"forged"))
-    assert shelf.content(seven) is None
-    for at in (1, 2):
-        shelf.put(SignedBy(seven, Signature("ann", at, 9, b"")))
-    assert [each.signed_ms for each in shelf.signatures(seven)] == [2]
-    assert shelf.signatures(Pointer(8, first.sha256)) == ()
 
 
 CHANGES = st.lists(

@@ -19,7 +19,8 @@ from services.journal.memory import MemoryBroker
 from services.policy.files.canonical import Action
 from services.policy.files.reading import read_bundle
 from services.policy.files.signing import sign_bundle
-from services.policy.life.lifecycle import Entry, Pointer, SignedBy, Submitted
+from services.policy.life.lifecycle import Pointer
+from services.policy.life.shelf import Entry, SignedBy, Submitted
 from services.wire import policy_records
 from services.wire.methods import EXPLAIN, POLICY_BUNDLE, POLICY_HISTORY, SUBMIT_POLICY
 from simulator.virtual_loop import run_virtual, virtual_wall_ms
@@ -423,6 +424,20 @@ def test_a_policy_that_one_person_signed_since_it_diverts_less_outlives_a_restar
     play(scene)
 
 
+def test_a_version_that_a_stranger_wrote_bars_no_new_one() -> None:
+    """2**53 is handed in by nobody: the next policy still comes live."""
+
+    async def scene(stage: PolicyStage) -> None:
+        await stage.forced_live(7)
+        forged = Submitted(Pointer(2**53, "f" * 64), 1, "x", "x", 1)
+        stage.broker.land(Topic.POLICY, *policy_records.encode(forged))
+        await asyncio.sleep(0.2)
+        eight = await stage.forced_live(8)
+        assert [one.feed.live().digest for one in stage.all] == [eight.digest] * 2
+
+    play(scene)
+
+
 def test_a_record_that_is_none_of_a_policys_life_is_counted_and_passed_over() -> None:
     """What comes after it is read."""
 
@@ -480,15 +495,21 @@ def test_a_way_back_to_what_cannot_be_taken_ends_at_the_built_in_policy() -> Non
     """What an operator has left must not go on."""
 
     async def scene(stage: PolicyStage) -> None:
-        six = await stage.forced_live(6)
+        await stage.forced_live(6)
         await stage.forced_live(7)
         (part,) = parts_of(text(6).encode())
-        stage.broker.land(Topic.POLICY, *policy_records.encode(replace(part, content=b"forged")))
-        await stage.first.again()
+        compacted = MemoryBroker(virtual_wall_ms)  # the newest of each key is left, and that part's is a stranger's
+        for record in stage.broker.records(Topic.POLICY):
+            if record.key != policy_records.encode(part)[0]:
+                compacted.land(Topic.POLICY, record.key, record.value)
+        compacted.land(Topic.POLICY, *policy_records.encode(replace(part, content=b"forged")))
+        stage.broker = compacted
+        for one in stage.all:
+            await one.again()
+        assert stage.all[1].feed.live().version == 7
         await stage.direct(Action.REVERT, at=2)
         await asyncio.sleep(0.2)
         assert (stage.first.feed.live(), stage.first.count("doubt", why="torn")) == (BUILT_IN, 1)
-        assert stage.all[1].feed.live().digest == six.digest
 
     play(scene)
 

@@ -9,7 +9,8 @@ from throughline.v1 import policy_pb2
 
 from services.domain.publication import NUMBER_MAX, Part
 from services.policy.files.canonical import Action, Order, Signature
-from services.policy.life.lifecycle import Entry, Pointer, SignedBy, Stage, State, Submitted
+from services.policy.life.lifecycle import Pointer, Stage, State
+from services.policy.life.shelf import Entry, SignedBy, Submitted
 from services.wire.methods import Unreadable
 from services.wire.policy_records import encode, order_to_domain, order_to_wire, read
 

@@ -28,12 +28,17 @@ from services.journal import Follower, Topic
 from services.policy.bundle import Bundle
 from services.policy.files.signing import NO_KEYS, Keys, people_for_bundle
 from services.policy.life.canary import under
-from services.policy.life.lifecycle import BUILT_IN_POINTER, Entry, Pointer, Shelf, Stage, State, tripped
+from services.policy.life.lifecycle import BUILT_IN_POINTER, Pointer, Stage, State, tripped
+from services.policy.life.shelf import Entry, Shelf, SignedBy
 from services.wire import policy_records
 
 START_PATIENCE_S: Final = 2.0
 LOOK_EVERY_S: Final = 5.0
 """How often it is looked whether a canary may go on, and whether a signature has expired."""
+
+
+FOLDED_AT_ONCE: Final = 20
+"""Records, between two turns of other work."""
 
 
 class PolicyFeed:
@@ -42,7 +47,7 @@ class PolicyFeed:
     def __init__(self, world: World, settings: PolicySettings, built_in: Bundle, built_in_content: bytes = b"") -> None:
         self.keys: Keys = NO_KEYS
         self.metrics = PolicyMetrics(world.registry)
-        self.shelf = Shelf()
+        self.shelf = Shelf(self._vouches)
         self.built_in = built_in
         self.built_in_content = built_in_content
         self._world = world
@@ -225,11 +230,16 @@ class PolicyFeed:
         read: AsyncIterator[Batch[Entry]] = batches(follower, policy_records.read, self._unreadable)
         async for batch in read:
             if batch.anew:
-                self.shelf = Shelf()
-            for _, entry in batch.entries:
+                self.shelf = Shelf(self._vouches)
+            for number, (_, entry) in enumerate(batch.entries, 1):
                 self.shelf.put(entry)
+                if number % FOLDED_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # calls are screened by this loop, whatever somebody writes to the topic
             self._wishes.landed()
             self._changed.set()
+
+    def _vouches(self, signed: SignedBy) -> bool:
+        return bool(signed_ever(self.keys, signed.pointer, [signed.signature]))
 
     def _unreadable(self, offset: int, why: str) -> None:
         self.metrics.unreadable.inc()

@@ -27,16 +27,8 @@ from services.policy.bundle import BUILT_IN
 from services.policy.files.canonical import Action, Order, Signature
 from services.policy.files.reading import BundleRefused, read_bundle
 from services.policy.files.signing import SIGNATURES_MAX, people_for_bundle, people_for_order
-from services.policy.life.lifecycle import (
-    BUILT_IN_POINTER,
-    Entry,
-    OrderRefused,
-    Pointer,
-    Shelf,
-    SignedBy,
-    Submitted,
-    obey,
-)
+from services.policy.life.lifecycle import BUILT_IN_POINTER, OrderRefused, Pointer, obey
+from services.policy.life.shelf import Entry, Shelf, SignedBy, Submitted
 from services.wire import policy_records
 from services.wire.methods import (
     DIRECT_POLICY,

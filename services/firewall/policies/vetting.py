@@ -15,7 +15,8 @@ from services.policy.files.canonical import Signature
 from services.policy.files.reading import BundleRefused, read_bundle
 from services.policy.files.signing import NO_KEYS, Doubt, Keys, Signed, people_for_bundle, read_keys
 from services.policy.files.strict_yaml import FileRefused
-from services.policy.life.lifecycle import Pointer, Shelf
+from services.policy.life.lifecycle import Pointer
+from services.policy.life.shelf import Shelf
 
 READ_MAX: Final = 6
 REFUSED_MAX: Final = 100

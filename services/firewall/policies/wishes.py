@@ -16,7 +16,8 @@ from typing import Final
 
 from services.host.world import World
 from services.journal import Rejected, Topic, Unavailable, Unknown
-from services.policy.life.lifecycle import OrderRefused, Shelf, State
+from services.policy.life.lifecycle import OrderRefused, State
+from services.policy.life.shelf import Shelf
 from services.wire import policy_records
 
 AGAIN_S: Final = 1.0

@@ -1,27 +1,20 @@
-"""What stands of policies: bundles, who signed them, and which of them is live. Pure; the topic `policy`, folded.
+"""What stands of policies, as a chain of whole states: which bundle is live, and what may come after what. Pure.
 
-Bundles and signatures are sets: their order does not matter. What stands is a chain of whole states. A state counts
-only as the next one of what stood when it landed, so of two firewalls that write at once the first counts, for every
-reader; the other finds its wish unfulfilled and asks again. Keys are written once (`PolicyState` in policy.proto), so
-compaction changes nothing of that. What a state may change of the one before is `flaw`: a bundle comes live by a higher
-version, or is the last good one again.
+A state counts only as the next one of what stood when it landed, so of two firewalls that write at once the first
+counts, for every reader; the other finds its wish unfulfilled and asks again. Keys are written once (`PolicyState` in
+policy.proto), so compaction changes nothing of that. What a state may change of the one before is `flaw`: a bundle
+comes live by a higher version, or is the last good one again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from hashlib import sha256
 from typing import Final
 
-from services.domain.publication import Part
-from services.policy.files.canonical import Action, Order, Signature
-from services.policy.files.signing import ORDER_VALID_MS, SIGNATURES_MAX, SKEW_MS
+from services.policy.files.canonical import Action, Order
+from services.policy.files.signing import ORDER_VALID_MS, SKEW_MS
 
-CONTENT_BYTES_MAX: Final = 32 * 1024 * 1024
-"""Of bundles that are held though nothing points at them, the newest first."""
-CHANGES_MAX: Final = 1_000
 QUARANTINED_MAX: Final = 200
 WHY_CHARS_MAX: Final = 256
 
@@ -64,104 +57,8 @@ class State:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """A bundle that was handed in."""
-
-    pointer: Pointer
-    size_bytes: int
-    name: str
-    author: str
-    at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class SignedBy:
-    """One signature of one bundle."""
-
-    pointer: Pointer
-    signature: Signature
-
-
-Entry = Part | Submitted | SignedBy | State
-
-
 class OrderRefused(Exception):
     """An order that is not followed; the message says why and what to do."""
-
-
-class Shelf:
-    """The topic as far as it was read, record by record in the log's order."""
-
-    def __init__(self) -> None:
-        self.state = State()
-        self.changes: list[State] = []
-        """The newest last."""
-        self._parts: dict[tuple[str, int], Part] = {}
-        self._submitted: dict[Pointer, Submitted] = {}
-        self._signatures: dict[tuple[str, str], SignedBy] = {}
-
-    def put(self, entry: Entry) -> None:
-        """Takes one record in."""
-        match entry:
-            case Part():
-                self._parts[entry.sha256, entry.number] = entry
-            case Submitted():
-                self._submitted.setdefault(entry.pointer, entry)
-            case SignedBy():
-                self._signatures[entry.pointer.digest, entry.signature.signer] = entry
-            case State():
-                if not self.changes or flaw(self.state, entry) == "":
-                    self.state = entry
-                    self.changes = [*self.changes[-CHANGES_MAX + 1 :], entry]
-
-    @property
-    def bundles(self) -> tuple[Submitted, ...]:
-        """Every bundle that was handed in, by version."""
-        return tuple(sorted(self._submitted.values(), key=lambda each: (each.pointer.version, each.pointer.digest)))
-
-    @property
-    def version_max(self) -> int:
-        """The highest version that was handed in or ever stood."""
-        stood = [self.state.live.version, self.state.last_good.version]
-        return max([*stood, *(pointer.version for pointer in self._submitted)])
-
-    def submitted(self, pointer: Pointer) -> Submitted | None:
-        """That bundle, where it was handed in."""
-        return self._submitted.get(pointer)
-
-    def signatures(self, pointer: Pointer) -> tuple[Signature, ...]:
-        """Of that bundle, checked by nobody yet; the newest of each signer."""
-        found = [each for each in self._signatures.values() if each.pointer == pointer]
-        return tuple(each.signature for each in found[-SIGNATURES_MAX:])
-
-    def content(self, pointer: Pointer) -> bytes | None:
-        """That bundle's file, whole and as its SHA-256 says; None where a part is missing or another."""
-        content = b"".join(part.content for part in self._whole(pointer.digest))
-        return content if sha256(content).hexdigest() == pointer.digest else None
-
-    def forget(self) -> None:
-        """Drops the contents of bundles that nothing points at, past a bound, the oldest first."""
-        state = self.state
-        pinned = {each.digest for each in (state.live, state.last_good, state.candidate) if each is not None}
-        room = CONTENT_BYTES_MAX
-        kept = set(pinned)
-        for each in reversed(self.bundles):
-            room -= each.size_bytes
-            if room < 0:
-                break
-            kept.add(each.pointer.digest)
-        known = {pointer.digest for pointer in self._submitted}
-        for key in [key for key in self._parts if key[0] in known - kept]:
-            del self._parts[key]
-
-    def _whole(self, digest: str) -> Iterator[Part]:
-        number = 0
-        while (part := self._parts.get((digest, number))) is not None:
-            yield part
-            number += 1
-            if number >= part.parts:
-                return
 
 
 def flaw(before: State, after: State) -> str:
