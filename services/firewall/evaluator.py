@@ -142,7 +142,6 @@ class Evaluator:
             self._logger.error("bundle.own_fell", bundle=bundle.label, why=why)
         elif bundle.digest not in self._unfit:
             self._unfit[bundle.digest] = why
-            self._metrics.quarantined.set(len(self._unfit))
             self._logger.error("bundle.quarantined", bundle=bundle.label, digest=bundle.digest, why=why)
             self._tripped(bundle.digest, why)
 
@@ -183,7 +182,6 @@ class Evaluator:
         assert child is not None, "it has begun"
         wanted = {bundle.digest: bundle for bundle in self._wanted()}
         self._unfit = {digest: why for digest, why in self._unfit.items() if digest in wanted}
-        self._metrics.quarantined.set(len(self._unfit))
         for digest, bundle in wanted.items():
             if digest in self._held or digest in self._unfit:
                 continue

@@ -43,9 +43,6 @@ class FirewallMetrics:
             "why",
         )
         self.tripped = gauge("breakers_tripped", "Breakers that are tripped now: of those scopes everything passes.")
-        self.quarantined = gauge(
-            "bundles_quarantined", "Bundles that this replica does not ask, after one fell. Alarm: 1."
-        )
         self.evaluators = counter("evaluators_started", "Helpers started that evaluate bundles, the first included.")
         self.starved = counter("evaluators_starved", "Helpers killed for silence that had little of the processor.")
         self.shadowed = counter(

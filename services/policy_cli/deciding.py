@@ -21,7 +21,7 @@ from services.policy.files import signing
 from services.policy.files.canonical import Action, Order, Signature
 from services.policy_cli import asking, confinement, seals
 from services.policy_cli.ending import EXIT_FILE, EXIT_REFUSED, EXIT_UNAVAILABLE, refuse
-from services.policy_cli.standing import state_line
+from services.policy_cli.standing import after_revert, state_line
 from services.readers.wording import plain
 from services.wire.methods import DIRECT_POLICY, POLICY_STATUS, SUBMIT_POLICY
 from services.wire.policy_records import order_to_wire, signature_to_wire
@@ -108,9 +108,10 @@ def promote(
 
 
 def revert(key: Key, firewall: asking.Firewalls = "", why: Why = "") -> None:
-    """Drop the candidate; where there is none, go back to the last good bundle. One person's signature is enough.
+    """Drop the canary's candidate; where there is none, go back from the live bundle to the last good one.
 
-    Every firewall named is told, so it works while Kafka is away.
+    A candidate in shadow answers nobody: it goes too, and the live one with it. One person's
+    signature is enough. Every firewall named is told, so it works while Kafka is away.
 
     Example: throughline policy revert --key alice.key --why "3203 has no lines left"
     --firewall 127.0.0.1:7100,127.0.0.1:7101
@@ -211,6 +212,8 @@ def _send(order: Order, signatures: Sequence[Signature], firewalls: Sequence[str
             where = "everywhere" if heard.everywhere else "on this firewall alone until the topic can be written"
             typer.echo(f"{address}: {state_line(heard.state)}; {where}")
     followed = [heard for _, heard in told if not isinstance(heard, Broken)]
+    if order.action is Action.REVERT and (further := after_revert([heard.state for heard in followed])):
+        typer.echo(further)
     if not followed:
         refused = any(isinstance(heard, Broken) and heard.status not in asking.ELSEWHERE for _, heard in told)
         refuse("no firewall follows the order", EXIT_REFUSED if refused else EXIT_UNAVAILABLE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -30,6 +30,16 @@ def state_line(state: policy_pb2.PolicyState) -> str:
     if state.quarantined:
         words.append(f"{len(state.quarantined)} in quarantine")
     return ", ".join(words)
+
+
+def after_revert(states: Sequence[policy_pb2.PolicyState]) -> str:
+    """What another revert would do: who has dropped a candidate may have meant what is live. Empty where nothing is
+    left to leave."""
+    live = max(states, key=lambda each: each.serial, default=policy_pb2.PolicyState())
+    if not live.live.version:
+        return ""
+    told = f"{bundle_word(live.live)} answers calls still"
+    return f"{told}: to leave it too, revert again; that goes back to {bundle_word(live.last_good)}"
 
 
 def change_line(state: policy_pb2.PolicyState) -> str:

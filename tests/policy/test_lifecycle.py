@@ -92,9 +92,9 @@ def test_a_promotion_waits_for_its_canary() -> None:
         follow(state, ordered(Action.PROMOTE, 9), done=False)
 
 
-def test_revert_drops_the_candidate_first_and_then_goes_back() -> None:
+def test_revert_drops_a_canarys_candidate_first_and_then_goes_back() -> None:
     """To the last good one, and from there to the one built in; then there is nothing."""
-    state = follow(live(7, 9), ordered(Action.SHADOW, 10))
+    state = follow(live(7, 9), ordered(Action.SHADOW, 10), ordered(Action.CANARY, 10))
     told = []
     for _ in range(3):
         state = follow(state, ordered(Action.REVERT))
@@ -102,6 +102,19 @@ def test_revert_drops_the_candidate_first_and_then_goes_back() -> None:
     assert told == [(9, None), (7, None), (0, None)]
     with pytest.raises(OrderRefused, match="built-in"):
         follow(state, ordered(Action.REVERT))
+
+
+def test_revert_while_a_candidate_is_in_shadow_goes_back_from_what_answers_calls() -> None:
+    """At night somebody wants the callers back: what is only watched has not taken them. It goes too, and alone where
+    nothing else is left to leave."""
+    shadowed = follow(live(7, 9), ordered(Action.SHADOW, 10))
+    state = follow(shadowed, ordered(Action.REVERT))
+    assert (state.live, state.last_good, state.candidate, state.stage) == (
+        pointer(7), BUILT_IN_POINTER, None, Stage.NONE,
+    )  # fmt: skip
+    assert flaw(shadowed, state) == ""
+    alone = follow(State(), ordered(Action.SHADOW, 10), ordered(Action.REVERT))
+    assert (alone.live, alone.candidate) == (BUILT_IN_POINTER, None)
 
 
 def test_bypass_is_switched_by_one_order_each_way() -> None:

@@ -143,6 +143,24 @@ async def test_a_policy_goes_the_whole_way_and_back(desk: Desk) -> None:
     assert [word in history for word in ("by ann, bob", "by bob", "enough")] == [True] * 3
 
 
+async def test_who_goes_back_while_a_canary_runs_is_told_what_is_live_still(desk: Desk) -> None:
+    """At three in the morning one command must not look as if it had done more than it has."""
+    await desk.submitted("ann", "bob")
+    order = str(desk.folder / "order.json")
+    await desk.well("promote", "7", "--force", "--key", desk.key("ann"), "--save", order)
+    await desk.well("countersign", order, "--key", desk.key("bob"))
+    desk.bundle = desk.folder / "second.yaml"
+    desk.bundle.write_text(text(8))
+    await desk.submitted("ann", "bob")
+    for step in ("shadow", "canary"):
+        await desk.well(step, "8", "--key", desk.key("ann"))
+    once = await desk.well("revert", "--key", desk.key("bob"))
+    assert "answers calls still: to leave it too, revert again; that goes back to the built-in bundle" in once
+    assert "live is version 7" in once
+    again = await desk.well("revert", "--key", desk.key("bob"))
+    assert "live is the built-in bundle" in again and "revert again" not in again
+
+
 async def test_one_signature_is_not_enough_for_what_diverts_more(desk: Desk) -> None:
     """It is taken in, and goes no further until a second person has signed."""
     await desk.submitted("ann")

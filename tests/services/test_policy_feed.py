@@ -179,6 +179,24 @@ def test_a_live_policy_that_trips_is_gone_at_once_and_everywhere() -> None:
     play(scene)
 
 
+def test_a_quarantine_alarms_until_a_newer_policy_is_live() -> None:
+    """Not merely until the fallen one is asked no more, half a second later; on both replicas, over a restart."""
+
+    async def scene(stage: PolicyStage) -> None:
+        await stage.forced_live(6)
+        seven = await stage.forced_live(7)
+        assert stage.first.count("bundles_quarantined") == 0
+        stage.first.feed.tripped(seven.digest, "hung")
+        assert stage.first.count("bundles_quarantined") == 1
+        await asyncio.sleep(600)
+        await stage.first.again()
+        assert [one.count("bundles_quarantined") for one in stage.all] == [1, 1]
+        await stage.forced_live(8)
+        assert [one.count("bundles_quarantined") for one in stage.all] == [0, 0]
+
+    play(scene)
+
+
 def test_without_kafka_a_trip_a_revert_and_the_bypass_hold_where_they_were_said() -> None:
     """They only let calls pass; the topic has them once it can be written. Nothing else is followed."""
 

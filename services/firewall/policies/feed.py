@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from throughline.v1 import screening_pb2
 
+from services.domain.publication import NUMBER_MAX
 from services.firewall.policies.kept import Kept, LastGood, bypass_kept, quarantine_kept
 from services.firewall.policies.metrics import NotTaken, PolicyMetrics
 from services.firewall.policies.settings import PolicySettings
@@ -325,6 +326,14 @@ class PolicyFeed:
                 self._serve(self.built_in, BUILT_IN_POINTER)
         self.metrics.candidate.set(state.candidate.version if self._candidate and state.candidate else 0)
         self.metrics.unwritten.set(self._wishes.urgent)
+        self.metrics.quarantined.set(self._unmended(state))
+
+    def _unmended(self, state: State) -> int:
+        """Bundles in quarantine that no newer one has taken the place of. One of which nothing is known here counts."""
+        if not state.quarantined:
+            return 0
+        versions = {each.pointer.digest: each.pointer.version for each in self.shelf.bundles}
+        return sum(versions.get(each, NUMBER_MAX) > state.live.version for each in state.quarantined)
 
     def _serve(self, bundle: Bundle, pointer: Pointer) -> None:
         if bundle is not self._live:

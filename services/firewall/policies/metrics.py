@@ -51,6 +51,11 @@ class PolicyMetrics:
         self.reverts = counter(
             "reverts", "Times that a policy was taken back by itself: a breaker, a forecast, a fault. Alarm: it rises."
         )
+        self.quarantined = gauge(
+            "bundles_quarantined",
+            "Bundles that are asked of no call any more, since a breaker tripped, a forecast failed or an evaluator "
+            "fell over them, and for which no newer one is live yet. Alarm: 1.",
+        )
         self.unreadable = counter("records_unreadable", "Records of `policy` that are no part of a policy's life.")
         self.unwritten = gauge(
             "changes_unwritten", "Changes that hold here alone, since `policy` cannot be written. Alarm: 1 for 60 s."

@@ -141,11 +141,14 @@ def stepped(state: State, candidate: Pointer, step: int, by: str, now_ms: int) -
 
 
 def _reverted(after: State, before: State, now_ms: int) -> State:
-    if before.candidate is not None:
+    """A canary's candidate answers calls, and came last: it goes first. One in shadow answers nobody, so who calls for
+    the way back means what is live."""
+    answers = before.candidate is not None and before.stage is Stage.CANARY
+    if answers or (before.candidate is not None and before.live == BUILT_IN_POINTER):
         return _without_candidate(after, now_ms)
     if before.live == BUILT_IN_POINTER:
         raise OrderRefused("the built-in policy is live already: there is nothing to go back to; bypass is stronger")
-    return replace(after, live=before.last_good, last_good=BUILT_IN_POINTER)
+    return _without_candidate(replace(after, live=before.last_good, last_good=BUILT_IN_POINTER), now_ms)
 
 
 def _advanced(after: State, before: State, order: Order, now_ms: int, canary_done: bool) -> State:
