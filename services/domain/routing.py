@@ -158,5 +158,9 @@ def _route_to(
 
 
 def rendezvous(key: str, address: str) -> bytes:
-    """Spreads PSAPs over gateways, and calls over replicas: the same in every process, hardly changed by a death."""
+    """Spreads PSAPs over gateways, and calls over replicas: the same in every process, hardly changed by a death.
+
+    Who takes over a dead conductor's calls is ranked by a hash of its own (`take_overs/ranks.py`), which stays as it is
+    where this one is changed.
+    """
     return blake2b(f"{key}\0{address}".encode("utf-8", "surrogatepass"), digest_size=8).digest()

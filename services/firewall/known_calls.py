@@ -7,33 +7,23 @@ takes over another's callers, knows what they did. Records are told in any order
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from throughline.v1 import screening_pb2
 
 from services.domain.identity import own_number
-from services.domain.policy import Divert, Verdict
+from services.domain.policy import Divert
 from services.policy.attributes import Value
 from services.policy.bundle import Bundle
-from services.policy.verdicts.breakers import Breakers, Heard
-from services.policy.verdicts.guards import repeats
+from services.policy.verdicts.breakers import Breakers
 from services.policy.verdicts.inputs import completed, identity_in
+from services.policy.verdicts.judging import Known, heard_of
 from services.policy.verdicts.windows import Counts, Keys, Windows
 from services.wire import screenings, verdicts
 
 KNOWN_MAX: Final = 50_000
 TEST_KEYS_MAX: Final = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What was answered for a call, by whom, and as whom the breakers know it."""
-
-    verdict: Verdict
-    policy: str
-    bundle: str
-    heard: Heard
 
 
 class KnownCalls:
@@ -83,18 +73,3 @@ def keys_in(inputs: dict[str, Value]) -> Keys:
     """By what the call that had these inputs is counted."""
     source, cell, trunk = (str(inputs[name]) for name in ("source", "cell", "trunk"))
     return Keys(own_number(str(inputs["number"])), source, cell, trunk, identity_in(inputs))
-
-
-def heard_of(call_id: str, inputs: dict[str, Value], proposed: Verdict | None, bundle: Bundle) -> Heard:
-    """The call as breakers see it; a rule that the bundle does not have was forecast to be silent."""
-    rule = bundle.rule(proposed.rule) if isinstance(proposed, Divert) else None
-    return Heard(
-        call_id,
-        identity_in(inputs),
-        repeats(inputs),
-        str(inputs["area"]),
-        str(inputs["psap"]),
-        proposed.rule if isinstance(proposed, Divert) else "",
-        rule.forecast_share if rule is not None else 0.0,
-        bundle.digest,
-    )

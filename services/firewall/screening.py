@@ -1,13 +1,13 @@
 """One screening, from an offer to an answer and its record.
 
-Count the call, gather what the rules may ask, have the helper say which rule speaks, then let guards and breakers keep
-back what must not be. Everything that is not known in time is a pass.
+Count the call, gather what the rules may ask, have the helper say which rule speaks, and have judged what comes of it
+(services/policy/verdicts/judging.py). Everything that is not known in time is a pass.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -17,18 +17,17 @@ from throughline.v1 import call_pb2, screening_pb2
 from services.domain.offer import TEST_URN, Offer
 from services.domain.policy import Divert, Pass, Verdict
 from services.firewall.evaluator import Evaluator, NotEvaluated
-from services.firewall.known_calls import Known, KnownCalls, heard_of
+from services.firewall.known_calls import KnownCalls
 from services.firewall.metrics import FirewallMetrics
 from services.firewall.policies.source import Policies
 from services.host.world import World
 from services.places.region import Region
 from services.policy.attributes import Value
 from services.policy.bundle import Bundle
-from services.policy.verdicts import guards
-from services.policy.verdicts.breakers import Heard
-from services.policy.verdicts.guards import BREAKER, Grounds, Kept
+from services.policy.verdicts.guards import Grounds, kept_from
 from services.policy.verdicts.inputs import Located
 from services.policy.verdicts.inputs import of as inputs_of
+from services.policy.verdicts.judging import Judgement, Known, heard_of, judged, judged_again, proposed_by
 from services.policy.verdicts.windows import Keys
 from services.wire import offers, screenings, verdicts
 
@@ -122,30 +121,14 @@ class Screener:
         offer = Offer(f"drill-{self._name}-{wall_ms}", 1, "", TEST_URN, None)
         inputs, _ = self._gather(offer, wall_ms)
         word = await self._word(offer, [self._drilled], inputs, wall_ms)
-        grounds = Grounds(bypass=bypass, history=True, first=False, desk_staffed=self._staffed(word.proposed))
-        return isinstance(word.proposed, Divert) and not guards.kept_from(word.proposed, grounds)
+        grounds = Grounds(bypass=bypass, history=True, first=False, desks=self._desks())
+        return isinstance(word.proposed, Divert) and not kept_from(word.proposed, grounds)
 
     def _again(self, known: Known, record: screening_pb2.Screening, now: float) -> Verdict:
-        """The same verdict for the same call (L3), save that a divert is not said again where none is made now."""
-        kept = ""
-        if self._policies.bypassed() and not isinstance(known.verdict, Pass):
-            kept = str(Kept.BYPASS)
-        elif isinstance(known.verdict, Divert):
-            kept = self._not_again(known, known.verdict, now)
-        return self._answer(record, Word(known.verdict, known.policy, None), kept, known.bundle)
-
-    def _not_again(self, known: Known, divert: Divert, now: float) -> str:
-        """What keeps a call from a divert that was answered before, perhaps by another: a record is no bundle, and who
-        went back to the one before wants the callers back."""
-        standing = (self._policies.live(), self._policies.candidate())
-        rules = [each.rule(divert.rule) for each in standing if each is not None and each.digest == known.bundle]
-        says = [rule.verdict for rule in rules if rule is not None]
-        if not any(isinstance(said, Divert) and said.desk == divert.desk for said in says):
-            return Kept.REVERTED
-        if not self._staffed(divert):
-            return Kept.NO_DESK
-        scope = self.calls.breakers.keeps(known.heard, now)
-        return BREAKER + scope if scope else ""
+        candidate = self._policies.candidate()
+        standing = [self._policies.live(), *([candidate] if candidate is not None else [])]
+        found = judged_again(known, standing, self._grounds(first=False), self.calls.breakers, now)
+        return self._answer(record, found, known.policy, known.bundle)
 
     async def _first(self, offer: Offer, record: screening_pb2.Screening) -> Verdict:
         loop = asyncio.get_running_loop()
@@ -155,17 +138,13 @@ class Screener:
         word = await self._word(offer, self._asked(offer.call_id, str(inputs["area"])), inputs, wall_ms)
         bundle = word.bundle if word.bundle is not None else self._built_in
         heard = heard_of(offer.call_id, inputs, word.proposed, bundle)
-        grounds = Grounds(
-            bypass=self._policies.bypassed(),
-            history=self.history,
-            first=first,
-            desk_staffed=self._staffed(word.proposed),
-        )
-        kept: str = guards.kept_from(word.proposed, grounds)
-        kept = self._broken(heard, kept, loop.time(), test=offer.test)
+        breakers, now = self.calls.breakers, loop.time()
+        breakers.limit(self._policies.live().limits)
+        found = judged(word.proposed, heard, self._grounds(first=first), breakers, now, test=offer.test)
+        self._metrics.tripped.set(len(breakers.tripped(now)))
         self.tell_trips()
         digest = "" if word.bundle is None else bundle.digest
-        verdict = self._answer(record, word, kept, digest)
+        verdict = self._answer(record, found, word.policy, digest)
         self.calls.answered(offer.call_id, Known(verdict, word.policy, digest, heard))
         if self.shadow is not None and (shadowed := self._policies.shadowed()) is not None:
             self._begin_shadow(shadowed, record, inputs, wall_ms)
@@ -176,7 +155,7 @@ class Screener:
         keys = Keys.of(offer)
         counts = self.calls.seen(offer.call_id, keys, asyncio.get_running_loop().time(), test=offer.test)
         found = self._region().locate(offer.place)
-        located = Located() if found.town is None else Located(found.town, found.candidates[0])
+        located = Located.of(found.town, found.candidates)
         return inputs_of(offer, counts, located, wall_ms, self._zone), counts.first
 
     def _asked(self, call_id: str, area: str) -> list[Bundle]:
@@ -204,29 +183,15 @@ class Screener:
                 self._world.logger.warning("rule.failed", rule=rule_id, bundle=bundle.label, why=trouble)
             if bundle is self._policies.live():
                 self._last_asked = bundle
-            rule = bundle.rule(decision.rule_id) if decision.rule_id is not None else None
-            return Word(rule.verdict if rule is not None else Pass(), bundle.label, bundle)
+            return Word(proposed_by(bundle, decision.rule_id), bundle.label, bundle)
         self._metrics.failed_open.labels(why).inc()
         return Word(Pass(), FAILED_OPEN, None)
 
-    def _staffed(self, proposed: Verdict) -> bool:
-        return isinstance(proposed, Divert) and bool(self._region().directory.lines_of(proposed.desk))
+    def _desks(self) -> Container[str]:
+        return self._region().directory.lines
 
-    def _broken(self, heard: Heard, kept: str, now: float, *, test: bool) -> str:
-        """What keeps the call, the breakers asked too; they hear each real call, whatever became of it."""
-        breakers = self.calls.breakers
-        breakers.limit(self._policies.live().limits)
-        if test:
-            scope = breakers.keeps(heard, now) if heard.rule else ""
-        elif kept:
-            breakers.heard(heard, False, now)
-            return kept
-        else:
-            scope = breakers.judge(heard, now) if heard.rule else ""
-            if not heard.rule:
-                breakers.heard(heard, False, now)
-        self._metrics.tripped.set(len(breakers.tripped(now)))
-        return kept or (BREAKER + scope if scope else "")
+    def _grounds(self, *, first: bool) -> Grounds:
+        return Grounds(self._policies.bypassed(), self.history, first, self._desks())
 
     def tell_trips(self) -> None:
         """Has the bundle taken back whose calls did it: by the time that another replica's are heard of here, the one
@@ -246,17 +211,16 @@ class Screener:
             why = f"breaker {trip.scope}: {trip.why}, {trip.told} of {trip.calls}"
             self._policies.tripped(digest, why)
 
-    def _answer(self, record: screening_pb2.Screening, word: Word, kept: str, digest: str) -> Verdict:
-        verdict: Verdict = Pass() if kept else word.proposed
-        record.verdict.CopyFrom(verdicts.to_wire(verdict, word.policy))
+    def _answer(self, record: screening_pb2.Screening, found: Judgement, policy: str, digest: str) -> Verdict:
+        record.verdict.CopyFrom(verdicts.to_wire(found.verdict, policy))
         record.bundle = digest
-        if kept:
-            record.proposed.CopyFrom(verdicts.to_wire(word.proposed, word.policy))
-            record.kept_from = kept
-            self._metrics.kept.labels(kept.partition(":")[0]).inc()
-        if not isinstance(word.proposed, Pass):
-            self._metrics.rules.labels(word.proposed.rule).inc()
-        return verdict
+        if found.kept_from:
+            record.proposed.CopyFrom(verdicts.to_wire(found.proposed, policy))
+            record.kept_from = found.kept_from
+            self._metrics.kept.labels(found.kept_from.partition(":")[0]).inc()
+        if not isinstance(found.proposed, Pass):
+            self._metrics.rules.labels(found.proposed.rule).inc()
+        return found.verdict
 
     # Off the calls' way.
 
@@ -283,11 +247,10 @@ class Screener:
         except NotEvaluated as failed:
             self._metrics.shadowed.labels(str(failed)).inc()
             return
-        rule = bundle.rule(decision.rule_id) if decision.rule_id is not None else None
         record.shadow, record.bundle = True, bundle.digest
         record.took_us = round((loop.time() - began) * 1e6)
         record.ClearField("proposed")
         record.ClearField("kept_from")
-        record.verdict.CopyFrom(verdicts.to_wire(rule.verdict if rule is not None else Pass(), bundle.label))
+        record.verdict.CopyFrom(verdicts.to_wire(proposed_by(bundle, decision.rule_id), bundle.label))
         self._metrics.shadowed.labels("evaluated").inc()
         self._publish(record)

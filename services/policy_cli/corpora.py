@@ -20,7 +20,7 @@ from services.domain.place import Circle, Place
 from services.places.region import REGION_FILES, Region
 from services.policy.replays import retelling
 from services.policy.replays.difference import Call
-from services.policy.verdicts.inputs import NOWHERE, Located
+from services.policy.verdicts.inputs import Located
 
 LINE_BYTES_MAX: Final = 16 * 1024
 CALLS_MAX: Final = 1_000_000
@@ -64,7 +64,7 @@ def calls_of(offered: Iterable[Offered], region: Region, zone: tzinfo) -> Iterat
 
     def locate(place: Place) -> Located:
         found = region.locate(place)
-        return NOWHERE if found.town is None else Located(found.town, found.candidates[0])
+        return Located.of(found.town, found.candidates)
 
     real = ((at_ms, offer) for at_ms, offer in offered if not offer.test)
     return retelling.of_offers(real, locate, zone)

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 from loadtest.callers import Planned
-from services.domain.place import Place
 from services.places.region import Region
 from services.policy.checks.check import check
 from services.policy.files.reading import read_bundle
 from services.policy.replays.findings import Weight, findings
 from services.policy.replays.replaying import Judging, no_stopwatch, replay
-from services.policy.replays.retelling import of_offers
 from services.policy.verdicts.evaluating import Evaluation
-from services.policy.verdicts.inputs import NOWHERE, Located
+from services.policy_cli.corpora import calls_of
 from simulator.region import contents
 from simulator.scenarios.callers import offer_of
 from simulator.scenarios.plain_filter import ZONE
@@ -30,14 +28,9 @@ def replayed(live: bytes, candidate: bytes, plan: Sequence[Planned], zone: ZoneI
     """The grave findings of `policy replay`, of the candidate beside the live bundle, over these callers' calls."""
     region = Region.from_texts(contents())
     offered = [(EPOCH_MS + round(call.at_s * 1000), offer_of(call)) for call in plan]
-
-    def locate(place: Place) -> Located:
-        found = region.locate(place)
-        return NOWHERE if found.town is None else Located(found.town, found.candidates[0])
-
     desks = frozenset(region.directory.lines)
     old, new = (
         Judging(each, Evaluation(each), desks, no_stopwatch) for each in (read_bundle(live), read_bundle(candidate))
     )
-    difference = replay(old, new, of_offers(offered, locate, zone))
+    difference = replay(old, new, calls_of(offered, region, zone))
     return [f"{each.kind}: {each.text}" for each in findings(difference, new.bundle) if each.weight is Weight.GRAVE]

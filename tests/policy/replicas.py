@@ -1,4 +1,4 @@
-"""Firewalls without helper, network or log: what they decide by, joined as services/firewall/screening.py joins it.
+"""Firewalls without helper, network or log: their windows, and what judges (services/policy/verdicts/judging.py).
 
 Their records go through their bytes to each other, a few calls late.
 """
@@ -14,14 +14,15 @@ from throughline.v1 import screening_pb2
 
 from services.domain.offer import Offer
 from services.domain.place import Circle
-from services.domain.policy import Divert, Pass, Verdict
-from services.firewall.known_calls import Known, KnownCalls, heard_of
+from services.domain.policy import Divert, Verdict
+from services.firewall.known_calls import KnownCalls
 from services.policy.bundle import Bundle
 from services.policy.verdicts import inputs as inputs_of
 from services.policy.verdicts.breakers import Heard
 from services.policy.verdicts.evaluating import Evaluation
-from services.policy.verdicts.guards import BREAKER, Grounds, kept_from
+from services.policy.verdicts.guards import Grounds
 from services.policy.verdicts.inputs import Located
+from services.policy.verdicts.judging import Known, heard_of, judged, judged_again, proposed_by
 from services.policy.verdicts.windows import Keys
 from services.wire import screenings, verdicts
 
@@ -56,42 +57,26 @@ class Replica:
         """The verdict on a call, and its record."""
         wall_ms = START_MS + round(now * 1000)
         record = screening_pb2.Screening(call_id=offer.call_id, leg=offer.leg, at_ms=wall_ms, test=offer.test)
+        live, breakers = self.evaluation.bundle, self.calls.breakers
         known = self.calls.known(offer.call_id)
         if known is not None:
-            scope = self.calls.breakers.keeps(known.heard, now) if isinstance(known.verdict, Divert) else ""
-            verdict = Pass() if scope else known.verdict
-            return Said(offer, now, verdict, scope, known.verdict), record
+            found = judged_again(known, [live], Grounds(False, True, False, DESKS), breakers, now)
+            return Said(offer, now, found.verdict, found.kept_from, found.proposed), record
         counts = self.calls.seen(offer.call_id, Keys.of(offer), now, test=offer.test)
         inputs = inputs_of.of(offer, counts, self.psaps(offer), wall_ms, UTC)
-        live = self.evaluation.bundle
-        rule_id = self.evaluation.decide(inputs, wall_ms).rule_id
-        spoke = live.rule(rule_id) if rule_id is not None else None
-        proposed = spoke.verdict if spoke is not None else Pass()
+        proposed = proposed_by(live, self.evaluation.decide(inputs, wall_ms).rule_id)
         heard = heard_of(offer.call_id, inputs, proposed, live)
-        staffed = isinstance(proposed, Divert) and proposed.desk in DESKS
-        kept = kept_from(proposed, Grounds(False, True, counts.first, staffed)) or self._broken(heard, offer, now)
-        if kept and not offer.test and heard.rule and not kept.startswith(BREAKER):
-            self.calls.breakers.heard(heard, False, now)
-        verdict = Pass() if kept else proposed
+        found = judged(proposed, heard, Grounds(False, True, counts.first, DESKS), breakers, now, test=offer.test)
         if not offer.test:
-            self.knows.append((now, heard, isinstance(verdict, Divert)))
+            self.knows.append((now, heard, isinstance(found.verdict, Divert)))
         record.inputs.extend(screenings.inputs_to_wire(inputs))
-        record.verdict.CopyFrom(verdicts.to_wire(verdict, live.label))
+        record.verdict.CopyFrom(verdicts.to_wire(found.verdict, live.label))
         record.bundle = live.digest
-        if kept:
+        if found.kept_from:
             record.proposed.CopyFrom(verdicts.to_wire(proposed, live.label))
-        self.calls.answered(offer.call_id, Known(verdict, live.label, live.digest, heard))
-        self.calls.breakers.ended(offer.call_id, True, now)
-        return Said(offer, now, verdict, kept, proposed), record
-
-    def _broken(self, heard: Heard, offer: Offer, now: float) -> str:
-        breakers = self.calls.breakers
-        if not heard.rule:
-            if not offer.test:
-                breakers.heard(heard, False, now)
-            return ""
-        scope = breakers.keeps(heard, now) if offer.test else breakers.judge(heard, now)
-        return BREAKER + scope if scope else ""
+        self.calls.answered(offer.call_id, Known(found.verdict, live.label, live.digest, heard))
+        breakers.ended(offer.call_id, True, now)
+        return Said(offer, now, found.verdict, found.kept_from, proposed), record
 
     def hear(self, raw: bytes, now: float) -> None:
         """Another's record."""

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from services.domain.policy import Divert, Flag, Pass, Verdict
 from services.policy.verdicts.guards import REPEATS_CALLS_MIN, Grounds, Kept, kept_from, repeats
 
+DESKS = frozenset({"nuisance-desk"})
 VERDICTS = st.sampled_from([Pass(), Flag(40, "r", "why"), Divert("nuisance-desk", "r", "why")])
-GROUNDS = st.builds(Grounds, st.booleans(), st.booleans(), st.booleans(), st.booleans())
-ALL_WELL = Grounds(bypass=False, history=True, first=False, desk_staffed=True)
+GROUNDS = st.builds(Grounds, st.booleans(), st.booleans(), st.booleans(), st.sampled_from([DESKS, frozenset[str]()]))
+ALL_WELL = Grounds(bypass=False, history=True, first=False, desks=DESKS)
 
 
 @given(VERDICTS, GROUNDS)

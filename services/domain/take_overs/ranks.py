@@ -41,4 +41,6 @@ class Ranks:
 
 
 def _weight(name: str, call_id: str) -> bytes:
+    """Not `routing.rendezvous`: replicas of two versions rank alike while one replaces the other, so what is hashed
+    here stays as it is, whatever becomes of how calls and PSAPs are spread."""
     return blake2b(f"{name}\n{call_id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -1,24 +1,23 @@
 """Replay: a candidate beside the live bundle over the same calls, in their order. Pure and deterministic.
 
 Each call comes with its inputs, as recorded by the firewall that screened it or as made from a trace with windows of
-its own (`retelling.py`), so both bundles are asked what a firewall asks them. The guards stand between what a bundle
-proposes and what the caller meets, as they do there. Breakers hear every call too, and the replay tells where each
-would trip; but it goes on showing what the bundle wants, or a fault would look small for having been stopped.
+its own (`retelling.py`), so both bundles are asked what a firewall asks them, and what becomes of their word is judged
+as there (`verdicts/judging.py`). The replay tells where each breaker would trip; but it goes on showing what the bundle
+wants, or a fault would look small for having been stopped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import replace
 from typing import Final, Protocol
 
-from services.domain.policy import Divert, Pass, Verdict
 from services.policy.attributes import Value
-from services.policy.bundle import Bundle, Rule
+from services.policy.bundle import Bundle
 from services.policy.replays.difference import Call, Difference, Judged, Tally
-from services.policy.verdicts.breakers import Breakers, Heard, Trip
+from services.policy.verdicts.breakers import Breakers, Trip
 from services.policy.verdicts.evaluating import Decision
-from services.policy.verdicts.guards import Grounds, kept_from
+from services.policy.verdicts.guards import Grounds
+from services.policy.verdicts.judging import heard_of, judged, proposed_by
 
 SLOWER_TIMES: Final = 3
 SLOWER_NS_MIN: Final = 200_000
@@ -46,30 +45,17 @@ class Judging:
         self._evaluation = evaluation
         self._desks = desks
         self._stopwatch_ns = stopwatch_ns
-        self._rules = {rule.rule_id: rule for rule in bundle.rules}
         self._breakers = Breakers(bundle.limits)
 
     def judge(self, call: Call) -> Judged:
         """Its word on one call, which its breakers hear."""
         decided, took_ns = self._timed(call)
-        rule = self._rules.get(decided.rule_id) if decided.rule_id is not None else None
-        proposed: Verdict = Pass() if rule is None else rule.verdict
-        staffed = isinstance(proposed, Divert) and proposed.desk in self._desks
-        guard = kept_from(proposed, Grounds(False, True, call.first, staffed))
-        breaker = self._hear(call, rule if rule is not None and rule.diverts else None, bool(guard))
-        return Judged(proposed, guard, breaker, decided.errors, took_ns)
-
-    def _hear(self, call: Call, rule: Rule | None, kept: bool) -> str:
-        """Which breaker would keep the call, too; they hear each call, whatever became of it, as in a firewall."""
-        now = call.at_ms / 1000
-        area, psap = call.text("area"), call.text("psap")
-        told = Heard(call.call_id, call.caller, not call.ordinary, area, psap, bundle=self.bundle.digest)
-        if rule is None or kept:
-            self._breakers.heard(told if rule is None else _would(told, rule), False, now)
-            return ""
-        scope = self._breakers.judge(_would(told, rule), now)
-        self._breakers.ended(call.call_id, True, now)  # whether the desk would have answered, nobody knows
-        return scope
+        proposed = proposed_by(self.bundle, decided.rule_id)
+        heard = heard_of(call.call_id, call.inputs, proposed, self.bundle)
+        grounds = Grounds(bypass=False, history=True, first=call.first, desks=self._desks)
+        found = judged(proposed, heard, grounds, self._breakers, call.at_ms / 1000)
+        self._breakers.ended(call.call_id, True, call.at_ms / 1000)  # whether the desk would answer, nobody knows
+        return Judged(proposed, found.guard, found.scope, decided.errors, took_ns)
 
     def trips(self) -> list[Trip]:
         """The breakers that tripped since this was asked."""
@@ -83,10 +69,6 @@ class Judging:
         began = self._stopwatch_ns()
         decided = self._evaluation.decide(call.inputs, call.at_ms)
         return decided, self._stopwatch_ns() - began
-
-
-def _would(told: Heard, rule: Rule) -> Heard:
-    return replace(told, rule=rule.rule_id, forecast_share=rule.forecast_share)
 
 
 def no_stopwatch() -> int:

@@ -6,7 +6,7 @@ turns a divert into a pass, with the word for the record's `kept_from`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -45,7 +45,9 @@ class Grounds:
     history: bool
     """Whether the screenings of the longest window have been read."""
     first: bool
-    desk_staffed: bool
+    """Whether nobody of its identity has called within the longest window."""
+    desks: Container[str]
+    """Whose lines somebody staffs."""
 
 
 def kept_from(proposed: Verdict, grounds: Grounds) -> str:
@@ -58,7 +60,7 @@ def kept_from(proposed: Verdict, grounds: Grounds) -> str:
         return Kept.NO_HISTORY
     if grounds.first:
         return Kept.FIRST_CALL
-    return "" if grounds.desk_staffed else Kept.NO_DESK
+    return "" if proposed.desk in grounds.desks else Kept.NO_DESK
 
 
 def repeats(inputs: Mapping[str, Value]) -> bool:

@@ -6,7 +6,7 @@ verdict can be explained, and reached again, from its record.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from math import isfinite
@@ -28,6 +28,11 @@ class Located:
     psap: str = ""
     """Its home PSAP."""
     psap_load: float = 0.0
+
+    @classmethod
+    def of(cls, town: str | None, candidates: Sequence[str]) -> Located:
+        """By what a region answers. Far out at sea there are candidates too, and none of them is at home there."""
+        return NOWHERE if town is None else cls(town, candidates[0])
 
 
 NOWHERE: Final = Located()
