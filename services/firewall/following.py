@@ -19,6 +19,7 @@ from services.firewall.screening import Screener
 from services.host.world import World
 from services.journal import Follower, Record, Topic
 from services.journal.journal import Journal
+from services.policy.verdicts.answers import UNANSWERED_S
 from services.policy.verdicts.windows import LONGEST_S
 from services.wire import facts, screenings
 from services.wire.methods import Unreadable
@@ -45,12 +46,13 @@ class Following:
         self._tasks: list[asyncio.Task[None]] = []
         self._early: list[screening_pb2.Screening] = []
         self._failed = ""
+        self._read: dict[int, float] = {}  # by partition of `calls`, when it was heard of last
 
     async def start(self) -> None:
         """Begins; nothing is waited for."""
         wall_ms = self._world.wall_ms()
         told = self._journal.follow(Topic.SCREENINGS, wall_ms - round(LONGEST_S * 1000))
-        calls = self._journal.follow(Topic.CALLS, wall_ms)
+        calls = self._journal.follow(Topic.CALLS, wall_ms - round(UNANSWERED_S * 1000))
         self._followers = [told, calls]
         for follower in self._followers:
             await follower.start()
@@ -111,11 +113,15 @@ class Following:
         self._policies.heard(told)
 
     def _take_fact(self, record: Record) -> None:
-        fact = facts.read(record.value)
-        if not isinstance(fact, Fact) or not (fact.kind in _ANSWERED or fact.kind in _UNANSWERED):
-            return
+        """Each partition has a writer each half second (T1): one from which nothing comes is away, and `calls` is read
+        only as far as that one."""
         now = asyncio.get_running_loop().time()
-        self._screener.calls.breakers.ended(fact.call_id, fact.kind in _ANSWERED, now)
+        breakers = self._screener.calls.breakers
+        self._read[record.partition] = now
+        fact = facts.read(record.value)
+        if isinstance(fact, Fact) and (fact.kind in _ANSWERED or fact.kind in _UNANSWERED):
+            breakers.ended(fact.call_id, fact.kind in _ANSWERED, now)
+        breakers.read_calls(min(self._read.values()))
 
     def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.policy.bundle import Limits
+from services.policy.verdicts.answers import UNANSWERED_S
 from services.policy.verdicts.breakers import (
     CALLS,
     HOLD_S,
     LAST_CALLS_S,
     REPEATERS_MAX,
     SLACK_CALLS,
-    UNANSWERED_S,
     UNPROVEN,
     WINDOWS_S,
     Breakers,
@@ -263,7 +263,8 @@ def test_diverted_calls_that_nobody_answers_stop_all_diverts(hangs_up: bool) -> 
     for n in (1, 2, 3) if hangs_up else ():
         breakers.ended(f"call-{n}", answered=False, now=10.0)
     later = 11.0 if hangs_up else UNANSWERED_S + 4.0
-    breakers.look(later)
+    for second in range(round(later) + 1):
+        breakers.read_calls(float(second))
     assert [(each.scope, each.why, each.told) for each in breakers.trips()] == [("state", Why.UNANSWERED, 3)]
     assert breakers.tripped(later) == ["state"]
 

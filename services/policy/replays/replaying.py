@@ -54,7 +54,6 @@ class Judging:
         heard = heard_of(call.call_id, call.inputs, proposed, self.bundle)
         grounds = Grounds(bypass=False, history=True, first=call.first, desks=self._desks)
         found = judged(proposed, heard, grounds, self._breakers, call.at_ms / 1000)
-        self._breakers.ended(call.call_id, True, call.at_ms / 1000)  # whether the desk would answer, nobody knows
         return Judged(proposed, found.guard, found.scope, decided.errors, took_ns)
 
     def trips(self) -> list[Trip]:

@@ -9,7 +9,8 @@ everybody diverts five callers and then nobody, however long it stays. A new bun
 A caller who repeats (the sixth call within ten minutes and each after it) is what rules are there for: such callers are
 held to a number of callers, not to a share of calls, or one of them at night would stop the rule that is meant for
 them; and to the credit of the bundle (`credit.py`), so that one that diverts everybody diverts five calls, repeated or
-not. Two more signs trip: callers who call again soon after they were diverted, and diverted calls nobody answered.
+not. Two more signs trip: callers who call again soon after they were diverted, and diverted calls nobody answered
+(`answers.py`).
 
 Hearing what other replicas screened (`heard`) makes their diverts count here too. `now` is seconds of one clock.
 """
@@ -17,11 +18,13 @@ Hearing what other replicas screened (`heard`) makes their diverts count here to
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from services.policy.bundle import Limits
+from services.policy.verdicts.answers import Answers, Unanswered
 from services.policy.verdicts.credit import Credit
 
 SLACK_CALLS: Final = 5
@@ -39,9 +42,6 @@ HOLD_S: Final = 60.0
 REDIAL_S: Final = 120.0
 """A caller who calls again within this time of a divert was not helped by it."""
 REDIALERS_MAX: Final = 2
-UNANSWERED_S: Final = 60.0
-"""A divert of which nothing is known for this long counts as one that nobody answered."""
-UNANSWERED_MAX: Final = 2
 _HEARD_MAX: Final = 5_000
 _SCOPES_MAX: Final = 2_000
 _STATE: Final = "state"
@@ -96,12 +96,11 @@ class Breakers:
         self._limits = limits
         self._flows: OrderedDict[str, _Flow] = OrderedDict({_STATE: _Flow()})
         self._scopes: OrderedDict[str, _Scope] = OrderedDict()
-        self._diverted: OrderedDict[str, tuple[float, str]] = OrderedDict()  # call: when, and by whose rule
         self._last_divert: OrderedDict[str, tuple[Heard, float]] = OrderedDict()  # caller: of which call, and when
         self._redials: deque[tuple[float, str, str]] = deque(maxlen=_HEARD_MAX)
-        self._ends: deque[tuple[float, bool]] = deque(maxlen=_HEARD_MAX)  # of diverts: when, and whether answered
         self._trips: list[Trip] = []
         self._credit = Credit()
+        self._answers = Answers()
 
     def limit(self, limits: Limits) -> None:
         """Those of another bundle, from now on."""
@@ -115,6 +114,7 @@ class Breakers:
             return UNPROVEN
         if call.rule and not kept:
             self._note_divert(call, now)
+            self._answers.diverts(call.call_id, call.bundle, now)
         return kept
 
     def heard(self, call: Heard, diverted: bool, now: float, age_s: float = 0.0) -> None:
@@ -123,6 +123,7 @@ class Breakers:
         self._hear(call, at, now)
         if diverted:
             self._note_divert(call, at)
+            self._note_unanswered(self._answers.hears(call.call_id, call.bundle, now, age_s), now)
 
     def keeps(self, call: Heard, now: float) -> str:
         """Which tripped scope keeps a divert of this call back; hears nothing."""
@@ -133,23 +134,16 @@ class Breakers:
         return ""
 
     def ended(self, call_id: str, answered: bool, now: float) -> None:
-        """A call has ended, or a person has it; only those that were diverted here matter."""
-        diverted = self._diverted.pop(call_id, None)
-        if diverted is not None:
-            self._note_end(answered, now, diverted[1])
+        """A call has ended, or a person has it; only those that were diverted matter."""
+        self._note_unanswered(self._answers.ended(call_id, answered, now), now)
+
+    def read_calls(self, now: float) -> None:
+        """All of `calls` is read up to now: a divert of which it said nothing for a while is one nobody answered."""
+        self._note_unanswered(self._answers.read(now), now)
 
     def tripped(self, now: float) -> list[str]:
         """The scopes that divert nothing now."""
         return sorted(name for name, scope in self._scopes.items() if scope.is_tripped(now))
-
-    def look(self, now: float) -> None:
-        """Time has passed: diverts that nobody answered are noticed."""
-        while self._diverted:
-            call_id, (at, bundle) = next(iter(self._diverted.items()))
-            if now - at < UNANSWERED_S:
-                break
-            del self._diverted[call_id]
-            self._note_end(False, now, bundle)
 
     def trips(self) -> list[Trip]:
         """Those since the last time it was asked."""
@@ -157,7 +151,6 @@ class Breakers:
         return trips
 
     def _hear(self, call: Heard, at: float, now: float) -> None:
-        self.look(now)
         for name in _flow_names(call):
             self._flow(name).hear(not call.repeats, at, now)
         self._note_redial(call, at, now)
@@ -180,11 +173,8 @@ class Breakers:
 
     def _note_divert(self, call: Heard, at: float) -> None:
         self._credit.diverts(call.bundle)
-        self._diverted[call.call_id] = (at, call.bundle)
         self._last_divert[call.caller] = (call, at)
         self._last_divert.move_to_end(call.caller)
-        if len(self._diverted) > _HEARD_MAX:
-            self._diverted.popitem(last=False)
         if len(self._last_divert) > _HEARD_MAX:
             self._last_divert.popitem(last=False)
 
@@ -201,14 +191,10 @@ class Breakers:
         if len(callers) > REDIALERS_MAX and self._scope(f"rule:{rule}").trip(now):
             self._trips.append(Trip(f"rule:{rule}", Why.REDIALS, len(callers), len(self._redials), rule, bundle))
 
-    def _note_end(self, answered: bool, now: float, bundle: str) -> None:
-        """More than half of the diverts of the longest window found nobody, and more than two: none is made."""
-        self._ends.append((now, answered))
-        while self._ends[0][0] < now - WINDOWS_S[-1]:
-            self._ends.popleft()
-        told = sum(not each for _, each in self._ends)
-        if told > max(UNANSWERED_MAX, len(self._ends) / 2) and self._scope(_STATE).trip(now):
-            self._trips.append(Trip(_STATE, Why.UNANSWERED, told, len(self._ends), "", bundle))
+    def _note_unanswered(self, found: Iterable[Unanswered], now: float) -> None:
+        for each in found:
+            if self._scope(_STATE).trip(now):
+                self._trips.append(Trip(_STATE, Why.UNANSWERED, each.told, each.calls, "", each.bundle))
 
     def _flow(self, name: str) -> _Flow:
         flow = self._flows.get(name)

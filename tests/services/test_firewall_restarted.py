@@ -1,0 +1,90 @@
+"""What a firewall reads of before its start, or hears late, is no reason to take a good policy back."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from services.domain.events import Conductor, Fact, FactKind, Tick
+from services.domain.policy import Divert
+from services.journal import Topic
+from services.policy.verdicts.answers import UNANSWERED_S
+from services.wire import facts
+from simulator.virtual_loop import virtual_wall_ms
+from tests.services.firewall_stage import DIVERTS_REPEATS, Stage, play
+
+
+def land(stage: Stage, call_id: str, kind: FactKind) -> None:
+    """What an ingress says of a call."""
+    fact = Fact(call_id, 1, 9, "ingress-1/1", kind, virtual_wall_ms(), settled=kind is FactKind.DIVERTED)
+    stage.broker.land(Topic.CALLS, call_id, facts.encode(fact))
+
+
+async def ticking(stage: Stage, for_s: float) -> None:
+    """Time passes in which each partition of `calls` has its ticks (T1)."""
+    for _ in range(round(for_s)):
+        tick = Tick("ingress-1/1", "ingress", Conductor("ingress-1:1", "1"), virtual_wall_ms())
+        for number in stage.broker.partitions(Topic.CALLS):
+            stage.broker.land(Topic.CALLS, "tick", facts.encode_tick(tick), partition=number)
+        await asyncio.sleep(1.0)
+
+
+async def a_nuisance(stage: Stage, pause_s: float, *, answered: bool) -> None:
+    """Twelve calls of one caller, diverted from the third on, with ordinary ones between."""
+    for n in range(12):
+        if isinstance(await stage.screen(f"call-{n}"), Divert) and answered:
+            land(stage, f"call-{n}", FactKind.DIVERTED)
+        await stage.screen(f"other-{n}", caller=f"+15085550{120 + n}")
+        await ticking(stage, pause_s)
+
+
+@pytest.mark.parametrize("pause_s", [2.0, 15.0, 100.0])
+def test_diverts_of_before_a_restart_that_were_answered_are_not_held_against_the_policy(pause_s: float) -> None:
+    """A restart loses nothing that matters: a nuisance caller's calls were answered, each of them (L7)."""
+
+    async def scene(stage: Stage) -> None:
+        await a_nuisance(stage, pause_s, answered=True)
+        before = stage.replicas[0]
+        assert before.policies is not None and before.policies.trips == []
+        await stage.stop(before)
+        replica = await stage.start("firewall-1")
+        for n in range(3):
+            await ticking(stage, UNANSWERED_S)
+            await stage.screen(f"another-{n}", caller="+15085550199")
+        assert replica.policies is not None and replica.policies.trips == []
+        assert isinstance(await stage.screen("call-2", leg=2), Divert)
+
+    play(scene, DIVERTS_REPEATS)
+
+
+def test_a_desk_at_which_nobody_sits_is_found_out() -> None:
+    """`calls` is read all the time, and says nothing of the diverted calls: they are diverted no more."""
+
+    async def scene(stage: Stage) -> None:
+        await a_nuisance(stage, 10.0, answered=False)
+        assert [why for _, why in stage.replicas[0].policies.trips][:1] == ["breaker state: unanswered, 3 of 3"]
+
+    play(scene, DIVERTS_REPEATS)
+
+
+def test_while_kafka_is_away_no_desk_is_blamed() -> None:
+    """Nobody could tell here that the desk answers; it is told once Kafka is back, late (J6)."""
+
+    async def scene(stage: Stage) -> None:
+        (replica,) = stage.replicas
+        await ticking(stage, 5.0)
+        replica.log.fail(absent=True)
+        for n in range(8):
+            await stage.screen(f"call-{n}")
+            await stage.screen(f"other-{n}", caller=f"+15085550{120 + n}")
+            await asyncio.sleep(30.0)
+        replica.log.fail()
+        await ticking(stage, 20.0)
+        for n in range(2, 8):
+            land(stage, f"call-{n}", FactKind.DIVERTED)
+        await ticking(stage, 2 * UNANSWERED_S)
+        await stage.screen("call-8")
+        assert replica.policies is not None and replica.policies.trips == []
+
+    play(scene, DIVERTS_REPEATS)
