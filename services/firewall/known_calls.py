@@ -6,7 +6,6 @@ takes over another's callers, knows what they did. Records are told in any order
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import replace
 from typing import Final
 
@@ -19,10 +18,14 @@ from services.policy.bundle import Bundle
 from services.policy.verdicts.breakers import Breakers
 from services.policy.verdicts.inputs import completed, identity_in
 from services.policy.verdicts.judging import Known, heard_of
+from services.policy.verdicts.lately import Lately
 from services.policy.verdicts.windows import Counts, Keys, Windows
 from services.wire import screenings, verdicts
 
 KNOWN_MAX: Final = 50_000
+KNOWN_S: Final = 600.0
+"""For so long at least the same call is answered as before (L3); one that comes again later is screened anew, and its
+windows count it once all the same."""
 TEST_KEYS_MAX: Final = 1_000
 
 
@@ -33,7 +36,7 @@ class KnownCalls:
         self.breakers = Breakers(bundle.limits)
         self._windows = Windows()
         self._tests = Windows(TEST_KEYS_MAX, TEST_KEYS_MAX)
-        self._known: OrderedDict[str, Known] = OrderedDict()
+        self._known: Lately[Known] = Lately(KNOWN_S, KNOWN_MAX)
 
     def seen(self, call_id: str, keys: Keys, now: float, *, test: bool) -> Counts:
         """Counts a call of this replica; a test call among test calls alone."""
@@ -43,12 +46,10 @@ class KnownCalls:
         """What was answered for this call before, here or elsewhere."""
         return self._known.get(call_id)
 
-    def answered(self, call_id: str, known: Known) -> None:
+    def answered(self, call_id: str, known: Known, now: float) -> None:
         """Remembers the first answer for a call."""
-        if call_id and call_id not in self._known:
-            self._known[call_id] = known
-            if len(self._known) > KNOWN_MAX:
-                self._known.popitem(last=False)
+        if call_id and self._known.get(call_id) is None:
+            self._known.note(call_id, known, now)
 
     def heard(self, told: screening_pb2.Screening, live: Bundle, now: float, age_s: float) -> bool:
         """Takes in a record; False where it says nothing new. Rules were forecast by `live`, or by the candidate that
@@ -65,7 +66,7 @@ class KnownCalls:
         if not told.test:
             self.breakers.heard(heard, isinstance(verdict, Divert), now, age_s)
         if verdict is not None:
-            self.answered(told.call_id, Known(verdict, told.verdict.policy, told.bundle, heard))
+            self.answered(told.call_id, Known.of(verdict, told.verdict.policy, told.bundle, heard), now)
         return True
 
 

@@ -145,7 +145,7 @@ class Screener:
         self.tell_trips()
         digest = "" if word.bundle is None else bundle.digest
         verdict = self._answer(record, found, word.policy, digest)
-        self.calls.answered(offer.call_id, Known(verdict, word.policy, digest, heard))
+        self.calls.answered(offer.call_id, Known.of(verdict, word.policy, digest, heard), loop.time())
         if self.shadow is not None and (shadowed := self._policies.shadowed()) is not None:
             self._begin_shadow(shadowed, record, inputs, wall_ms)
         return verdict

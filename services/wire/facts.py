@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from sys import intern
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -147,7 +148,7 @@ def _fact(message: fact_pb2.Fact, raw: bytes) -> Fact:
         message.call_id,
         message.leg,
         message.seq,
-        message.writer,
+        intern(message.writer),
         _KIND.get(message.kind, FactKind.UNKNOWN),
         message.at_ms,
         message.reason,

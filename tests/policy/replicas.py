@@ -74,7 +74,7 @@ class Replica:
         record.bundle = live.digest
         if found.kept_from:
             record.proposed.CopyFrom(verdicts.to_wire(proposed, live.label))
-        self.calls.answered(offer.call_id, Known(found.verdict, live.label, live.digest, heard))
+        self.calls.answered(offer.call_id, Known.of(found.verdict, live.label, live.digest, heard), now)
         breakers.ended(offer.call_id, True, now)
         return Said(offer, now, found.verdict, found.kept_from, proposed), record
 

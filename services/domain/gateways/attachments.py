@@ -25,7 +25,7 @@ MESSAGES_BURST_MAX: Final = 400.0
 MESSAGES_EARNED_MAX: Final = 4_000.0
 MESSAGES_FOR_AN_OFFER: Final = 8
 """What an offer may be answered with, whatever the rate: a busy PSAP is not a flood."""
-REMEMBERED_MAX: Final = 1024
+REMEMBERED_MAX: Final = 256
 UNANSWERED_MAX: Final = 256
 """Questions that a PSAP may leave open; past that it is asked nothing more until it attaches again."""
 

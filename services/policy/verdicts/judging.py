@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from sys import intern
 
 from services.domain.policy import Divert, Pass, Verdict
 from services.policy.attributes import Value
@@ -46,7 +47,13 @@ class Known:
     policy: str
     bundle: str
     """Its digest; empty where none was asked."""
-    heard: Heard
+    heard: Heard | None
+    """None but of a divert: nothing else is ever kept back."""
+
+    @classmethod
+    def of(cls, verdict: Verdict, policy: str, bundle: str, heard: Heard) -> Known:
+        """One of very many: what they have in common is kept once."""
+        return cls(verdict, intern(policy), intern(bundle), heard if isinstance(verdict, Divert) else None)
 
 
 def proposed_by(bundle: Bundle, rule_id: str | None) -> Verdict:
@@ -97,6 +104,7 @@ def judged_again(
         if not _is_said(known.verdict, known.bundle, standing):
             guard = Kept.REVERTED
         elif not guard:
+            assert known.heard is not None, "a divert is remembered with whom the breakers know"
             scope = breakers.keeps(known.heard, now)
     return Judgement(known.verdict, guard, scope)
 

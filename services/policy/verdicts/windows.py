@@ -15,12 +15,13 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from math import floor
+from math import floor, inf
 from typing import Final
 
 from services.domain.identity import cell_of, identity_of, own_number
 from services.domain.offer import Offer
 from services.policy.attributes import WINDOWS_S, Counted, counter
+from services.policy.verdicts.lately import Lately
 
 PARTS: Final = 20
 """Into so many parts a window is cut; one part is its error."""
@@ -70,11 +71,10 @@ class Windows:
 
     def __init__(self, keys_max: int = KEYS_MAX, calls_max: int = CALLS_MAX) -> None:
         self._keys_max = keys_max
-        self._calls_max = calls_max
-        self._tallies: dict[Counted, OrderedDict[str, _Tally]] = {by: OrderedDict() for by in Counted}
+        self._tallies: dict[Counted, OrderedDict[str, float | _Tally]] = {by: OrderedDict() for by in Counted}
         self._state = _Tally()
-        self._identities: OrderedDict[str, float] = OrderedDict()  # when its newest call was
-        self._calls: OrderedDict[str, bool] = OrderedDict()  # whether it was the first of its identity
+        self._nameless: OrderedDict[str, float] = OrderedDict()  # identities that are no number; their newest call
+        self._calls: Lately[bool] = Lately(LONGEST_S, calls_max)  # whether it was the first of its identity
 
     def seen(self, call_id: str, keys: Keys, now: float, age_s: float = 0.0) -> Counts:
         """Counts a call that came `age_s` ago, once for its id, and tells what stands now. A call without an id is
@@ -84,33 +84,45 @@ class Windows:
         if first is None:
             first = self._count(keys, now - max(0.0, age_s))
             if call_id:
-                self._calls[call_id] = first
-                _bound(self._calls, self._calls_max)
+                self._calls.note(call_id, first, now)
         return self._counts(keys, now, first, again)
 
     def _count(self, keys: Keys, at: float) -> bool:
+        newest = self._newest(keys)
         for by, key in _by(keys):
             tallies = self._tallies[by]
             tally = tallies.get(key)
             if tally is None:
-                tally = tallies[key] = _Tally()
+                tallies[key] = at  # most numbers call once: until they call again that is all that is kept of them
                 _bound(tallies, self._keys_max)
-            else:
-                tallies.move_to_end(key)
+                continue
+            if isinstance(tally, float):
+                once, tally = tally, _Tally()
+                tally.add(once)
+                tallies[key] = tally
+            tallies.move_to_end(key)
             tally.add(at)
         self._state.add(at)
-        newest = self._identities.get(keys.identity)
-        self._identities[keys.identity] = at if newest is None else max(at, newest)
-        self._identities.move_to_end(keys.identity)
-        _bound(self._identities, self._keys_max)
+        if keys.identity != keys.number:
+            self._nameless[keys.identity] = at if newest is None else max(at, newest)
+            self._nameless.move_to_end(keys.identity)
+            _bound(self._nameless, self._keys_max)
         return newest is None or newest <= at - LONGEST_S
+
+    def _newest(self, keys: Keys) -> float | None:
+        """The newest call of this identity so far."""
+        if keys.identity != keys.number:
+            return self._nameless.get(keys.identity)
+        tally = self._tallies[Counted.NUMBER].get(keys.number)
+        return tally.newest if isinstance(tally, _Tally) else tally
 
     def _counts(self, keys: Keys, now: float, first: bool, again: bool) -> Counts:
         by_name = dict.fromkeys((name for names in _NAMES.values() for name in names), 0)
         for by, key in _by(keys):
             tally = self._tallies[by].get(key)
             if tally is not None:
-                by_name.update(zip(_NAMES[by], tally.within(now), strict=True))
+                within = tally.within(now) if isinstance(tally, _Tally) else _once_within(tally, now)
+                by_name.update(zip(_NAMES[by], within, strict=True))
         state = dict(zip(WINDOWS_S, self._state.within(now), strict=True))
         mean = state[_HOUR_S] * _MINUTE_S / _HOUR_S
         return Counts(by_name, state[_MINUTE_S] / mean if mean else 0.0, first, again)
@@ -126,7 +138,7 @@ def _by(keys: Keys) -> list[tuple[Counted, str]]:
     return [(by, key) for by, key in all_of_them if key]
 
 
-def _bound(kept: OrderedDict[str, _Tally] | OrderedDict[str, float] | OrderedDict[str, bool], most: int) -> None:
+def _bound(kept: OrderedDict[str, float | _Tally] | OrderedDict[str, float], most: int) -> None:
     while len(kept) > most:
         kept.popitem(last=False)
 
@@ -134,12 +146,15 @@ def _bound(kept: OrderedDict[str, _Tally] | OrderedDict[str, float] | OrderedDic
 class _Tally:
     """The calls of one key: for each window the parts of time in which there were any, oldest first, and how many."""
 
-    __slots__ = ("_parts",)
+    __slots__ = ("_parts", "newest")
 
     def __init__(self) -> None:
+        self.newest = -inf
+        """When its newest call was."""
         self._parts: tuple[tuple[list[int], list[int]], ...] = tuple(([], []) for _ in WINDOWS_S)
 
     def add(self, at: float) -> None:
+        self.newest = max(self.newest, at)
         for window_s, (parts, counts) in zip(WINDOWS_S, self._parts, strict=True):
             part = _part(at, window_s)
             if parts and part <= parts[-1] - PARTS:
@@ -160,6 +175,11 @@ class _Tally:
             oldest = _part(now, window_s) - PARTS + 1
             found.append(sum(islice(counts, bisect_left(parts, oldest), None)))
         return found
+
+
+def _once_within(at: float, now: float) -> list[int]:
+    """The same of a key that called once."""
+    return [int(_part(at, window_s) > _part(now, window_s) - PARTS) for window_s in WINDOWS_S]
 
 
 def _part(at: float, window_s: int) -> int:
