@@ -25,7 +25,7 @@ from services.places.directory import NUISANCE_DESK
 from services.policy.files.canonical import Action, Order
 from services.policy.files.reading import read_bundle
 from services.policy.files.signing import sign_bundle, sign_order
-from services.policy.life.lifecycle import BUILT_IN_POINTER, Pointer, Stage, State
+from services.policy.life.lifecycle import BUILT_IN_POINTER, Pointer, Stage, State, Warrant, warranted
 from services.policy.life.shelf import Shelf, SignedBy, Submitted
 from services.wire import policy_records
 from services.wire.methods import DIRECT_POLICY, Unreadable
@@ -87,7 +87,9 @@ def hand_in(
 
 def make_live(broker: MemoryBroker, pointer: Pointer) -> None:
     """Past every gate."""
-    _stand(broker, lambda state: replace(state, live=pointer, last_good=state.live))
+    said = Order(Action.PROMOTE, virtual_wall_ms(), pointer.version, pointer.digest, force=True)
+    ordered = Warrant(said, tuple(sign_order(_PRIVATE[who], who, said, said.made_ms) for who in OPERATORS))
+    _stand(broker, lambda state: warranted(replace(state, live=pointer, last_good=state.live), ordered))
 
 
 def shadow(broker: MemoryBroker, pointer: Pointer) -> None:
@@ -98,7 +100,7 @@ def shadow(broker: MemoryBroker, pointer: Pointer) -> None:
 
 def revert(broker: MemoryBroker) -> None:
     """Whatever stands gives way to the built-in policy."""
-    _stand(broker, lambda state: replace(state, live=BUILT_IN_POINTER, last_good=BUILT_IN_POINTER))
+    _stand(broker, lambda state: warranted(replace(state, live=BUILT_IN_POINTER, last_good=BUILT_IN_POINTER)))
 
 
 async def order(network: MemoryNetwork, firewalls: Collection[str], action: Action) -> None:

@@ -7,18 +7,22 @@ else was written by a stranger and is refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from throughline.v1 import policy_pb2
 
 from services.domain.publication import NUMBER_MAX, Part
 from services.policy.files.canonical import Action, Order, Signature
-from services.policy.life.lifecycle import QUARANTINED_MAX, WHY_CHARS_MAX, Pointer, Stage, State
+from services.policy.life.lifecycle import QUARANTINED_MAX, WHY_CHARS_MAX, Pointer, Stage, State, Warrant
 from services.policy.life.shelf import Entry, SignedBy, Submitted
 from services.wire.methods import Unreadable, parse
 
 RECORD_BYTES_MAX: Final = 512 * 1024
+WARRANTS_MAX: Final = 4
+"""Of one state: live, last good, candidate, bypass."""
+WARRANT_SIGNATURES_MAX: Final = 4
+"""Of one order that was followed; it takes two at most."""
 _ITEM: Final = "item/"
 _BUNDLE: Final = "bundle/"
 _SIGNATURE: Final = "signature/"
@@ -100,7 +104,21 @@ def state_to_wire(state: State) -> policy_pb2.PolicyState:
         at_ms=state.at_ms,
         by=state.by,
         why=state.why,
+        warrants=[warrant_to_wire(each) for each in state.warrants],
     )
+
+
+def warrant_to_wire(warrant: Warrant) -> policy_pb2.SignedOrder:
+    """An order with its signatures, as it was followed."""
+    return policy_pb2.SignedOrder(
+        order=order_to_wire(warrant.order), signatures=[signature_to_wire(each) for each in warrant.signatures]
+    )
+
+
+def warrant_to_domain(message: policy_pb2.SignedOrder) -> Warrant | None:
+    """An order with its signatures, checked by nobody yet; None where it is one that this version does not know."""
+    order = order_to_domain(message.order)
+    return None if order is None else Warrant(order, signatures_to_domain(message.signatures[:WARRANT_SIGNATURES_MAX]))
 
 
 def bundle_to_wire(entry: Submitted) -> policy_pb2.PolicyBundle:
@@ -184,7 +202,15 @@ def _state(key: str, told: policy_pb2.PolicyState, value: bytes) -> State:
         at_ms=told.at_ms,
         by=told.by[:WHY_CHARS_MAX],
         why=told.why[:WHY_CHARS_MAX],
+        warrants=tuple(_warrants(told.warrants[:WARRANTS_MAX])),
     )
+
+
+def _warrants(told: Iterable[policy_pb2.SignedOrder]) -> Iterator[Warrant]:
+    """Those that this version understands; one that it does not is none."""
+    for each in told:
+        if (warrant := warrant_to_domain(each)) is not None:
+            yield warrant
 
 
 def _pointer(pointer: Pointer) -> policy_pb2.PolicyPointer:

@@ -27,7 +27,7 @@ from services.journal.memory import Faults, MemoryBroker, MemoryLog
 from services.policy.bundle import Bundle
 from services.policy.files.canonical import Action, Order
 from services.policy.files.signing import sign_bundle, sign_order
-from services.policy.life.lifecycle import Pointer, State
+from services.policy.life.lifecycle import Pointer, State, Warrant, warranted
 from services.policy.life.shelf import Entry, Shelf, SignedBy, Submitted
 from services.wire import policy_records
 from services.wire.methods import DIRECT_POLICY, POLICY_STATUS, SUBMIT_POLICY, Question
@@ -164,7 +164,10 @@ class Stage:
         entries: list[Entry] = [*parts_of(content), Submitted(pointer, len(content), "", "", now_ms)]
         entries += [SignedBy(pointer, sign_bundle(OPERATORS[who], who, bundle, now_ms, DAY_MS)) for who in BOTH]
         stands = self.stands()
-        entries.append(replace(stands, serial=stands.serial + 1, live=pointer, last_good=stands.live, at_ms=now_ms))
+        order = Order(Action.PROMOTE, now_ms, pointer.version, pointer.digest, force=True)
+        ordered = Warrant(order, tuple(sign_order(OPERATORS[who], who, order, now_ms) for who in BOTH))
+        after = replace(stands, serial=stands.serial + 1, live=pointer, last_good=stands.live, at_ms=now_ms)
+        entries.append(warranted(after, ordered))
         for entry in entries:
             key, value = policy_records.encode(entry, "operator")
             await log.append(Topic.POLICY, key, value)

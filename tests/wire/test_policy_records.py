@@ -9,7 +9,7 @@ from throughline.v1 import policy_pb2
 
 from services.domain.publication import NUMBER_MAX, Part
 from services.policy.files.canonical import Action, Order, Signature
-from services.policy.life.lifecycle import Pointer, Stage, State
+from services.policy.life.lifecycle import Pointer, Stage, State, Warrant
 from services.policy.life.shelf import Entry, SignedBy, Submitted
 from services.wire.methods import Unreadable
 from services.wire.policy_records import encode, order_to_domain, order_to_wire, read
@@ -19,6 +19,7 @@ DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
 POINTERS = st.builds(Pointer, st.integers(1, NUMBER_MAX), DIGESTS)
 TEXTS = st.text(max_size=20)
 SIGNATURES = st.builds(Signature, TEXTS, NUMBERS, NUMBERS, st.binary(max_size=64))
+ORDERS = st.builds(Order, st.sampled_from(Action), NUMBERS, st.integers(1, NUMBER_MAX), DIGESTS, st.booleans(), TEXTS)
 STATES = st.builds(
     State,
     st.integers(1, NUMBER_MAX),
@@ -34,6 +35,7 @@ STATES = st.builds(
     NUMBERS,
     TEXTS,
     TEXTS,
+    st.lists(st.builds(Warrant, ORDERS, st.lists(SIGNATURES, max_size=2).map(tuple)), max_size=4).map(tuple),
 )
 PARTS = st.builds(
     lambda digest, number, content: Part(digest, number, number + 1, content),

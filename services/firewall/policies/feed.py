@@ -9,37 +9,32 @@ doing so, and log, metrics and `/readyz` say so. What is quarantined answers not
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
 from throughline.v1 import screening_pb2
 
-from services.domain.publication import NUMBER_MAX
 from services.firewall.policies.kept import Kept, LastGood, bypass_kept, quarantine_kept
 from services.firewall.policies.metrics import NotTaken, PolicyMetrics
 from services.firewall.policies.settings import PolicySettings
+from services.firewall.policies.topic import PolicyTopic
 from services.firewall.policies.trials import Trials
-from services.firewall.policies.vetting import Vetting, signed_ever
+from services.firewall.policies.vetting import Vetting
 from services.firewall.policies.wishes import Change, Wish, Wishes
-from services.host.entries import Batch, batches
 from services.host.world import World
 from services.journal import Follower, Topic
 from services.policy.bundle import Bundle
-from services.policy.files.signing import NO_KEYS, Keys, people_for_bundle
-from services.policy.life.canary import under
+from services.policy.files.canonical import Action
+from services.policy.files.signing import NO_KEYS, Keys
+from services.policy.life.canary import reached, under
 from services.policy.life.lifecycle import BUILT_IN_POINTER, Pointer, Stage, State, tripped
-from services.policy.life.shelf import Entry, Shelf, SignedBy
-from services.wire import policy_records
+from services.policy.life.shelf import Shelf
 
 START_PATIENCE_S: Final = 2.0
 LOOK_EVERY_S: Final = 5.0
 """How often it is looked whether a canary may go on, and whether a signature has expired."""
-
-
-FOLDED_AT_ONCE: Final = 20
-"""Records, between two turns of other work."""
 
 
 class PolicyFeed:
@@ -48,11 +43,12 @@ class PolicyFeed:
     def __init__(self, world: World, settings: PolicySettings, built_in: Bundle, built_in_content: bytes = b"") -> None:
         self.keys: Keys = NO_KEYS
         self.metrics = PolicyMetrics(world.registry)
-        self.shelf = Shelf(self._vouches)
         self.built_in = built_in
         self.built_in_content = built_in_content
         self._world = world
         self._settings = settings
+        self._topic = PolicyTopic(world, self.metrics, lambda: self.keys)
+        self._warrants = self._topic.warrants
         self._wishes = Wishes(world, lambda: self.shelf, lambda: self._kept.serial)
         self._trials = Trials(world.wall_ms, settings.name)
         self._vetting = Vetting(world, self.metrics)
@@ -81,7 +77,9 @@ class PolicyFeed:
         state, bundle = self.state, self._candidate
         if bundle is None or state.stage is not Stage.CANARY:
             return None
-        return bundle if under(bundle.canary, state.step, bundle.digest, call_id, area) else None
+        ordered = (each.order.made_ms for each in state.warrants if each.order.digest == bundle.digest)
+        step = min(state.step, reached(bundle.canary, min(ordered, default=0), self._world.wall_ms()))
+        return bundle if under(bundle.canary, step, bundle.digest, call_id, area) else None
 
     def shadowed(self) -> Bundle | None:
         """The bundle to evaluate beside the live one, off the call's way; nobody is answered by it."""
@@ -89,7 +87,7 @@ class PolicyFeed:
 
     def bypassed(self) -> bool:
         """Whether an order has switched the bypass on; file and environment are `bypass.py`'s."""
-        return self.state.bypass
+        return self._warrants.bypassed(self.state)
 
     def tripped(self, digest: str, why: str) -> None:
         """Has a bundle quarantined, here at once and everywhere soon: a breaker's word, or a helper's that hung.
@@ -117,15 +115,14 @@ class PolicyFeed:
     # What operators ask.
 
     @property
+    def shelf(self) -> Shelf:
+        """The topic, as far as it was read."""
+        return self._topic.shelf
+
+    @property
     def state(self) -> State:
         """What stands, with what holds here already; before the topic was read, what stood when it last was."""
-        kept = self._kept
-        if self.caught_up:
-            return self._wishes.over(self.shelf.state)
-        stood = State(
-            kept.serial, kept.pointer, quarantined=kept.quarantined, bypass=kept.bypass, ordered_ms=kept.ordered_ms
-        )
-        return self._wishes.over(stood)
+        return self._wishes.over(self.shelf.state if self.caught_up else self._kept.state)
 
     @property
     def serving(self) -> Pointer:
@@ -185,6 +182,8 @@ class PolicyFeed:
             found.append(f"`policy` has not been read yet; {self._live.label} goes on")
         if self._wishes.urgent:
             found.append(f"{self._wishes.urgent} changes hold here alone: {self._wishes.trouble or 'being written'}")
+        if self.caught_up and self.bypassed() and not self.state.bypass:
+            found.append("`policy` says that the bypass is off, and no signed order does: it stays on")
         return [f"policy: {line}" for line in found]
 
     # Its life.
@@ -194,7 +193,7 @@ class PolicyFeed:
         self.keys = await self._vetting.load_keys(self._settings.policy_keys)
         await self._take_kept()
         self._follower = self._world.log.follow(Topic.POLICY)
-        self._begin(self._follow(self._follower), "policy follower")
+        self._begin(self._topic.follow(self._follower, self._heard_of), "policy follower")
         self._begin(self._look_on(self._follower), "policy feed")
         self._begin(self._pace(), "policy pace")
         with suppress(TimeoutError):
@@ -215,6 +214,7 @@ class PolicyFeed:
         if kept is None:
             return
         self._kept = kept
+        self._warrants.recall(kept.serial, kept.warrants, kept.newest_ms, kept.bypass)
         if kept.pointer.version and kept.pointer.digest not in kept.quarantined:
             # Expired or not: it was the last good one, and nothing better is here.
             bundle = await self._vetting.kept(kept, self.keys)
@@ -227,24 +227,9 @@ class PolicyFeed:
         for digest in kept.quarantined:
             self.wish(partial(quarantine_kept, kept, digest, by, now_ms), urgent=True)
 
-    async def _follow(self, follower: Follower) -> None:
-        read: AsyncIterator[Batch[Entry]] = batches(follower, policy_records.read, self._unreadable)
-        async for batch in read:
-            if batch.anew:
-                self.shelf = Shelf(self._vouches)
-            for number, (_, entry) in enumerate(batch.entries, 1):
-                self.shelf.put(entry)
-                if number % FOLDED_AT_ONCE == 0:
-                    await asyncio.sleep(0)  # calls are screened by this loop, whatever somebody writes to the topic
-            self._wishes.landed()
-            self._changed.set()
-
-    def _vouches(self, signed: SignedBy) -> bool:
-        return bool(signed_ever(self.keys, signed.pointer, [signed.signature]))
-
-    def _unreadable(self, offset: int, why: str) -> None:
-        self.metrics.unreadable.inc()
-        self._world.logger.warning("policy.unreadable", offset=offset, why=why)
+    def _heard_of(self) -> None:
+        self._wishes.landed()
+        self._changed.set()
 
     async def _look_on(self, follower: Follower) -> None:
         """Looks once the end seen at the start is reached, then after each change and each while."""
@@ -266,6 +251,9 @@ class PolicyFeed:
                 if change is not None and (self._stepping is None or self._stepping.fulfilled.done()):
                     self._stepping = self.wish(change, urgent=False)
 
+    def _live_as(self, state: State) -> Bundle | None:
+        return self._live if state.live == self._serving else None
+
     async def _look(self) -> None:
         """Takes what stands, or says why not."""
         self._hold()
@@ -281,7 +269,13 @@ class PolicyFeed:
         else:
             back = state.live.version < self._serving.version
             bundle = await self._vetting.take(
-                "live", self.shelf, state.live, self.keys, await self._before(state), None if back else now_ms
+                "live",
+                self.shelf,
+                state.live,
+                self.keys,
+                await self._vetting.before(self.shelf, state, self.keys, self.built_in, self._live_as(state)),
+                None if back else now_ms,
+                self._warrants.lacks(state, Action.PROMOTE, state.live),
             )
             if bundle is not None and state.live.digest not in self.state.quarantined:
                 self._serve(bundle, state.live)
@@ -292,23 +286,15 @@ class PolicyFeed:
         if candidate is None:
             self._vetting.doubt("candidate", None, "")
         else:
-            bundle = await self._vetting.take("candidate", self.shelf, candidate, self.keys, self._live, now_ms)
+            answers = state.stage is Stage.CANARY  # in shadow it answers nobody, and needs nobody's order
+            unordered = self._warrants.lacks(state, Action.CANARY, candidate) if answers else ""
+            bundle = await self._vetting.take(
+                "candidate", self.shelf, candidate, self.keys, self._live, now_ms, unordered
+            )
         self._candidate = bundle
         self._hold()
         self.shelf.forget()
         await self._keep()
-
-    async def _before(self, state: State) -> Bundle:
-        """What the live bundle followed, where that was taken here or enough people have signed it; else the built-in
-        one. Who writes to the topic could name as last good what one person signed, and so bring more of it live."""
-        if (taken := self._vetting.known(state.last_good)) is not None:
-            return taken
-        if state.live == self._serving:
-            return self._live
-        before = await self._vetting.read(self.shelf, state.last_good)
-        signers = signed_ever(self.keys, state.last_good, self.shelf.signatures(state.last_good))
-        enough = before is not None and len(signers) >= people_for_bundle(self.built_in, before)
-        return before if before is not None and enough else self.built_in
 
     def _hold(self) -> None:
         """Lets go, at once, of what may not answer calls any more."""
@@ -326,14 +312,7 @@ class PolicyFeed:
                 self._serve(self.built_in, BUILT_IN_POINTER)
         self.metrics.candidate.set(state.candidate.version if self._candidate and state.candidate else 0)
         self.metrics.unwritten.set(self._wishes.urgent)
-        self.metrics.quarantined.set(self._unmended(state))
-
-    def _unmended(self, state: State) -> int:
-        """Bundles in quarantine that no newer one has taken the place of. One of which nothing is known here counts."""
-        if not state.quarantined:
-            return 0
-        versions = {each.pointer.digest: each.pointer.version for each in self.shelf.bundles}
-        return sum(versions.get(each, NUMBER_MAX) > state.live.version for each in state.quarantined)
+        self.metrics.quarantined.set(self.shelf.unmended(state))
 
     def _serve(self, bundle: Bundle, pointer: Pointer) -> None:
         if bundle is not self._live:
@@ -349,7 +328,17 @@ class PolicyFeed:
             return
         signatures = self.shelf.signatures(self._serving) or self._kept.signatures
         serial = max(self.shelf.state.serial, self._kept.serial)
-        kept = Kept(serial, self._serving, content, signatures, state.quarantined, state.bypass, state.ordered_ms)
+        kept = Kept(
+            serial,
+            self._serving,
+            content,
+            signatures,
+            state.quarantined,
+            self.bypassed(),
+            state.ordered_ms,
+            tuple(each for each in state.warrants if self._warrants.counts(each)),
+            self._warrants.newest_ms,
+        )
         self._kept = kept
         await self._last_good.write(kept)
 

@@ -6,18 +6,23 @@ the topic has not heard of it yet: the bypass, and bundles in quarantine.
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from throughline.v1 import policy_pb2
+
 from services.domain.publication import NUMBER_MAX
 from services.firewall.policies.metrics import PolicyMetrics
 from services.host.files import FileTrouble
 from services.host.world import World
 from services.policy.files.canonical import Signature
-from services.policy.life.lifecycle import BUILT_IN_POINTER, Pointer, State, tripped
+from services.policy.life.lifecycle import BUILT_IN_POINTER, Pointer, State, Warrant, tripped, warranted
+from services.wire import policy_records
+from services.wire.methods import Unreadable, parse
 
 
 class KeptRefused(Exception):
@@ -35,6 +40,21 @@ class Kept:
     quarantined: tuple[str, ...] = ()
     bypass: bool = False
     ordered_ms: int = 0
+    warrants: tuple[Warrant, ...] = ()
+    newest_ms: int = 0
+    """When the newest order was made that ever counted here."""
+
+    @property
+    def state(self) -> State:
+        """What stood when it was kept."""
+        return State(
+            self.serial,
+            self.pointer,
+            quarantined=self.quarantined,
+            bypass=self.bypass,
+            ordered_ms=self.ordered_ms,
+            warrants=self.warrants,
+        )
 
 
 def encode(kept: Kept) -> str:
@@ -45,6 +65,8 @@ def encode(kept: Kept) -> str:
         "serial": kept.serial,
         "bypass": kept.bypass,
         "ordered_ms": kept.ordered_ms,
+        "newest_ms": kept.newest_ms,
+        "warrants": [base64.b64encode(_warrant(each)).decode() for each in kept.warrants],
         "quarantined": list(kept.quarantined),
         "signatures": [
             {"signer": s.signer, "signed_ms": s.signed_ms, "expires_ms": s.expires_ms, "ed25519": s.ed25519.hex()}
@@ -77,9 +99,25 @@ def decode(text: str) -> Kept:
             tuple(str(each) for each in document["quarantined"]),
             document["bypass"] is True,
             _number(document["ordered_ms"]),
+            tuple(_warranted(str(each)) for each in document.get("warrants", [])),
+            _number(document.get("newest_ms", 0)),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise KeptRefused(f"expected a policy as this program keeps it: {error!r}; remove the file") from error
+
+
+def _warrant(warrant: Warrant) -> bytes:
+    return policy_records.warrant_to_wire(warrant).SerializeToString(deterministic=True)
+
+
+def _warranted(told: str) -> Warrant:
+    try:
+        warrant = policy_records.warrant_to_domain(parse(policy_pb2.SignedOrder, base64.b64decode(told)))
+    except Unreadable as unreadable:
+        raise ValueError(unreadable.why) from unreadable
+    if warrant is None:
+        raise ValueError("expected an order")
+    return warrant
 
 
 def _number(told: object) -> int:
@@ -93,6 +131,8 @@ def bypass_kept(kept: Kept, by: str, now_ms: int, state: State) -> State | None:
     if state.ordered_ms >= kept.ordered_ms or state.bypass == kept.bypass:
         return None
     after = replace(state, serial=state.serial + 1, bypass=kept.bypass, ordered_ms=kept.ordered_ms)
+    switched = [each for each in kept.warrants if not each.order.action.names_bundle]
+    after = warranted(after, switched[-1] if switched else None)
     return replace(after, at_ms=now_ms, by=by, why="bypass, kept over a restart")
 
 

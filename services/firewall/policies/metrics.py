@@ -19,11 +19,12 @@ class NotTaken(StrEnum):
     EXPIRED = "expired"
     UNREADABLE = "unreadable"
     OLDER = "older"
+    UNORDERED = "unordered"
 
 
 _WHY: Final = (
     "torn: records are missing; unsigned: too few known signatures; wrong: a signature that is none; expired: one that "
-    "was; unreadable: no bundle; older: the topic has lost records"
+    "was; unreadable: no bundle; older: the topic has lost records; unordered: no signed order that still counts"
 )
 
 

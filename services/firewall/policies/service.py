@@ -26,8 +26,8 @@ from services.journal import Rejected, Topic, Unavailable, Unknown
 from services.policy.bundle import BUILT_IN
 from services.policy.files.canonical import Action, Order, Signature
 from services.policy.files.reading import BundleRefused, read_bundle
-from services.policy.files.signing import SIGNATURES_MAX, people_for_bundle, people_for_order
-from services.policy.life.lifecycle import BUILT_IN_POINTER, OrderRefused, Pointer, obey
+from services.policy.files.signing import SIGNATURES_MAX, TWO, Signed, people_for_bundle, people_for_order
+from services.policy.life.lifecycle import BUILT_IN_POINTER, OrderRefused, Pointer, Warrant, obey
 from services.policy.life.shelf import Entry, Shelf, SignedBy, Submitted
 from services.wire import policy_records
 from services.wire.methods import (
@@ -42,6 +42,7 @@ from services.wire.methods import (
 STANDS_WITHIN_S: Final = 3.0
 EXPLAINED_CALLS_MAX: Final = 3_000
 """The newest; older ones stand on `screenings`. As bytes: a message takes four times the room."""
+ORDER_WHY_CHARS_MAX: Final = 2_000
 EXPLAINED_EACH_MAX: Final = 8
 _URGENT: Final = (Action.REVERT, Action.BYPASS_ON, Action.BYPASS_OFF)
 
@@ -164,6 +165,9 @@ class PolicyService:
         order = policy_records.order_to_domain(asked.order)
         if order is None:
             raise Refuse(Status.INVALID_ARGUMENT, "expected an action that is known here, with the bundle it means")
+        if len(order.why) > ORDER_WHY_CHARS_MAX:
+            told = f"a why of {len(order.why)} characters; limit {ORDER_WHY_CHARS_MAX}"
+            raise Refuse(Status.INVALID_ARGUMENT, told)  # it goes with the record of what it did
         signatures = policy_records.signatures_to_domain(asked.signatures[:SIGNATURES_MAX])
         signed = self._feed.keys.of_order(order, signatures, self._world.wall_ms())
         lacks = signed.lacks(people_for_order(order))
@@ -173,15 +177,18 @@ class PolicyService:
         if not urgent:
             self._ready()
             await self._vet(order)
-        return await self._follow(order, ", ".join(sorted(signed.signers)), urgent)
+        warrant = Warrant(order, _counted(signatures, signed))
+        return await self._follow(warrant, ", ".join(sorted(signed.signers)), urgent)
 
-    async def _follow(self, order: Order, by: str, urgent: bool) -> policy_pb2.DirectResponse:
+    async def _follow(self, warrant: Warrant, by: str, urgent: bool) -> policy_pb2.DirectResponse:
+        order, signatures = warrant.order, warrant.signatures
         now_ms, done = self._world.wall_ms(), self._feed.canary_done()
         try:
             obey(self._feed.state, order, by, now_ms, done)
         except OrderRefused as refused:
             raise Refuse(Status.INVALID_ARGUMENT, str(refused)) from None
-        wish = self._feed.wish(partial(obey, order=order, by=by, now_ms=now_ms, canary_done=done), urgent)
+        following = partial(obey, order=order, by=by, now_ms=now_ms, canary_done=done, signatures=signatures)
+        wish = self._feed.wish(following, urgent)
         self._world.logger.warning("policy.ordered", order=order.action.name.lower(), version=order.version, by=by)
         done_in_time, _ = await asyncio.wait({wish.fulfilled}, timeout=STANDS_WITHIN_S)
         everywhere = bool(done_in_time)
@@ -257,6 +264,12 @@ class PolicyService:
                 Status.NOT_FOUND, "no screening of that call is remembered here; `screenings` holds older ones"
             )
         return policy_pb2.ExplainResponse(screenings=map(screening_pb2.Screening.FromString, found))
+
+
+def _counted(signatures: Sequence[Signature], signed: Signed) -> tuple[Signature, ...]:
+    """As many as an order takes, of those that count: they go with the record of what it did."""
+    of = {each.signer: each for each in signatures if each.signer in signed.signers}
+    return tuple(of[signer] for signer in sorted(of))[:TWO]
 
 
 def _holds(shelf: Shelf, pointer: Pointer, signatures: Sequence[Signature]) -> bool:

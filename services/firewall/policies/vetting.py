@@ -15,7 +15,7 @@ from services.policy.files.canonical import Signature
 from services.policy.files.reading import BundleRefused, read_bundle
 from services.policy.files.signing import NO_KEYS, Doubt, Keys, Signed, people_for_bundle, read_keys
 from services.policy.files.strict_yaml import FileRefused
-from services.policy.life.lifecycle import Pointer
+from services.policy.life.lifecycle import Pointer, State
 from services.policy.life.shelf import Shelf
 
 READ_MAX: Final = 6
@@ -58,11 +58,19 @@ class Vetting:
         return known if content is None else await self._reading(pointer, content)
 
     async def take(
-        self, part: str, shelf: Shelf, pointer: Pointer, keys: Keys, before: Bundle, now_ms: int | None
+        self,
+        part: str,
+        shelf: Shelf,
+        pointer: Pointer,
+        keys: Keys,
+        before: Bundle,
+        now_ms: int | None,
+        unordered: str = "",
     ) -> Bundle | None:
         """The bundle, or None with the doubt told. `before` is what it follows: it says how many people it takes.
 
-        Without `now_ms` signatures count that have expired since: to go back must not fail by that.
+        Without `now_ms` signatures count that have expired since: to go back must not fail by that. `unordered`: why
+        no order of people stands behind it.
         """
         label = f"{part} version {pointer.version}"
         bundle = await self.read(shelf, pointer)
@@ -81,10 +89,26 @@ class Vetting:
         if lacks:
             self.doubt(part, _why(signed), f"{label} is not taken: {lacks}")
             return None
+        if unordered:
+            self.doubt(part, NotTaken.UNORDERED, f"{label} is not taken: {unordered}")
+            return None
         self.doubt(part, None, "")
         self._forget(shelf)
         self._good.add(pointer)
         return bundle
+
+    async def before(self, shelf: Shelf, state: State, keys: Keys, built_in: Bundle, served: Bundle | None) -> Bundle:
+        """What the live bundle followed, where that was taken here or enough people have signed it; else the built-in
+        one. Who writes to the topic could name as last good what one person signed, and so bring more of it live.
+        `served` is the live bundle where it answers calls here already."""
+        if (taken := self.known(state.last_good)) is not None:
+            return taken
+        if served is not None:
+            return served
+        before = await self.read(shelf, state.last_good)
+        signers = signed_ever(keys, state.last_good, shelf.signatures(state.last_good))
+        enough = before is not None and len(signers) >= people_for_bundle(built_in, before)
+        return before if before is not None and enough else built_in
 
     async def kept(self, kept: Kept, keys: Keys) -> Bundle | None:
         """The last good one from the disk, signed by somebody known; its signatures may have expired since."""

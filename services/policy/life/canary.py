@@ -29,6 +29,18 @@ def under(steps: Sequence[CanaryStep], step: int, digest: str, call_id: str, are
     return int.from_bytes(word, "big") < max((each.share for each in reached), default=0.0) * 2**64
 
 
+def reached(steps: Sequence[CanaryStep], ordered_ms: int, now_ms: int) -> int:
+    """The furthest step that a canary may be on, by its plan's times and what was ordered when: whoever says on the
+    topic that it is further has not waited."""
+    step, at_ms = 0, float(ordered_ms)
+    for each in steps[:-1]:
+        at_ms += each.minutes_min * 60_000
+        if now_ms < at_ms:
+            break
+        step += 1
+    return step
+
+
 class Tally:
     """What the candidate said of distinct calls; past a bound further ones are not counted, which only waits longer."""
 

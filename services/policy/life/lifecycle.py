@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from services.policy.files.canonical import Action, Order
+from services.policy.files.canonical import Action, Order, Signature
 from services.policy.files.signing import ORDER_VALID_MS, SKEW_MS
 
 QUARANTINED_MAX: Final = 200
@@ -39,6 +39,14 @@ BUILT_IN_POINTER: Final = Pointer(0, "")
 
 
 @dataclass(frozen=True, slots=True)
+class Warrant:
+    """An order with its signatures, as it was followed: by it a firewall that only reads sees who wanted this."""
+
+    order: Order
+    signatures: tuple[Signature, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """All that stands; see policy.proto."""
 
@@ -55,6 +63,8 @@ class State:
     at_ms: int = 0
     by: str = ""
     why: str = ""
+    warrants: tuple[Warrant, ...] = ()
+    """Of what may divert: the live bundle, the last good one, a candidate in its canary; and the bypass's last."""
 
 
 class OrderRefused(Exception):
@@ -81,7 +91,9 @@ def flaw(before: State, after: State) -> str:
     return ""
 
 
-def obey(state: State, order: Order, by: str, now_ms: int, canary_done: bool) -> State | None:
+def obey(
+    state: State, order: Order, by: str, now_ms: int, canary_done: bool, signatures: tuple[Signature, ...] = ()
+) -> State | None:
     """What stands once the order is followed; None where that is so already. Raises OrderRefused.
 
     `canary_done`: the candidate has run through its plan. Signatures are the caller's to check.
@@ -101,11 +113,29 @@ def obey(state: State, order: Order, by: str, now_ms: int, canary_done: bool) ->
     )
     match order.action:
         case Action.BYPASS_ON | Action.BYPASS_OFF:
-            return replace(next_one, bypass=order.action is Action.BYPASS_ON)
+            after = replace(next_one, bypass=order.action is Action.BYPASS_ON)
         case Action.REVERT:
-            return _reverted(next_one, state, now_ms)
+            after = _reverted(next_one, state, now_ms)
         case _:
-            return _advanced(next_one, state, order, now_ms, canary_done)
+            after = _advanced(next_one, state, order, now_ms, canary_done)
+    return warranted(after, Warrant(order, signatures))
+
+
+def warranted(after: State, new: Warrant | None = None) -> State:
+    """The same, with the warrants of what stands in it and no other; `new` is the one by which it came about."""
+    standing = {
+        (Action.PROMOTE, after.live.digest),
+        (Action.PROMOTE, after.last_good.digest),
+        (Action.CANARY, after.candidate.digest if after.candidate is not None and after.stage is Stage.CANARY else ""),
+    }
+    found: dict[tuple[Action, str], Warrant] = {}
+    for each in (*after.warrants, *([new] if new is not None else [])):
+        action = each.order.action
+        if action in (Action.BYPASS_ON, Action.BYPASS_OFF):
+            found[Action.BYPASS_ON, ""] = each  # one switch, and its last word
+        elif each.order.digest and (action, each.order.digest) in standing:
+            found[action, each.order.digest] = each
+    return replace(after, warrants=tuple(found.values()))
 
 
 def _barred_until(state: State, now_ms: int) -> int:
@@ -126,10 +156,10 @@ def tripped(state: State, digest: str, why: str, by: str, now_ms: int) -> State 
     after = replace(state, serial=state.serial + 1, at_ms=now_ms, by=by, why=told, quarantined=quarantined)
     if state.live.digest == digest:
         back = state.last_good if state.last_good.digest not in quarantined else BUILT_IN_POINTER
-        return _without_candidate(replace(after, live=back, last_good=BUILT_IN_POINTER), now_ms)
+        return warranted(_without_candidate(replace(after, live=back, last_good=BUILT_IN_POINTER), now_ms))
     if state.candidate is not None and state.candidate.digest == digest:
         after = _without_candidate(after, now_ms)
-    return replace(after, last_good=BUILT_IN_POINTER) if state.last_good.digest == digest else after
+    return warranted(replace(after, last_good=BUILT_IN_POINTER) if state.last_good.digest == digest else after)
 
 
 def stepped(state: State, candidate: Pointer, step: int, by: str, now_ms: int) -> State | None:

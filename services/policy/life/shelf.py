@@ -15,7 +15,7 @@ from hashlib import sha256
 from itertools import chain
 from typing import Final, TypeVar
 
-from services.domain.publication import Part
+from services.domain.publication import NUMBER_MAX, Part
 from services.policy.files.canonical import Signature
 from services.policy.files.reading import BYTES_MAX
 from services.policy.files.signing import SIGNATURES_MAX
@@ -122,6 +122,11 @@ class Shelf:
     def content(self, pointer: Pointer) -> bytes | None:
         """That bundle's file, whole and as its SHA-256 says; None where a part is missing or another."""
         return self._contents.get(pointer.digest)
+
+    def unmended(self, state: State) -> int:
+        """Bundles in quarantine that no newer one has taken the place of. One of which nothing is known counts."""
+        versions = {each.pointer.digest: each.pointer.version for each in self.bundles} if state.quarantined else {}
+        return sum(versions.get(each, NUMBER_MAX) > state.live.version for each in state.quarantined)
 
     @property
     def held_bytes(self) -> int:

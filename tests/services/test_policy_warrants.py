@@ -1,0 +1,265 @@
+"""Who can write to `policy`, and has nobody's key: lets calls pass, and brings nothing live, on or off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.firewall.policies.metrics import NotTaken
+from services.firewall.policies.warrants import Warrants
+from services.journal import Topic
+from services.policy.files.canonical import Action, Order, Signature
+from services.policy.files.reading import read_bundle
+from services.policy.files.signing import SKEW_MS, read_keys, sign_order
+from services.policy.life.lifecycle import BUILT_IN_POINTER, Pointer, Stage, State, Warrant, flaw, warranted
+from services.wire import policy_records
+from simulator.virtual_loop import run_virtual
+from tests.policy.files import text
+from tests.services.policy_stage import BUILT_IN, CACHE, KEYS_TEXT, PRIVATE, PolicyStage
+
+Scene = Callable[[PolicyStage], Coroutine[Any, Any, None]]
+
+
+def play(scene: Scene, limit_s: float = 3_600.0) -> None:
+    async def staged() -> None:
+        async with PolicyStage() as made:
+            await scene(made)
+
+    run_virtual(staged(), limit_s)
+
+
+def pointer_of(version: int) -> Pointer:
+    return Pointer(version, read_bundle(text(version).encode()).digest)
+
+
+async def forge(scene: PolicyStage, **changed: Any) -> None:
+    """A stranger writes the next state, with every warrant that ever stood on the topic."""
+    shelf = scene.all[-1].feed.shelf
+    warrants = {each.order: each for state in shelf.changes for each in state.warrants}
+    forged = replace(shelf.state, serial=shelf.state.serial + 1, **{"warrants": tuple(warrants.values()), **changed})
+    assert flaw(shelf.state, forged) == ""
+    scene.broker.land(Topic.POLICY, *policy_records.encode(forged, "a stranger"))
+    await asyncio.sleep(0.2)
+
+
+def live_on(stage: PolicyStage) -> list[int]:
+    return [one.feed.live().version if one.feed.live() is not BUILT_IN else 0 for one in stage.all]
+
+
+def test_an_older_policy_that_two_people_signed_comes_not_back_by_a_strangers_word() -> None:
+    """By way of the built-in one, versions rise again: 6 was live once, by an order that was followed then."""
+
+    async def scene(stage: PolicyStage) -> None:
+        for version in (6, 7, 8):
+            await stage.forced_live(version)
+        built_in = {"live": BUILT_IN_POINTER, "last_good": BUILT_IN_POINTER}
+        await forge(stage, **built_in)
+        assert live_on(stage) == [0, 0]
+        await forge(stage, live=pointer_of(6))
+        assert live_on(stage) == [0, 0]
+        for one in stage.all:
+            assert (one.count("doubt", why=NotTaken.UNORDERED), one.count("not_taken_total", why="unordered")) == (1, 1)
+            assert any("followed before, and given up since" in remark for remark in one.feed.remarks())
+        await stage.first.again()
+        del stage.all[1].files.texts[CACHE / "policy-firewall-2.json"]
+        await stage.all[1].stop()
+        stage.all[1].files.texts.pop(CACHE / "policy-firewall-2.json", None)
+        await stage.all[1].again()
+        assert live_on(stage) == [0, 0]
+        await stage.direct(Action.REVERT)
+        nine = await stage.forced_live(9)
+        assert [one.feed.live().digest for one in stage.all] == [nine.digest] * 2
+        assert [one.feed.remarks() for one in stage.all] == [[], []]
+
+    play(scene)
+
+
+def test_a_policy_that_was_handed_in_and_never_ordered_comes_not_live_by_a_strangers_word() -> None:
+    """Two people have signed it, for a day that has not come: what answers calls goes on."""
+
+    async def scene(stage: PolicyStage) -> None:
+        await stage.forced_live(7)
+        await stage.submit(8, "ann", "bob")
+        await forge(stage, live=pointer_of(8), last_good=pointer_of(7))
+        assert live_on(stage) == [7, 7]
+        assert any("the signed order to promote it" in remark for remark in stage.first.feed.remarks())
+        await stage.direct(Action.REVERT)
+        await asyncio.sleep(0.2)
+        assert live_on(stage) == [7, 7]
+
+    play(scene)
+
+
+def test_a_policy_in_shadow_answers_no_call_by_a_strangers_word() -> None:
+    """Nor does a canary go faster than its plan: a step that nobody waited for is not taken."""
+
+    async def scene(stage: PolicyStage) -> None:
+        await stage.submit(7, "ann", "bob")
+        await stage.direct(Action.SHADOW, 7)
+        await asyncio.sleep(0.2)
+        await forge(stage, stage=Stage.CANARY, step=1)
+        calls = [f"call-{number}" for number in range(100)]
+        for one in stage.all:
+            assert not any(one.feed.candidate_for(call, "") for call in calls)
+        await stage.direct(Action.REVERT)
+        await stage.in_canary(8)
+        await forge(stage, step=1)
+        assert 20 < sum(stage.first.feed.candidate_for(call, "") is not None for call in calls) < 80
+        await asyncio.sleep(65)
+        assert all(stage.first.feed.candidate_for(call, "") is not None for call in calls)
+
+    play(scene)
+
+
+def test_a_policy_that_fell_comes_not_out_of_quarantine_by_a_strangers_word() -> None:
+    """What a breaker reverted stays gone, though two people signed it and its promotion."""
+
+    async def scene(stage: PolicyStage) -> None:
+        await stage.forced_live(6)
+        seven = await stage.forced_live(7)
+        stage.first.feed.tripped(seven.digest, "breaker_state")
+        await asyncio.sleep(0.5)
+        await forge(stage, live=pointer_of(7), quarantined=())
+        assert live_on(stage) == [6, 6]
+        await stage.direct(Action.REVERT)
+        await asyncio.sleep(0.2)
+        assert live_on(stage) == [0, 0]
+        await forge(stage, live=pointer_of(7), quarantined=())
+        assert live_on(stage) == [0, 0]
+
+    play(scene)
+
+
+def test_the_bypass_goes_off_by_a_signed_order_alone_and_on_by_anybodys_word() -> None:
+    """To let more calls pass is always easy; to take that back is not. Over a restart too."""
+
+    async def scene(stage: PolicyStage) -> None:
+        await stage.forced_live(7)
+        for action in (Action.BYPASS_ON, Action.BYPASS_OFF, Action.BYPASS_ON):
+            await stage.direct(action)
+            await asyncio.sleep(0.2)
+        await forge(stage, bypass=False)
+        assert [one.bypass.on for one in stage.all] == [True, True]
+        assert any("no signed order does" in remark for remark in stage.first.feed.remarks())
+        await asyncio.sleep(10)
+        await stage.first.again()
+        assert [one.bypass.on for one in stage.all] == [True, True]
+        await stage.direct(Action.BYPASS_OFF)
+        await asyncio.sleep(0.2)
+        assert [(one.bypass.on, one.feed.remarks()) for one in stage.all] == [(False, [])] * 2
+        await forge(stage, bypass=True)
+        assert [one.bypass.on for one in stage.all] == [True, True]
+        await stage.direct(Action.BYPASS_OFF, at=2)
+        await asyncio.sleep(0.2)
+        assert [one.bypass.on for one in stage.all] == [False, False]
+
+    play(scene)
+
+
+def test_a_bypass_switched_off_without_kafka_outlives_a_restart_and_reaches_the_others() -> None:
+    """With the order that says so: else nobody would believe it."""
+
+    async def scene(stage: PolicyStage) -> None:
+        await stage.direct(Action.BYPASS_ON)
+        await asyncio.sleep(0.5)
+        stage.first.log.fail(absent=True)
+        await stage.direct(Action.BYPASS_OFF)
+        assert not stage.first.bypass.on
+        await asyncio.sleep(6)
+        await stage.first.again()
+        await asyncio.sleep(3)
+        assert [one.bypass.on for one in stage.all] == [False, False]
+
+    play(scene)
+
+
+def test_an_order_of_more_words_than_a_record_takes_is_refused() -> None:
+    """It goes with the record of what it did, which could never be written."""
+
+    async def scene(stage: PolicyStage) -> None:
+        order = replace(stage.order(Action.BYPASS_ON), why="x" * 100_000)
+        with pytest.raises(Exception, match="limit"):
+            await stage.send(order, "ann")
+        await stage.direct(Action.BYPASS_ON)
+        assert stage.first.bypass.on
+
+    play(scene)
+
+
+NOW = 1_800_000_000_000
+MINUTE_MS = 60_000
+
+
+def warrant(action: Action, version: int, made_ms: int, *signers: str) -> Warrant:
+    names = action.names_bundle
+    digest = f"{version:064x}" if names else ""
+    order = Order(action, made_ms, version if names else 0, digest, action is Action.PROMOTE)
+    real = tuple(sign_order(PRIVATE[who], who, order, made_ms) for who in signers)
+    return Warrant(order, real or (Signature("ann", made_ms, made_ms + MINUTE_MS, b"x" * 64),))
+
+
+FORGED = st.tuples(st.just("forge"), st.integers(0, 4), st.integers(0, 4), st.booleans(), st.integers(0, 2**53))
+ORDERED = st.tuples(st.sampled_from(["promote", "revert", "on", "off"]), st.integers(1, 4))
+
+
+@given(st.lists(st.one_of(FORGED, ORDERED), max_size=25))
+def test_whatever_a_stranger_writes_what_was_given_up_stands_by_no_old_order(happened: list[tuple[Any, ...]]) -> None:
+    """A promotion counts from when it is followed until no state names it, and once given up never again, whichever
+    instants and states a stranger makes up; the bypass is on where that was people's last word."""
+    keys = read_keys(KEYS_TEXT.encode())
+    warrants = Warrants(lambda: keys, lambda: NOW + 60 * MINUTE_MS)
+    state, known, given_up = State(), list[Warrant](), set[Order]()
+    on = False
+    for number, (what, *told) in enumerate(happened):
+        made_ms = NOW + number * MINUTE_MS
+        if what == "forge":
+            live, last_good, bypass, at_ms = told
+            fake = [warrant(Action.PROMOTE, live, at_ms), warrant(Action.BYPASS_OFF, 0, at_ms)]
+            state = replace(
+                state, live=Pointer(live, f"{live:064x}") if live else BUILT_IN_POINTER, at_ms=at_ms, ordered_ms=at_ms,
+                last_good=Pointer(last_good, f"{last_good:064x}") if last_good else BUILT_IN_POINTER, bypass=bypass,
+                warrants=(*known, *fake),
+            )  # fmt: skip
+        elif what == "promote":
+            new = warrant(Action.PROMOTE, told[0], made_ms, "ann", "bob")
+            live_now = Pointer(told[0], f"{told[0]:064x}")
+            state = warranted(replace(state, live=live_now, last_good=state.live), new)
+            known.append(new)
+        elif what == "revert":
+            state = warranted(replace(state, live=state.last_good, last_good=BUILT_IN_POINTER))
+        else:
+            on = what == "on"
+            new = warrant(Action.BYPASS_ON if on else Action.BYPASS_OFF, 0, made_ms, "ann")
+            state = warranted(replace(state, bypass=on), new)
+            known.append(new)
+        state = replace(state, serial=state.serial + 1)
+        before = set(warrants.standing)
+        warrants.follow(state)
+        given_up |= {each.order for each in before if each not in warrants.standing}
+        assert not given_up & {each.order for each in warrants.standing}
+        assert set(warrants.standing) <= set(known)
+        if warrants.lacks(state, Action.PROMOTE, state.live) == "" and state.live.version:
+            assert any(each.order.digest == state.live.digest for each in warrants.standing)
+        assert warrants.bypassed(state) or not (on or state.bypass)
+
+
+def test_an_order_of_a_clock_of_the_future_bars_none_of_now() -> None:
+    """As everywhere: one wrong clock, once, and no policy could come live for as long as it was ahead."""
+    keys = read_keys(KEYS_TEXT.encode())
+    warrants = Warrants(lambda: keys, wall_ms_of_now)
+    ahead = warrant(Action.PROMOTE, 7, NOW + SKEW_MS + 1, "ann", "bob")
+    warrants.follow(State(serial=1, live=Pointer(7, f"{7:064x}"), warrants=(ahead,)))
+    now = warrant(Action.PROMOTE, 8, NOW, "ann", "bob")
+    after = State(serial=2, live=Pointer(8, f"{8:064x}"), warrants=(now,))
+    warrants.follow(after)
+    assert warrants.lacks(after, Action.PROMOTE, after.live) == ""
+
+
+def wall_ms_of_now() -> int:
+    return NOW
