@@ -115,9 +115,9 @@ _ALL: Final = [
         True,
         Listed.CELL,
     ),
-    Attribute("area", Type.STRING, 'the town, where the region knows it; else ""', "", True, Listed.AREA),
+    Attribute("area", Type.STRING, 'the town, where the region knows it; else ""', "", False, Listed.AREA),
     Attribute(
-        "psap", Type.STRING, 'the id of its home PSAP, where the region knows it; else ""', "", True, Listed.PSAP
+        "psap", Type.STRING, 'the id of its home PSAP, where the region knows it; else ""', "", False, Listed.PSAP
     ),
     Attribute(
         "device",

@@ -53,6 +53,8 @@ class Room:
     left: int = LOOKS_MAX
     dialled: dict[str, bool] = field(default_factory=dict)
     """Lists of numbers that were looked through: whether a person could ring back every one."""
+    of_most: dict[str, bool] = field(default_factory=dict)
+    """Patterns that were tried: whether most names have what they look for."""
 
 
 @dataclass(frozen=True, slots=True)
