@@ -15,6 +15,7 @@ from services.domain.place import Place, centre, flaw
 
 CELL_DEGREES: Final = 0.02
 _CELLS_A_DEGREE: Final = 50
+_JOINED: Final = "\0"
 
 
 def own_number(caller: str) -> str:
@@ -42,4 +43,9 @@ def identity_of(offer: Offer) -> str:
 
 def anonymous(source: str, trunk: str, cell: str) -> str:
     """Who has no number of their own is as one with all others who come the same way. No number looks like it."""
-    return f"{source}\0{trunk}\0{cell}"
+    return f"{source}{_JOINED}{trunk}{_JOINED}{cell}"
+
+
+def is_one_caller(identity: str) -> bool:
+    """Whether it is somebody's own number, and not what many may share who have none."""
+    return bool(identity) and _JOINED not in identity

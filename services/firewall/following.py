@@ -28,6 +28,7 @@ HISTORY_MAX: Final = 50_000
 """Records of before the start that are folded at most, the newest."""
 _FOLDED_AT_ONCE: Final = 100
 _ANSWERED: Final = frozenset({FactKind.ANSWERED, FactKind.DIVERTED, FactKind.CALLED_BACK, FactKind.RECONNECTED})
+_GAVE_UP: Final = frozenset({FactKind.ABANDONED, FactKind.CALLER_LOST})
 _UNANSWERED: Final = frozenset({FactKind.ABANDONED, FactKind.CALLER_LOST, FactKind.CALLBACK_DUE})
 
 
@@ -120,7 +121,7 @@ class Following:
         self._read[record.partition] = now
         fact = facts.read(record.value)
         if isinstance(fact, Fact) and (fact.kind in _ANSWERED or fact.kind in _UNANSWERED):
-            breakers.ended(fact.call_id, fact.kind in _ANSWERED, now)
+            breakers.ended(fact.call_id, fact.kind in _ANSWERED, now, fact.kind in _GAVE_UP)
         breakers.read_calls(min(self._read.values()))
 
     def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:

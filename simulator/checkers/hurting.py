@@ -14,8 +14,8 @@ from loadtest.call_told import CallTold, Entry
 from services.journal import Topic
 from services.journal.memory import MemoryBroker
 from services.policy.bundle import Limits
-from services.policy.verdicts.breakers import SLACK_CALLS
 from services.policy.verdicts.guards import REPEATS_CALLS_MIN
+from services.policy.verdicts.scopes import SLACK_CALLS
 from services.wire import screenings
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.hearing import ours, replicas_of

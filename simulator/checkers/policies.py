@@ -22,8 +22,8 @@ from services.policy.files.built_in import built_in
 from services.policy.files.signing import TWO, read_keys
 from services.policy.life.lifecycle import Pointer, Stage, State
 from services.policy.life.shelf import Shelf
-from services.policy.verdicts.breakers import SLACK_CALLS
 from services.policy.verdicts.guards import BREAKER, REPEATS_CALLS_MIN
+from services.policy.verdicts.scopes import SLACK_CALLS
 from services.wire import policy_records, screenings
 from services.wire.methods import Unreadable
 from simulator.checkers.evidence import Evidence

@@ -18,11 +18,11 @@ from services.domain.policy import Divert, Verdict
 from services.firewall.known_calls import KnownCalls
 from services.policy.bundle import Bundle
 from services.policy.verdicts import inputs as inputs_of
-from services.policy.verdicts.breakers import Heard
 from services.policy.verdicts.evaluating import Evaluation
 from services.policy.verdicts.guards import Grounds
 from services.policy.verdicts.inputs import Located
 from services.policy.verdicts.judging import Known, heard_of, judged, judged_again, proposed_by
+from services.policy.verdicts.scopes import Heard
 from services.policy.verdicts.windows import Keys
 from services.wire import screenings, verdicts
 

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.domain.identity import anonymous
 from services.policy.bundle import Limits
 from services.policy.verdicts.answers import UNANSWERED_S
-from services.policy.verdicts.breakers import (
+from services.policy.verdicts.breakers import UNPROVEN, Breakers, Trip
+from services.policy.verdicts.credit import CALLS_EACH, CALLS_MAX, UNPROVEN_CALLS
+from services.policy.verdicts.scopes import (
     CALLS,
+    CALLS_OF_ONE_MAX,
     HOLD_S,
     LAST_CALLS_S,
     REPEATERS_MAX,
     SLACK_CALLS,
-    UNPROVEN,
     WINDOWS_S,
-    Breakers,
     Heard,
-    Trip,
     Why,
 )
-from services.policy.verdicts.credit import CALLS_EACH, CALLS_MAX, UNPROVEN_CALLS
 
 LIMITS = Limits()
 PAUSES = st.floats(0, 20) | st.floats(0, 60) | st.floats(0, 8_000)
@@ -81,7 +82,8 @@ def test_what_is_diverted_stays_in_budget_for_any_stream_and_any_proposals(
                 for window in in_windows:
                     diverts = [each for _, each, granted in window if granted and (not of_rule or each.rule == of_rule)]
                     calls = sum(not each.repeats for _, each, _ in window)
-                    assert sum(not each.repeats for each in diverts) <= max(SLACK_CALLS, share * calls)
+                    of_each = Counter(each.caller for each in diverts if not each.repeats)
+                    assert sum(min(n, CALLS_OF_ONE_MAX) for n in of_each.values()) <= max(SLACK_CALLS, share * calls)
                     assert len({each.caller for each in diverts if each.repeats}) <= REPEATERS_MAX
 
 
@@ -267,6 +269,40 @@ def test_diverted_calls_that_nobody_answers_stop_all_diverts(hangs_up: bool) -> 
         breakers.read_calls(float(second))
     assert [(each.scope, each.why, each.told) for each in breakers.trips()] == [("state", Why.UNANSWERED, 3)]
     assert breakers.tripped(later) == ["state"]
+
+
+@pytest.mark.parametrize("callers", [1, 2])
+def test_a_nuisance_caller_or_two_of_a_small_town_stop_no_rule_for_all(callers: int) -> None:
+    """Five calls in a burst, each quarter of an hour, all night, below what makes a repeater; hardly anybody else."""
+    breakers = Breakers(LIMITS)
+    for n in range(2):
+        breakers.heard(call(1_000 + n, rule="", psap="P1"), False, 0.0)
+    for burst in range(30):
+        for n in range(5 * callers):
+            heard = call(burst * 100 + n, caller=f"+1617555010{n % callers}", rule="r" if n >= 2 * callers else "")
+            heard = replace(heard, psap="P1", area="Lynn", forecast_share=0.001)
+            assert breakers.judge(heard, burst * 900.0 + n * 10.0) == ""
+            breakers.ended(heard.call_id, True, burst * 900.0 + n * 10.0 + 5.0)
+    assert breakers.trips() == []
+
+
+def test_callers_without_a_number_of_their_own_count_each() -> None:
+    """They share an identity and may be many: of all people these must not be diverted uncounted."""
+    breakers = Breakers(LIMITS)
+    kept = [breakers.judge(call(n, caller=anonymous("mobile", "trunk-1", "42.36,-71.06")), n * 1.0) for n in range(8)]
+    assert kept == [""] * SLACK_CALLS + ["state"] * 3
+
+
+@pytest.mark.parametrize(("callers", "trips"), [(1, 0), (2, 0), (3, 1)])
+def test_who_hangs_up_again_and_again_counts_once_among_those_whom_nobody_answered(callers: int, trips: int) -> None:
+    """One who knows of it could have reverted a good policy for the whole state by three calls."""
+    breakers = Breakers(LIMITS)
+    for n in range(10):
+        breakers.heard(call(1_000 + n, rule=""), False, 0.0)
+    for n in range(9):
+        breakers.judge(call(n, caller=f"+1617555010{n % callers}", repeats=True), n * 5.0)
+        breakers.ended(f"call-{n}", answered=False, now=n * 5.0 + 2.0, gave_up=True)
+    assert [each.why for each in breakers.trips()] == [Why.UNANSWERED] * trips
 
 
 def test_what_was_heard_of_before_a_start_counts() -> None:

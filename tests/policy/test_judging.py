@@ -13,12 +13,13 @@ from services.domain.policy import Divert, Flag, Pass, Verdict
 from services.policy.bundle import Bundle, Limits
 from services.policy.replays.replaying import Judging, no_stopwatch
 from services.policy.replays.retelling import of_offers
-from services.policy.verdicts.breakers import HOLD_S, SLACK_CALLS, UNPROVEN, Breakers, Heard
+from services.policy.verdicts.breakers import UNPROVEN, Breakers
 from services.policy.verdicts.credit import UNPROVEN_CALLS
 from services.policy.verdicts.evaluating import Evaluation
 from services.policy.verdicts.guards import BREAKER, Grounds, Kept
 from services.policy.verdicts.inputs import NOWHERE
 from services.policy.verdicts.judging import Judgement, Known, judged, judged_again
+from services.policy.verdicts.scopes import HOLD_S, SLACK_CALLS, Heard
 from tests.policy.expressions import bundle, diverting
 from tests.policy.replicas import DESKS, START_MS, Came, Replica
 from tests.policy.test_promises import bundles, streams

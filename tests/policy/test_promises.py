@@ -17,9 +17,9 @@ from services.policy.checks.check import check
 from services.policy.files.reading import read_bundle
 from services.policy.language import printing
 from services.policy.language.tree import Node
-from services.policy.verdicts.breakers import REPEATERS_MAX, SLACK_CALLS, WINDOWS_S
 from services.policy.verdicts.credit import UNPROVEN_CALLS
 from services.policy.verdicts.evaluating import BundleUnfit, Evaluation
+from services.policy.verdicts.scopes import REPEATERS_MAX, SLACK_CALLS, WINDOWS_S
 from services.policy.verdicts.windows import LONGEST_S
 from tests.policy.expressions import bundle, diverting, passing, rule, trees
 from tests.policy.replicas import DESKS, Came, played

@@ -129,8 +129,9 @@ def test_examples_are_few_for_each_change_and_rule() -> None:
 def test_a_bundle_that_diverts_everything_is_grave_in_every_scope() -> None:
     """Massachusetts, 18 June 2024: caught before a live call meets it; five callers at most would have met it."""
     everything = bundle(rule(DIVERT, forecast_share=0.001), limits=Limits())
-    calls = [call("a", nth) for nth in range(1, 40)]
-    difference = compared(everything, {"a": "repeats"}, calls)
+    names = [str(each) for each in range(39)]
+    calls = [call(name, 1 + (name > "0")) for name in names]
+    difference = compared(everything, dict.fromkeys(names, "repeats"), calls)
     found = findings(difference, everything)
     grave = {each.about for each in found if each.weight is Weight.GRAVE}
     assert grave == {"", "state", "psap:3203", "area:BOSTON", "rule:repeats", "repeats"}

@@ -13,7 +13,7 @@ from services.host.network import Broken, Status
 from services.journal import Topic
 from services.policy.attributes import ATTRIBUTES
 from services.policy.bundle import Limits
-from services.policy.verdicts.breakers import SLACK_CALLS
+from services.policy.verdicts.scopes import SLACK_CALLS
 from services.wire import screenings, verdicts
 from tests.services.firewall_stage import (
     DESK,

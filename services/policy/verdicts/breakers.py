@@ -6,72 +6,38 @@ slack of five calls, without which nothing could ever be diverted at night. The 
 and from then on none of that scope is, until the proposals themselves are back in budget: a bundle that diverts
 everybody diverts five callers and then nobody, however long it stays. A new bundle gets no new budget.
 
-A caller who repeats (the sixth call within ten minutes and each after it) is what rules are there for: such callers are
-held to a number of callers, not to a share of calls, or one of them at night would stop the rule that is meant for
-them; and to the credit of the bundle (`credit.py`), so that one that diverts everybody diverts five calls, repeated or
-not. Two more signs trip: callers who call again soon after they were diverted, and diverted calls nobody answered
-(`answers.py`).
+Of one caller's calls two count in a window: one person with a grudge and a small town must not stop a rule for all, nor
+two, and whoever calls a third time was heard already. Callers without a number of their own may be many: each call of
+theirs counts. A caller who repeats (the sixth call within ten minutes and each after it) is what rules are there for:
+such callers are held to a number of callers, not to a share of calls, or one of them at night would stop the rule that
+is meant for them; and to the credit of the bundle (`credit.py`), so that one that diverts everybody diverts five calls,
+repeated or not. Two more signs trip: callers who call again soon after they were diverted, and diverted calls nobody
+answered (`answers.py`).
 
 Hearing what other replicas screened (`heard`) makes their diverts count here too. `now` is seconds of one clock.
 """
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from services.policy.bundle import Limits
 from services.policy.verdicts.answers import Answers, Unanswered
 from services.policy.verdicts.credit import Credit
+from services.policy.verdicts.scopes import HEARD_MAX, WINDOWS_S, Flow, Heard, Scope, Why
 
-SLACK_CALLS: Final = 5
-"""So many may be diverted in any window, whatever the share."""
-REPEATERS_MAX: Final = 64
-"""So many callers who repeat may be diverted in one window: a flood has few sources, a region has many callers."""
 FORECAST_FACTOR: Final = 2.0
 """A rule may speak twice as often as its author forecast."""
-CALLS: Final = 50
-WINDOWS_S: Final = (10.0, 300.0)
-LAST_CALLS_S: Final = 3600.0
-"""A call older than this is none of the last fifty any more."""
-HOLD_S: Final = 60.0
-"""A breaker that has tripped stays so for this long at least."""
 REDIAL_S: Final = 120.0
 """A caller who calls again within this time of a divert was not helped by it."""
 REDIALERS_MAX: Final = 2
-_HEARD_MAX: Final = 5_000
 _SCOPES_MAX: Final = 2_000
 _STATE: Final = "state"
 UNPROVEN: Final = "unproven"
 """What keeps a divert back whose bundle has no credit left; nothing has tripped then."""
-
-
-class Why(StrEnum):
-    """What tripped a breaker."""
-
-    SHARE = "share"
-    REPEATERS = "repeaters"
-    REDIALS = "redials"
-    UNANSWERED = "unanswered"
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """One screened call. `rule` is the one that would divert it, empty where none would; with its forecast share."""
-
-    call_id: str
-    caller: str
-    """Its identity (services/domain/identity.py)."""
-    repeats: bool
-    area: str = ""
-    psap: str = ""
-    rule: str = ""
-    forecast_share: float = 0.0
-    bundle: str = ""
-    """The digest of the bundle that was asked: it is to blame where a breaker trips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +60,10 @@ class Breakers:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._flows: OrderedDict[str, _Flow] = OrderedDict({_STATE: _Flow()})
-        self._scopes: OrderedDict[str, _Scope] = OrderedDict()
+        self._flows: OrderedDict[str, Flow] = OrderedDict({_STATE: Flow()})
+        self._scopes: OrderedDict[str, Scope] = OrderedDict()
         self._last_divert: OrderedDict[str, tuple[Heard, float]] = OrderedDict()  # caller: of which call, and when
-        self._redials: deque[tuple[float, str, str]] = deque(maxlen=_HEARD_MAX)
+        self._redials: deque[tuple[float, str, str]] = deque(maxlen=HEARD_MAX)
         self._trips: list[Trip] = []
         self._credit = Credit()
         self._answers = Answers()
@@ -114,7 +80,7 @@ class Breakers:
             return UNPROVEN
         if call.rule and not kept:
             self._note_divert(call, now)
-            self._answers.diverts(call.call_id, call.bundle, now)
+            self._answers.diverts(call.call_id, call.bundle, now, call.caller)
         return kept
 
     def heard(self, call: Heard, diverted: bool, now: float, age_s: float = 0.0) -> None:
@@ -123,7 +89,7 @@ class Breakers:
         self._hear(call, at, now)
         if diverted:
             self._note_divert(call, at)
-            self._note_unanswered(self._answers.hears(call.call_id, call.bundle, now, age_s), now)
+            self._note_unanswered(self._answers.hears(call.call_id, call.bundle, now, age_s, call.caller), now)
 
     def keeps(self, call: Heard, now: float) -> str:
         """Which tripped scope keeps a divert of this call back; hears nothing."""
@@ -133,9 +99,9 @@ class Breakers:
                 return name
         return ""
 
-    def ended(self, call_id: str, answered: bool, now: float) -> None:
-        """A call has ended, or a person has it; only those that were diverted matter."""
-        self._note_unanswered(self._answers.ended(call_id, answered, now), now)
+    def ended(self, call_id: str, answered: bool, now: float, gave_up: bool = False) -> None:
+        """A call has ended, or a person has it; only those that were diverted matter. `gave_up`: by its caller."""
+        self._note_unanswered(self._answers.ended(call_id, answered, now, gave_up), now)
 
     def read_calls(self, now: float) -> None:
         """All of `calls` is read up to now: a divert of which it said nothing for a while is one nobody answered."""
@@ -175,7 +141,7 @@ class Breakers:
         self._credit.diverts(call.bundle)
         self._last_divert[call.caller] = (call, at)
         self._last_divert.move_to_end(call.caller)
-        if len(self._last_divert) > _HEARD_MAX:
+        if len(self._last_divert) > HEARD_MAX:
             self._last_divert.popitem(last=False)
 
     def _note_redial(self, call: Heard, at: float, now: float) -> None:
@@ -196,10 +162,10 @@ class Breakers:
             if self._scope(_STATE).trip(now):
                 self._trips.append(Trip(_STATE, Why.UNANSWERED, each.told, each.calls, "", each.bundle))
 
-    def _flow(self, name: str) -> _Flow:
+    def _flow(self, name: str) -> Flow:
         flow = self._flows.get(name)
         if flow is None:
-            flow = self._flows[name] = _Flow()
+            flow = self._flows[name] = Flow()
             if len(self._flows) > _SCOPES_MAX:
                 self._flows.popitem(last=False)
         if name != _STATE:
@@ -207,10 +173,10 @@ class Breakers:
         self._flows.move_to_end(_STATE)
         return flow
 
-    def _scope(self, name: str) -> _Scope:
+    def _scope(self, name: str) -> Scope:
         scope = self._scopes.get(name)
         if scope is None:
-            scope = self._scopes[name] = _Scope()
+            scope = self._scopes[name] = Scope()
         self._scopes.move_to_end(name)
         if _STATE in self._scopes:
             self._scopes.move_to_end(_STATE)
@@ -230,98 +196,3 @@ def _flow_names(call: Heard) -> list[str]:
 
 def _names(call: Heard) -> list[str]:
     return [*_flow_names(call), f"rule:{call.rule}"] if call.rule else _flow_names(call)
-
-
-class _Flow:
-    """The calls of a scope, callers who repeat left out, in each window."""
-
-    def __init__(self) -> None:
-        self.heard = 0
-        """All of them since the start, those who repeat too: which are the last fifty."""
-        self._calls: tuple[deque[float], ...] = tuple(deque(maxlen=_HEARD_MAX) for _ in WINDOWS_S)
-        self._last: deque[tuple[float, bool]] = deque(maxlen=CALLS)
-
-    def hear(self, counts: bool, at: float, now: float) -> None:
-        self.heard += 1
-        self._last.append((at, counts))
-        for calls, window_s in zip(self._calls, WINDOWS_S, strict=True):
-            if counts and at > now - window_s:
-                calls.append(at)
-
-    def within(self, now: float) -> tuple[int, ...]:
-        """The calls in each window of time, then among the last fifty."""
-        for calls, window_s in zip(self._calls, WINDOWS_S, strict=True):
-            while calls and calls[0] <= now - window_s:
-                calls.popleft()
-        last = sum(counts for at, counts in self._last if at > now - LAST_CALLS_S)
-        return (*(len(calls) for calls in self._calls), last)
-
-
-class _Scope:
-    """What would be diverted in a scope, and whether its breaker has tripped."""
-
-    def __init__(self) -> None:
-        self._windows = tuple(_Proposals() for _ in (*WINDOWS_S, CALLS))
-        self._until: float | None = None
-        self._in_budget = True
-        self._latest: tuple[float, _Flow] = (0.0, _Flow())
-
-    def proposed(self, call: Heard, number: int, at: float) -> None:
-        for window in self._windows:
-            window.add(at, number, call.caller if call.repeats else "")
-
-    def over(self, share: float, flow: _Flow, now: float) -> tuple[Why, int, int] | None:
-        """Which budget is overdrawn, by how many of how many; None: none is."""
-        self._latest = (share, flow)
-        for window_s, window in zip((*WINDOWS_S, LAST_CALLS_S), self._windows, strict=True):
-            window.forget(now - window_s, flow.heard - CALLS if window_s == LAST_CALLS_S else -1)
-        for window, calls in zip(self._windows, flow.within(now), strict=True):
-            if window.calls > max(SLACK_CALLS, share * calls):
-                return Why.SHARE, window.calls, calls
-            if len(window.repeaters) > REPEATERS_MAX:
-                return Why.REPEATERS, len(window.repeaters), calls
-        return None
-
-    def trip(self, now: float) -> bool:
-        """Whether it was not so before."""
-        was = self.is_tripped(now)
-        self._until = now + HOLD_S
-        return not was
-
-    def is_tripped(self, now: float) -> bool:
-        """It ends by itself once it was held and what the rules propose is back in budget."""
-        if self._until is not None and now >= self._until and self.over(*self._latest, now) is None:
-            self._until = None
-        return self._until is not None
-
-
-class _Proposals:
-    """Those in one window, oldest first: when, the how manieth call of the flow it was, and the caller who repeats."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-        """Of callers who do not repeat."""
-        self.repeaters: Counter[str] = Counter()
-        self._all: deque[tuple[float, int, str]] = deque()
-
-    def add(self, at: float, number: int, repeater: str) -> None:
-        self._all.append((at, number, repeater))
-        if repeater:
-            self.repeaters[repeater] += 1
-        else:
-            self.calls += 1
-        if len(self._all) > _HEARD_MAX:
-            self._drop()
-
-    def forget(self, until: float, numbers_until: int) -> None:
-        while self._all and (self._all[0][0] <= until or self._all[0][1] <= numbers_until):
-            self._drop()
-
-    def _drop(self) -> None:
-        _, _, repeater = self._all.popleft()
-        if not repeater:
-            self.calls -= 1
-        elif self.repeaters[repeater] > 1:
-            self.repeaters[repeater] -= 1
-        else:
-            del self.repeaters[repeater]

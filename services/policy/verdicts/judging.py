@@ -13,9 +13,10 @@ from sys import intern
 from services.domain.policy import Divert, Pass, Verdict
 from services.policy.attributes import Value
 from services.policy.bundle import Bundle
-from services.policy.verdicts.breakers import Breakers, Heard
+from services.policy.verdicts.breakers import Breakers
 from services.policy.verdicts.guards import BREAKER, Grounds, Kept, kept_from, repeats
 from services.policy.verdicts.inputs import identity_in
+from services.policy.verdicts.scopes import Heard
 
 
 @dataclass(frozen=True, slots=True)
