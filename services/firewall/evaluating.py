@@ -6,9 +6,11 @@ that rule may say is the parent's own bundle's word, so a helper gone wrong can 
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from services.domain.policy import Pass
@@ -18,6 +20,8 @@ from services.policy.bundle import Bundle, NamedList, Rule
 from services.policy.verdicts.evaluating import BundleUnfit, Decision, Evaluation
 
 WHY_CHARS_MAX: Final = 200
+PIECE_ITEMS: Final = 2_000
+"""Of a list, between two turns of other work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +59,24 @@ class Evaluating:
         return {}
 
 
-def hold(bundle: Bundle, keep: set[str]) -> bytes:
-    """Asks the helper to hold a bundle, and of the others those that are to be kept."""
+async def hold(bundle: Bundle, keep: set[str]) -> bytes:
+    """Asks the helper to hold a bundle, and of the others those that are to be kept. Made in pieces: calls are screened
+    between each two, and a list may have a hundred thousand items."""
     words = {
         "digest": bundle.digest,
         "name": bundle.name,
         "version": bundle.version,
         "rules": [(rule.rule_id, rule.when, rule.expires_ms) for rule in bundle.rules],
-        "lists": [(each.name, each.kind, sorted(each.items)) for each in bundle.lists.values()],
     }
-    return json.dumps({"bundle": words, "keep": sorted(keep)}).encode()
+    lists = []
+    for each in bundle.lists.values():
+        items, pieces = iter(each.items), []
+        while piece := list(islice(items, PIECE_ITEMS)):
+            pieces.append(json.dumps(piece)[1:-1])
+            await asyncio.sleep(0)
+        lists.append(f"[{json.dumps(each.name)}, {json.dumps(each.kind)}, [{', '.join(pieces)}]]")
+    kept = json.dumps(sorted(keep))
+    return f'{{"bundle": {json.dumps(words)[:-1]}, "lists": [{", ".join(lists)}]}}, "keep": {kept}}}'.encode()
 
 
 def held(answer: bytes) -> None:

@@ -186,7 +186,8 @@ class Evaluator:
             if digest in self._held or digest in self._unfit:
                 continue
             try:
-                evaluating.held(await child.ask(evaluating.hold(bundle, set(wanted) & self._held), HOLD_S))
+                asked = await evaluating.hold(bundle, set(wanted) & self._held)
+                evaluating.held(await child.ask(asked, HOLD_S))
             except evaluating.Unfit as unfit:
                 self._quarantine(bundle, unfit.why)
             except Silent as silent:

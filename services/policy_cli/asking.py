@@ -22,6 +22,8 @@ from services.wire.methods import POLICY_BUNDLE, Question
 
 WITHIN_S: Final = 10.0
 WHERE: Final = "Say where with --firewall HOST:PORT,HOST:PORT"
+SUBMIT_WITHIN_S: Final = 120.0
+"""A large bundle is read and checked by helpers of the firewall, which give way to calls."""
 ELSEWHERE: Final = frozenset({Status.UNAVAILABLE, Status.DEADLINE_EXCEEDED, Status.CANCELLED, Status.UNIMPLEMENTED})
 """What says nothing of the question: the next firewall may answer it."""
 
@@ -49,13 +51,15 @@ def addresses(firewalls: str) -> tuple[str, ...]:
     return found
 
 
-async def first(network: Network, firewalls: Sequence[str], question: Question[Out, In], said: Out) -> In:
+async def first(
+    network: Network, firewalls: Sequence[str], question: Question[Out, In], said: Out, within_s: float = WITHIN_S
+) -> In:
     """The first answer; raises Broken: the refusal of the one that answered, or the last one's trouble."""
     assert firewalls, "addresses() gives at least one"
     trouble = Broken(Status.UNAVAILABLE, "nobody was asked")
     for address in firewalls:
         try:
-            return await network.ask(address, question, said, within_s=WITHIN_S)
+            return await network.ask(address, question, said, within_s=within_s)
         except Broken as broken:
             trouble = Broken(broken.status, f"{address}: {broken.detail}")
             if broken.status not in ELSEWHERE:

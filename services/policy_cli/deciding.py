@@ -65,7 +65,8 @@ def submit(
     except (confinement.CannotRead, seals.BadSeal) as why:
         refuse(str(why), EXIT_FILE)
     said = policy_pb2.SubmitRequest(content=content, signatures=[signature_to_wire(each) for each in signatures])
-    answer = asking.over_grpc(lambda network: asking.first(network, firewalls, SUBMIT_POLICY, said))
+    within_s = asking.SUBMIT_WITHIN_S
+    answer = asking.over_grpc(lambda network: asking.first(network, firewalls, SUBMIT_POLICY, said, within_s))
     signers = ", ".join(plain(each) for each in answer.signers) or "nobody"
     typer.echo(f"version {answer.version} is there, sha256 {plain(answer.sha256)}")
     typer.echo(f"signed by {signers}; it needs {answer.signers_needed}")

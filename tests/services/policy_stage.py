@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -39,6 +39,7 @@ BUILT_IN: Final = Bundle("built-in", 1, "throughline", digest="b" * 64)
 PRIVATE: Final = {name: new_private_key() for name in ("ann", "bob")}
 KEYS_TEXT: Final = "".join(f"{who}: {public_key(key)}\n" for who, key in PRIVATE.items())
 DAY_MS: Final = 86_400_000
+T = TypeVar("T")
 
 
 class Operators:
@@ -122,6 +123,8 @@ class One:
         self.drills: list[bool] = []
         self.drill_says: Callable[[bool], bool] = lambda on: not on
         self.errors: tuple[str, ...] = ()
+        self.slow_s = 0.0
+        """How long work takes here that blocks, such as reading a file."""
         self._made()
 
     def _made(self) -> None:
@@ -137,7 +140,7 @@ class One:
             disk=MemoryDisk(),
             registry=self.registry,
             logger=structlog.stdlib.get_logger(),
-            run_blocking=at_once,
+            run_blocking=self._slowly,
         )
         settings = PolicySettings(
             name=self.name, policy_keys=KEYS, policy_cache=CACHE, bypass_file=SWITCH, bypass=self.stage.environment
@@ -145,6 +148,11 @@ class One:
         self.life = PolicyLife(self.world, settings, BUILT_IN, b"name: built-in\n", self._drill, self._check)
         self.feed, self.bypass = self.life.feed, self.life.bypass
         self.server: Server | None = None
+
+    async def _slowly(self, work: Callable[[], T]) -> T:
+        if self.slow_s:
+            await asyncio.sleep(self.slow_s)
+        return await at_once(work)
 
     async def _check(self, content: bytes) -> Checked:
         return Checked(self.errors, ("a warning",))

@@ -223,6 +223,25 @@ def test_without_kafka_a_trip_a_revert_and_the_bypass_hold_where_they_were_said(
     play(scene)
 
 
+def test_a_revert_elsewhere_is_followed_while_a_large_bundle_is_read_here() -> None:
+    """A helper may take half a minute over four megabytes; to go back waits for nobody."""
+
+    async def scene(stage: PolicyStage) -> None:
+        six = await stage.forced_live(6)
+        await stage.forced_live(7)
+        stage.first.slow_s = 30.0
+        await stage.submit(8, "ann", "bob", at=2)
+        await stage.direct(Action.SHADOW, 8, at=2)
+        await asyncio.sleep(0.2)
+        await stage.direct(Action.REVERT, at=2)
+        await asyncio.sleep(0.2)
+        assert [one.feed.live().digest for one in stage.all] == [six.digest] * 2
+        await asyncio.sleep(120)
+        assert [one.feed.live().digest for one in stage.all] == [six.digest] * 2
+
+    play(scene)
+
+
 def test_a_revert_without_kafka_after_a_restart_goes_to_the_built_in_policy() -> None:
     """What the topic says is not known then; what was kept is the live one, and behind it is the built-in."""
 

@@ -18,6 +18,7 @@ from throughline.v1 import screening_pb2
 
 from services.firewall.policies.kept import Kept, LastGood, bypass_kept, quarantine_kept
 from services.firewall.policies.metrics import NotTaken, PolicyMetrics
+from services.firewall.policies.reading import ReadFile, read_apart
 from services.firewall.policies.settings import PolicySettings
 from services.firewall.policies.topic import PolicyTopic
 from services.firewall.policies.trials import Trials
@@ -41,6 +42,7 @@ class PolicyFeed:
     """`built_in` is what answers calls where nothing else may."""
 
     def __init__(self, world: World, settings: PolicySettings, built_in: Bundle, built_in_content: bytes = b"") -> None:
+        self.read_file: ReadFile = partial(read_apart, world.children, world.run_blocking)
         self.keys: Keys = NO_KEYS
         self.metrics = PolicyMetrics(world.registry)
         self.built_in = built_in
@@ -51,7 +53,7 @@ class PolicyFeed:
         self._warrants = self._topic.warrants
         self._wishes = Wishes(world, lambda: self.shelf, lambda: self._kept.serial)
         self._trials = Trials(world.wall_ms, settings.name)
-        self._vetting = Vetting(world, self.metrics)
+        self._vetting = Vetting(world, self.metrics, self.read_file)
         self._last_good = LastGood(world, settings.policy_cache_file, self.metrics)
         self._live = built_in
         self._serving = BUILT_IN_POINTER
@@ -108,8 +110,7 @@ class PolicyFeed:
         bundle = self._candidate
         if bundle is None or not self._trials.add(self.state, bundle, screening):
             return
-        why = self._trials.diverges(self.state, bundle)
-        if why:
+        if why := self._trials.diverges(self.state, bundle):
             self.tripped(bundle.digest, why)
 
     # What operators ask.
@@ -183,13 +184,13 @@ class PolicyFeed:
         if self._wishes.urgent:
             found.append(f"{self._wishes.urgent} changes hold here alone: {self._wishes.trouble or 'being written'}")
         if self.caught_up and self.bypassed() and not self.state.bypass:
-            found.append("`policy` says that the bypass is off, and no signed order does: it stays on")
+            found.append("`policy` says the bypass is off, and no signed order does: it stays on")
         return [f"policy: {line}" for line in found]
 
     # Its life.
 
     async def start(self) -> None:
-        """Takes the best that is here, then waits a moment for the topic. Never raises for what files or topic hold."""
+        """Takes the best that is here, then waits a moment for the topic. Never raises for what those hold."""
         self.keys = await self._vetting.load_keys(self._settings.policy_keys)
         await self._take_kept()
         self._follower = self._world.log.follow(Topic.POLICY)
@@ -210,8 +211,7 @@ class PolicyFeed:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _take_kept(self) -> None:
-        kept = await self._last_good.read()
-        if kept is None:
+        if (kept := await self._last_good.read()) is None:
             return
         self._kept = kept
         self._warrants.recall(kept.serial, kept.warrants, kept.newest_ms, kept.bypass)
@@ -229,6 +229,7 @@ class PolicyFeed:
 
     def _heard_of(self) -> None:
         self._wishes.landed()
+        self._hold()  # something large may be being read
         self._changed.set()
 
     async def _look_on(self, follower: Follower) -> None:
@@ -251,9 +252,6 @@ class PolicyFeed:
                 if change is not None and (self._stepping is None or self._stepping.fulfilled.done()):
                     self._stepping = self.wish(change, urgent=False)
 
-    def _live_as(self, state: State) -> Bundle | None:
-        return self._live if state.live == self._serving else None
-
     async def _look(self) -> None:
         """Takes what stands, or says why not."""
         self._hold()
@@ -268,12 +266,13 @@ class PolicyFeed:
             self._vetting.doubt("live", None, "")
         else:
             back = state.live.version < self._serving.version
+            served = self._live if state.live == self._serving else None
             bundle = await self._vetting.take(
                 "live",
                 self.shelf,
                 state.live,
                 self.keys,
-                await self._vetting.before(self.shelf, state, self.keys, self.built_in, self._live_as(state)),
+                await self._vetting.before(self.shelf, state, self.keys, self.built_in, served),
                 None if back else now_ms,
                 self._warrants.lacks(state, Action.PROMOTE, state.live),
             )
@@ -304,7 +303,9 @@ class PolicyFeed:
         ):
             self._candidate = None
         unread = not self.caught_up and self._serving != state.live
-        if unread or (self._serving.digest and self._serving.digest in state.quarantined):
+        stands = self.caught_up and self.shelf.state.serial >= self._kept.serial
+        left = stands and state.live.version < self._serving.version  # the next look may be a while
+        if unread or left or (self._serving.digest and self._serving.digest in state.quarantined):
             back = self._vetting.known(state.live)
             if back is not None and state.live.digest not in state.quarantined:
                 self._serve(back, state.live)

@@ -18,6 +18,7 @@ from services.domain.publication import parts_of
 from services.firewall.policies.bypass import Bypass
 from services.firewall.policies.checking import Checked
 from services.firewall.policies.feed import PolicyFeed
+from services.firewall.policies.reading import NotRead
 from services.firewall.policies.settings import PolicySettings
 from services.firewall.policies.vetting import signed_ever
 from services.host.network import Answers, Refuse, Served, Status
@@ -25,7 +26,7 @@ from services.host.world import World
 from services.journal import Rejected, Topic, Unavailable, Unknown
 from services.policy.bundle import BUILT_IN
 from services.policy.files.canonical import Action, Order, Signature
-from services.policy.files.reading import BundleRefused, read_bundle
+from services.policy.files.reading import BundleRefused
 from services.policy.files.signing import SIGNATURES_MAX, TWO, Signed, people_for_bundle, people_for_order
 from services.policy.life.lifecycle import BUILT_IN_POINTER, OrderRefused, Pointer, Warrant, obey
 from services.policy.life.shelf import Entry, Shelf, SignedBy, Submitted
@@ -94,7 +95,7 @@ class PolicyService:
     # Handing in.
 
     async def _submit(self, asked: policy_pb2.SubmitRequest) -> policy_pb2.SubmitResponse:
-        """One at a time: to read a large one takes a second of a thread that calls are screened beside."""
+        """One at a time: to read and check a large one takes seconds of a processor."""
         if self._submitting:
             raise Refuse(Status.RESOURCE_EXHAUSTED, "another bundle is being handed in here; hand yours in again")
         self._submitting = True
@@ -107,9 +108,11 @@ class PolicyService:
         self._ready()
         content = asked.content
         try:
-            bundle = await self._world.run_blocking(lambda: read_bundle(content))
+            bundle = await self._feed.read_file(content)
         except BundleRefused as refused:
             raise Refuse(Status.INVALID_ARGUMENT, str(refused)) from None
+        except NotRead as later:
+            raise Refuse(Status.UNAVAILABLE, f"{later}; hand it in again") from None
         if bundle.name == BUILT_IN:
             raise Refuse(Status.INVALID_ARGUMENT, f"the name {BUILT_IN} is the built-in policy's own; take another")
         pointer = Pointer(bundle.version, bundle.digest)

@@ -8,6 +8,7 @@ from typing import Final
 
 from services.firewall.policies.kept import Kept
 from services.firewall.policies.metrics import NotTaken, PolicyMetrics
+from services.firewall.policies.reading import NotRead, ReadFile
 from services.host.files import FileTrouble
 from services.host.world import World
 from services.policy.bundle import Bundle
@@ -25,8 +26,10 @@ REFUSED_MAX: Final = 100
 class Vetting:
     """Bundles that were read once are remembered, as long as something points at them."""
 
-    def __init__(self, world: World, metrics: PolicyMetrics) -> None:
+    def __init__(self, world: World, metrics: PolicyMetrics, read_file: ReadFile) -> None:
         self._world = world
+        self._read_file = read_file
+        self._unread: dict[Pointer, str] = {}
         self._metrics = metrics
         self._read: dict[Pointer, Bundle] = {}
         self._good: set[Pointer] = set()
@@ -55,7 +58,7 @@ class Vetting:
         """A bundle of the topic, whoever has signed it; None where it is none, or not there."""
         known = self._read.get(pointer)
         content = shelf.content(pointer) if known is None and pointer.version else None
-        return known if content is None else await self._reading(pointer, content)
+        return known if content is None else await self._reading(pointer, content, self._read_file)
 
     async def take(
         self,
@@ -74,6 +77,9 @@ class Vetting:
         """
         label = f"{part} version {pointer.version}"
         bundle = await self.read(shelf, pointer)
+        if bundle is None and pointer in self._unread:
+            self.doubt(part, NotTaken.UNREADABLE, f"{label} is not read yet: {self._unread[pointer]}")
+            return None
         if bundle is None and pointer not in self._refused:
             self.doubt(part, NotTaken.TORN, f"{label} is torn: records of it are missing")
             return None
@@ -114,7 +120,7 @@ class Vetting:
         """The last good one from the disk, signed by somebody known; its signatures may have expired since."""
         if not signed_ever(keys, kept.pointer, kept.signatures):
             return None
-        bundle = await self._reading(kept.pointer, kept.content)
+        bundle = await self._reading(kept.pointer, kept.content, self._in_a_thread)
         if bundle is not None:
             self._good.add(kept.pointer)
         return bundle
@@ -129,13 +135,21 @@ class Vetting:
         for each, gauge in self._metrics.doubts.items():
             gauge.set(each in self._why.values())
 
-    async def _reading(self, pointer: Pointer, content: bytes) -> Bundle | None:
+    async def _in_a_thread(self, content: bytes) -> Bundle:
+        """At a start: no call is screened yet, and no helper may be there."""
+        return await self._world.run_blocking(lambda: read_bundle(content))
+
+    async def _reading(self, pointer: Pointer, content: bytes, read_file: ReadFile) -> Bundle | None:
         if pointer in self._refused:
             return None
+        self._unread.clear()
         if len(self._refused) > REFUSED_MAX:
             self._refused.clear()
         try:
-            bundle = await self._world.run_blocking(lambda: read_bundle(content))
+            bundle = await read_file(content)
+        except NotRead as later:
+            self._unread[pointer] = str(later)
+            return None
         except BundleRefused as refused:
             self._refused[pointer] = str(refused)
             return None
