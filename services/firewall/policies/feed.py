@@ -329,17 +329,9 @@ class PolicyFeed:
             return
         signatures = self.shelf.signatures(self._serving) or self._kept.signatures
         serial = max(self.shelf.state.serial, self._kept.serial)
-        kept = Kept(
-            serial,
-            self._serving,
-            content,
-            signatures,
-            state.quarantined,
-            self.bypassed(),
-            state.ordered_ms,
-            tuple(each for each in state.warrants if self._warrants.counts(each)),
-            self._warrants.newest_ms,
-        )
+        orders = tuple(each for each in state.warrants if self._warrants.counts(each)), self._warrants.newest_ms
+        stood = state.quarantined, self.bypassed(), state.ordered_ms
+        kept = Kept(serial, self._serving, content, signatures, *stood, *orders)
         self._kept = kept
         await self._last_good.write(kept)
 
