@@ -33,7 +33,8 @@ from services.policy.files.built_in import built_in
 from services.policy.files.canonical import Action, Order
 from services.policy.files.reading import read_bundle
 from services.policy.files.signing import sign_order
-from services.policy.life.lifecycle import Pointer, Submitted
+from services.policy.life.lifecycle import Pointer
+from services.policy.life.shelf import Submitted
 from services.policy_cli import seals
 from services.policy_cli.commands import policy
 from services.wire.methods import DIRECT_POLICY
