@@ -107,8 +107,8 @@ class Following:
     def _hear(self, told: screening_pb2.Screening) -> None:
         age_s = (self._world.wall_ms() - told.at_ms) / 1000
         now = asyncio.get_running_loop().time()
-        candidate = self._policies.candidate()
-        spoke = candidate if candidate is not None and candidate.digest == told.bundle else self._policies.live()
+        standing = (self._policies.live(), self._policies.candidate())
+        spoke = next((each for each in standing if each is not None and each.digest == told.bundle), None)
         if self._screener.calls.heard(told, spoke, now, age_s):
             self._metrics.heard.inc()
         self._policies.heard(told)

@@ -6,7 +6,6 @@ takes over another's callers, knows what they did. Records are told in any order
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from throughline.v1 import screening_pb2
@@ -51,9 +50,8 @@ class KnownCalls:
         if call_id and self._known.get(call_id) is None:
             self._known.note(call_id, known, now)
 
-    def heard(self, told: screening_pb2.Screening, live: Bundle, now: float, age_s: float) -> bool:
-        """Takes in a record; False where it says nothing new. Rules were forecast by `live`, or by the candidate that
-        is given in its place."""
+    def heard(self, told: screening_pb2.Screening, spoke: Bundle | None, now: float, age_s: float) -> bool:
+        """Takes in a record; False where it says nothing new. `spoke` is its bundle, None where that is not here."""
         if told.shadow or not told.call_id or not told.inputs:
             return False
         inputs = completed(screenings.inputs_of(told))
@@ -62,7 +60,7 @@ class KnownCalls:
             return False
         verdict = verdicts.to_domain(told.verdict)
         proposed = verdicts.to_domain(told.proposed) if told.HasField("proposed") else verdict
-        heard = replace(heard_of(told.call_id, inputs, proposed, live), bundle=told.bundle)
+        heard = heard_of(told.call_id, inputs, proposed, spoke, told.bundle)
         if not told.test:
             self.breakers.heard(heard, isinstance(verdict, Divert), now, age_s)
         if verdict is not None:

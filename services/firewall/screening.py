@@ -140,7 +140,8 @@ class Screener:
         heard = heard_of(offer.call_id, inputs, word.proposed, bundle)
         breakers, now = self.calls.breakers, loop.time()
         breakers.limit(self._policies.live().limits)
-        found = judged(word.proposed, heard, self._grounds(first=first), breakers, now, test=offer.test)
+        grounds = self._grounds(first=first, stands=not self._is_out(bundle))
+        found = judged(word.proposed, heard, grounds, breakers, now, test=offer.test)
         self._metrics.tripped.set(len(breakers.tripped(now)))
         self.tell_trips()
         digest = "" if word.bundle is None else bundle.digest
@@ -159,9 +160,9 @@ class Screener:
         return inputs_of(offer, counts, located, wall_ms, self._zone), counts.first
 
     def _asked(self, call_id: str, area: str) -> list[Bundle]:
-        """Whom to ask, the next where one cannot be: the candidate, the live one, the one before unless it is in
-        quarantine, the built-in one."""
-        if self._policies.quarantined(self._last_asked.digest):
+        """Whom to ask, the next where one cannot be: the candidate, the live one, the one before unless it is
+        out, the built-in one."""
+        if self._is_out(self._last_asked):
             self._last_asked = self._built_in
         candidate = self._policies.candidate_for(call_id, area)
         live = self._policies.live()
@@ -190,8 +191,14 @@ class Screener:
     def _desks(self) -> Container[str]:
         return self._region().directory.lines
 
-    def _grounds(self, *, first: bool) -> Grounds:
-        return Grounds(self._policies.bypassed(), self.history, first, self._desks())
+    def _grounds(self, *, first: bool, stands: bool = True) -> Grounds:
+        return Grounds(self._policies.bypassed(), self.history, first, self._desks(), stands)
+
+    def _is_out(self, bundle: Bundle) -> bool:
+        """Whether it answers no call any more: in quarantine, or gone back from. Versions only rise otherwise."""
+        if self._policies.quarantined(bundle.digest):
+            return True
+        return bundle is not self._policies.candidate() and bundle.version > self._policies.live().version
 
     def tell_trips(self) -> None:
         """Has the bundle taken back whose calls did it: by the time that another replica's are heard of here, the one

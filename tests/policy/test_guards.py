@@ -10,13 +10,15 @@ from services.policy.verdicts.guards import REPEATS_CALLS_MIN, Grounds, Kept, ke
 
 DESKS = frozenset({"nuisance-desk"})
 VERDICTS = st.sampled_from([Pass(), Flag(40, "r", "why"), Divert("nuisance-desk", "r", "why")])
-GROUNDS = st.builds(Grounds, st.booleans(), st.booleans(), st.booleans(), st.sampled_from([DESKS, frozenset[str]()]))
+GROUNDS = st.builds(
+    Grounds, st.booleans(), st.booleans(), st.booleans(), st.sampled_from([DESKS, frozenset[str]()]), st.booleans()
+)
 ALL_WELL = Grounds(bypass=False, history=True, first=False, desks=DESKS)
 
 
 @given(VERDICTS, GROUNDS)
 def test_a_call_is_diverted_only_where_every_guard_agrees(proposed: Verdict, grounds: Grounds) -> None:
-    """Bypass, no history, a first call, no desk: each alone is enough; a flag is kept by the bypass alone (L5)."""
+    """Bypass, taken back, no history, first call, no desk: each is enough; a flag is kept by the bypass alone (L5)."""
     kept = kept_from(proposed, grounds)
     if isinstance(proposed, Divert):
         assert (kept == "") == (grounds == ALL_WELL)

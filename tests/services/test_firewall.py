@@ -412,3 +412,40 @@ def test_a_bundle_in_quarantine_does_not_stand_in_for_one_that_is_not_held_yet()
         assert (await stage.asked("three")).policy.startswith("built-in")
 
     play(scene, DIVERTS_ALL)
+
+
+def test_a_policy_that_was_gone_back_from_answers_nobody_while_the_one_before_is_made_ready() -> None:
+    """Who reverts wants the callers back now, tripped or not: until the older one is held, the built-in one answers."""
+
+    async def scene(stage: Stage) -> None:
+        policies = stage.replicas[0].policies
+        assert policies is not None
+        assert (await stage.asked("one")).policy == DIVERTS_ALL.label
+        policies.on = replace(FLAGS_ALL, version=6, digest=f"{6:064x}")
+        assert (await stage.asked("two")).policy.startswith("built-in")
+        await asyncio.sleep(1.0)
+        assert (await stage.asked("three")).policy == policies.on.label
+
+    play(scene, DIVERTS_ALL)
+
+
+@pytest.mark.parametrize("by", ["a revert", "a breaker"])
+def test_a_call_that_is_under_way_when_its_policy_is_taken_back_passes(by: str) -> None:
+    """The evaluator's answer comes a moment after: nobody is diverted by what answers no calls any more."""
+
+    async def scene(stage: Stage) -> None:
+        (replica,) = stage.replicas
+        policies = replica.policies
+        assert policies is not None
+        await stage.screen("one")
+        replica.ailment.slow_s = 0.05
+        asking = asyncio.ensure_future(stage.screen("two"))
+        await asyncio.sleep(0.02)
+        if by == "a revert":
+            policies.on = replace(FLAGS_ALL, version=6, digest=f"{6:064x}")
+        else:
+            policies.tripped(DIVERTS_ALL.digest, by)
+        assert await asking == Pass()
+        assert [told.kept_from for told in await stage.published()] == ["first_call", "reverted"]
+
+    play(scene, DIVERTS_ALL)

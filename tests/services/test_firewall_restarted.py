@@ -12,7 +12,7 @@ from services.journal import Topic
 from services.policy.verdicts.answers import UNANSWERED_S
 from services.wire import facts
 from simulator.virtual_loop import virtual_wall_ms
-from tests.services.firewall_stage import DIVERTS_REPEATS, Stage, play
+from tests.services.firewall_stage import DESK, DIVERTS_REPEATS, Stage, bundle, play, rule
 
 
 def land(stage: Stage, call_id: str, kind: FactKind) -> None:
@@ -86,5 +86,24 @@ def test_while_kafka_is_away_no_desk_is_blamed() -> None:
         await ticking(stage, 2 * UNANSWERED_S)
         await stage.screen("call-8")
         assert replica.policies is not None and replica.policies.trips == []
+
+    play(scene, DIVERTS_REPEATS)
+
+
+def test_what_a_policy_did_is_not_held_to_the_forecast_of_the_next() -> None:
+    """Where a new version is live already, or the old one's calls are read at a start: the one to go back to, which
+    kept to its forecast, is not put into quarantine for it (L7)."""
+    before = bundle(rule('trunk == "trunk-9"', Divert(DESK, "of-a-trunk", "flood"), share=0.05), version=6)
+
+    async def scene(stage: Stage) -> None:
+        await stage.start("firewall-2", before)
+        for number in range(220):
+            trunk = "trunk-9" if number % 22 == 21 else "trunk-1"
+            await stage.screen(f"call-{number}", caller=f"+1{200 + number}5550100", at="firewall-2", trunk=trunk)
+            await asyncio.sleep(1.0)
+        here, there = stage.replicas
+        assert here.policies is not None and there.policies is not None
+        assert here.count("heard_total") == 220
+        assert (there.policies.trips, here.policies.trips) == ([], [])
 
     play(scene, DIVERTS_REPEATS)

@@ -31,7 +31,7 @@ class Kept(StrEnum):
     NO_DESK = "no_desk"
     """Nobody staffs a line of the desk that the rule names."""
     REVERTED = "reverted"
-    """It was answered before, and no bundle that stands now has a rule that says so."""
+    """No bundle that stands now has a rule that says so: the one that did was taken back, or never did."""
 
 
 BREAKER: Final = "breaker_"
@@ -48,6 +48,8 @@ class Grounds:
     """Whether nobody of its identity has called within the longest window."""
     desks: Container[str]
     """Whose lines somebody staffs."""
+    stands: bool = True
+    """Whether the bundle that said so still answers calls, and says so still."""
 
 
 def kept_from(proposed: Verdict, grounds: Grounds) -> str:
@@ -56,6 +58,8 @@ def kept_from(proposed: Verdict, grounds: Grounds) -> str:
         return "" if isinstance(proposed, Pass) else Kept.BYPASS
     if not isinstance(proposed, Divert):
         return ""
+    if not grounds.stands:
+        return Kept.REVERTED
     if not grounds.history:
         return Kept.NO_HISTORY
     if grounds.first:

@@ -7,14 +7,14 @@ what screens, to the last breaker. Pure; `now` is seconds of the clock that the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from sys import intern
 
 from services.domain.policy import Divert, Pass, Verdict
 from services.policy.attributes import Value
 from services.policy.bundle import Bundle
 from services.policy.verdicts.breakers import Breakers
-from services.policy.verdicts.guards import BREAKER, Grounds, Kept, kept_from, repeats
+from services.policy.verdicts.guards import BREAKER, Grounds, kept_from, repeats
 from services.policy.verdicts.inputs import identity_in
 from services.policy.verdicts.scopes import Heard
 
@@ -63,9 +63,15 @@ def proposed_by(bundle: Bundle, rule_id: str | None) -> Verdict:
     return Pass() if rule is None else rule.verdict
 
 
-def heard_of(call_id: str, inputs: Mapping[str, Value], proposed: Verdict | None, bundle: Bundle) -> Heard:
-    """The call as breakers see it; a rule that the bundle does not have was forecast to be silent."""
-    rule = bundle.rule(proposed.rule) if isinstance(proposed, Divert) else None
+def heard_of(
+    call_id: str, inputs: Mapping[str, Value], proposed: Verdict | None, bundle: Bundle | None, digest: str = ""
+) -> Heard:
+    """The call as breakers see it. A rule that the bundle does not have was forecast to be silent. What was forecast in
+    a bundle that is not here, of which only the `digest` is known, nobody can say: it is held to the limits alone."""
+    share = 0.0
+    if isinstance(proposed, Divert):
+        rule = bundle.rule(proposed.rule) if bundle is not None else None
+        share = rule.forecast_share if rule is not None else float(bundle is None)
     return Heard(
         call_id,
         identity_in(inputs),
@@ -73,8 +79,8 @@ def heard_of(call_id: str, inputs: Mapping[str, Value], proposed: Verdict | None
         str(inputs.get("area", "")),
         str(inputs.get("psap", "")),
         proposed.rule if isinstance(proposed, Divert) else "",
-        rule.forecast_share if rule is not None else 0.0,
-        bundle.digest,
+        share,
+        bundle.digest if bundle is not None else digest,
     )
 
 
@@ -99,15 +105,11 @@ def judged_again(
     """A call that was answered before, perhaps by another: the same (L3), save that a divert is not said again where
     none is made now, nor where no bundle that stands says it. A record is no bundle, and who went back to the one
     before wants the callers back."""
-    guard = kept_from(known.verdict, grounds)
-    scope = ""
-    if isinstance(known.verdict, Divert) and guard != Kept.BYPASS:
-        if not _is_said(known.verdict, known.bundle, standing):
-            guard = Kept.REVERTED
-        elif not guard:
-            assert known.heard is not None, "a divert is remembered with whom the breakers know"
-            scope = breakers.keeps(known.heard, now)
-    return Judgement(known.verdict, guard, scope)
+    if not isinstance(known.verdict, Divert):
+        return Judgement(known.verdict, kept_from(known.verdict, grounds))
+    assert known.heard is not None, "a divert is remembered with whom the breakers know"
+    guard = kept_from(known.verdict, replace(grounds, stands=_is_said(known.verdict, known.bundle, standing)))
+    return Judgement(known.verdict, guard, "" if guard else breakers.keeps(known.heard, now))
 
 
 def _is_said(divert: Divert, digest: str, standing: Iterable[Bundle]) -> bool:
