@@ -20,6 +20,11 @@ REMEMBERS: Final = "breakers: "
 ENDS: Final = frozenset({"connected", "rung_back", "cancelled", "rejected", "have"})
 
 
+def is_waited_out(remark: str) -> bool:
+    """Whether a run goes on until a process has no such remark: it tells of something that is to be over soon."""
+    return not remark.startswith(REMEMBERS)
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """What a process said against itself, from the first look to the last without a pause; the schedule's seconds."""
@@ -91,7 +96,7 @@ class Settling:
                 f"{name}: {remark}"
                 for name, replica in replicas
                 for remark in replica.remarks()
-                if not remark.startswith(REMEMBERS)
+                if is_waited_out(remark)
             ),
             *(["calls are in progress"] if self.reading.in_progress() else []),
             *behind,

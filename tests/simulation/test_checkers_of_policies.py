@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from throughline.v1 import screening_pb2
 
+from services.domain.offer import TEST_URN
 from services.journal import Record, Topic
 from services.wire import screenings
 from simulator.checkers import check
@@ -15,6 +16,7 @@ from simulator.injuries import Injury
 from simulator.installation import names_of
 from simulator.run import Observed, run
 from simulator.schedule import draw
+from simulator.settling import is_waited_out
 
 SEED = 0
 CALLS = 60
@@ -204,3 +206,29 @@ def test_an_overdrawn_budget_of_which_no_breaker_tells_is_found() -> None:
     assert of("alarms", seen) == []
     silent = {n: {k: v for k, v in c.items() if "breaker_trips" not in k} for n, c in seen.counts.items()}
     assert "no firewall counted a breaker" in of("alarms", replace(seen, counts=silent, looks=[]))[0]
+
+
+@pytest.mark.parametrize("is_test", [True, False])
+def test_a_callback_is_owed_to_real_calls_alone(bad: Observed, is_test: bool) -> None:
+    """A drill is rung back by nobody: it need not be on the list, and may not be; a real call must be (J2, J3)."""
+    planned = {each.call_id for each in bad.schedule.calls if (each.service_urn == TEST_URN) is is_test}
+    call_id = next(e["call_id"] for e in bad.journal if e["event"] == "outcome" and e["call_id"] in planned)
+    lost = {"event": "outcome", "call_id": call_id, "outcome": "callback_open"}
+    others = [e for e in bad.journal if (e["event"], e.get("call_id")) != ("outcome", call_id)]
+    assert bad.ledger is not None and call_id not in bad.ledger.listed
+    unlisted = replace(bad, journal=[*others, lost])
+    assert (
+        f"{call_id} a callback is owed, and the ledger's list does not have it" in of("ledger", unlisted)
+    ) != is_test
+    listed = replace(unlisted, ledger=replace(bad.ledger, listed=[*bad.ledger.listed, call_id]))
+    assert (f"{call_id} it is on the ledger's list, and no callback is owed" in of("ledger", listed)) == is_test
+
+
+def test_a_run_does_not_wait_for_breakers_and_for_every_other_remark(bad: Observed) -> None:
+    """A firewall remembers for up to an hour what tripped, and says so to the end: that is no unrest. All else is."""
+    lasted = {said.text: said for each in bad.alarms.values() for said in each if said.to_s > bad.ends_s - 2.0}
+    assert bad.settled and bad.unsettled == []
+    assert any(text.startswith("breakers: nothing is diverted of ") for text in lasted)
+    assert [text for text in lasted if is_waited_out(text)] == []
+    others = ["journal: breakers: 3 wait", "history: `screenings` is not read yet", "evaluator: none", "policy: old"]
+    assert [text for text in others if not is_waited_out(text)] == []
