@@ -55,7 +55,7 @@ class IngressSettings(ServiceSettings):
         10,
         ge=1,
         le=10_000,
-        description="Distinct callers of them from which their share of callers counts as the share of calls does.",
+        description="Distinct callers diverted within an hour, from which on their share of all callers counts too.",
     )
     diverts_hold_s: float = Field(
         60.0, ge=1, le=3_600, description="Seconds for which no divert is followed, at least, once there were too many."

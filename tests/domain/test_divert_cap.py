@@ -108,5 +108,22 @@ def test_its_count_of_callers_is_that_of_the_newest_verdicts(said: list[tuple[in
         newest.pop(f"c{call}", None)
         newest[f"c{call}"] = (now, diverts, f"n{caller}")
         cap.heard(f"c{call}", diverts, now, f"n{caller}")
-        counted = [each for each in list(newest.values())[-50:] if each[0] >= now - 300.0]
+        counted = [each for each in list(newest.values())[-50:] if each[0] >= now - 3600.0]
         assert cap.diverted_callers == len({caller for _, diverted, caller in counted if diverted})
+
+
+def test_a_firewall_that_diverts_everybody_in_a_quiet_night_is_found_out() -> None:
+    """A call each two minutes, each of another caller: nine of them go to a desk, and no more."""
+    cap, followed = DivertCap(Cap()), 0
+    for n in range(60):
+        cap.heard(f"call-{n}", True, n * 120.0, f"caller-{n}")
+        followed += not cap.ignores
+    assert followed == 9
+
+
+def test_one_nuisance_caller_in_a_quiet_night_is_diverted_as_the_policy_says() -> None:
+    """A hundred calls of one number and hardly any other: that is what a policy is for."""
+    cap = DivertCap(Cap())
+    for n in range(100):
+        cap.heard(f"call-{n}", n % 10 > 0, n * 120.0, "one number" if n % 10 else f"caller-{n}")
+        assert not cap.ignores

@@ -21,7 +21,9 @@ class Cap:
     diverts_min: int = 10
     callers_min: int = 10
     window_s: float = 300.0
-    """A verdict older than this says nothing of the firewall of now."""
+    """A verdict older than this says nothing of the firewall of now: one nuisance caller has many in a night."""
+    callers_window_s: float = 3600.0
+    """Of its callers it does: at night no ingress has ten calls in five minutes, and ten different people are many."""
     hold_s: float = 60.0
     """Once past the cap, no divert is followed for at least this long."""
 
@@ -31,12 +33,8 @@ class DivertCap:
 
     def __init__(self, cap: Cap) -> None:
         self._cap = cap
-        self._verdicts: OrderedDict[str, tuple[float, bool, str]] = OrderedDict()
-        """By call: when, whether it diverts, and whose it is."""
-        self.diverts = 0
-        """Of the calls that count."""
-        self._callers: Counter[str] = Counter()
-        self._diverted_callers: Counter[str] = Counter()
+        self._newest = _Verdicts(cap.calls, cap.window_s)
+        self._hour = _Verdicts(cap.calls, cap.callers_window_s)
         self._until: float | None = None
 
     @property
@@ -47,44 +45,68 @@ class DivertCap:
     @property
     def calls(self) -> int:
         """The calls that count."""
-        return len(self._verdicts)
+        return len(self._newest)
+
+    @property
+    def diverts(self) -> int:
+        """Those of them that the firewall diverts."""
+        return self._newest.diverts
 
     @property
     def diverted_callers(self) -> int:
-        """The callers of those diverts."""
-        return len(self._diverted_callers)
+        """The callers of those diverts, and of the hour's."""
+        return len(self._hour.diverted_callers)
 
     def heard(self, call_id: str, diverts: bool, now: float, caller: str = "") -> None:
         """A verdict on a call; a second one on the same call takes the place of the first (L3). Where nobody says whose
         call it is, it is its own caller's."""
-        self._drop(call_id)
-        caller = caller or call_id
-        self._verdicts[call_id] = (now, diverts, caller)
-        self.diverts += diverts
-        self._callers[caller] += 1
-        if diverts:
-            self._diverted_callers[caller] += 1
-        while len(self._verdicts) > self._cap.calls or self._oldest_at() < now - self._cap.window_s:
-            self._drop(next(iter(self._verdicts)))
+        for verdicts in (self._newest, self._hour):
+            verdicts.add(call_id, diverts, now, caller or call_id)
         cap = self._cap
         past = (self.diverts >= cap.diverts_min and self.diverts > cap.share * self.calls) or (
-            self.diverted_callers >= cap.callers_min and self.diverted_callers > cap.share * len(self._callers)
+            self.diverted_callers >= cap.callers_min and self.diverted_callers > cap.share * len(self._hour.callers)
         )
         if past and self._until is None:
             self._until = now + self._cap.hold_s
         elif not past and self._until is not None and now >= self._until:
             self._until = None
 
+
+class _Verdicts:
+    """The newest of them, so many and so old at most."""
+
+    def __init__(self, calls_max: int, window_s: float) -> None:
+        self._calls_max = calls_max
+        self._window_s = window_s
+        self._by_call: OrderedDict[str, tuple[float, bool, str]] = OrderedDict()
+        """When, whether it diverts, and whose it is."""
+        self.diverts = 0
+        self.callers: Counter[str] = Counter()
+        self.diverted_callers: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._by_call)
+
+    def add(self, call_id: str, diverts: bool, now: float, caller: str) -> None:
+        self._drop(call_id)
+        self._by_call[call_id] = (now, diverts, caller)
+        self.diverts += diverts
+        self.callers[caller] += 1
+        if diverts:
+            self.diverted_callers[caller] += 1
+        while len(self._by_call) > self._calls_max or self._oldest_at() < now - self._window_s:
+            self._drop(next(iter(self._by_call)))
+
     def _oldest_at(self) -> float:
-        return next(iter(self._verdicts.values()))[0]
+        return next(iter(self._by_call.values()))[0]
 
     def _drop(self, call_id: str) -> None:
-        known = self._verdicts.pop(call_id, None)
+        known = self._by_call.pop(call_id, None)
         if known is None:
             return
         _, diverts, caller = known
         self.diverts -= diverts
-        for callers in (self._callers, self._diverted_callers) if diverts else (self._callers,):
+        for callers in (self.callers, self.diverted_callers) if diverts else (self.callers,):
             callers[caller] -= 1
             if not callers[caller]:
                 del callers[caller]
