@@ -46,6 +46,8 @@ class Following:
         self._followers: list[Follower] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._early: list[screening_pb2.Screening] = []
+        self._folded = False
+        """Whether what was there at the start has been taken in, and each record is as it comes."""
         self._failed = ""
         self._read: dict[int, float] = {}  # by partition of `calls`, when it was heard of last
 
@@ -92,12 +94,13 @@ class Following:
             for told in batch:
                 self._hear(told)
             await asyncio.sleep(0)
-        self._screener.history = True
+        self._folded = True
+        self._screener.history = not self._failed
         self._screener.tell_trips()
 
     def _take(self, record: Record) -> None:
         told = screenings.read(record.value)
-        if self._screener.history:
+        if self._folded:
             self._hear(told)
             return
         self._early.append(told)
@@ -132,4 +135,5 @@ class Following:
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (mistake := task.exception()) is not None:
             self._failed = task.get_name()
+            self._screener.history = False  # it knows of others no more: nobody is diverted, until it is started again
             self._world.logger.error("firewall.mistake", exc_info=mistake)

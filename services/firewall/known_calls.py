@@ -19,7 +19,7 @@ from services.policy.verdicts.inputs import completed, identity_in
 from services.policy.verdicts.judging import Known, heard_of
 from services.policy.verdicts.lately import Lately
 from services.policy.verdicts.windows import Counts, Keys, Windows
-from services.wire import screenings, verdicts
+from services.wire import offers, screenings, verdicts
 
 KNOWN_MAX: Final = 50_000
 KNOWN_S: Final = 600.0
@@ -51,10 +51,13 @@ class KnownCalls:
             self._known.note(call_id, known, now)
 
     def heard(self, told: screening_pb2.Screening, spoke: Bundle | None, now: float, age_s: float) -> bool:
-        """Takes in a record; False where it says nothing new. `spoke` is its bundle, None where that is not here."""
-        if told.shadow or not told.call_id or not told.inputs:
+        """Takes in a record; False where it says nothing new. `spoke` is its bundle, None where that is not here.
+
+        Its texts are cut as an offer's are, and its id must be one that an offer can have: else whoever writes to Kafka
+        could fill the memory with a few thousand calls."""
+        if told.shadow or not offers.call_id_or_none(told.call_id) or not told.inputs:
             return False
-        inputs = completed(screenings.inputs_of(told))
+        inputs = {name: _cut(value) for name, value in completed(screenings.inputs_of(told)).items()}
         windows = self._tests if told.test else self._windows
         if windows.seen(told.call_id, keys_in(inputs), now, age_s).again:
             return False
@@ -66,6 +69,10 @@ class KnownCalls:
         if verdict is not None:
             self.answered(told.call_id, Known.of(verdict, told.verdict.policy, told.bundle, heard), now)
         return True
+
+
+def _cut(value: Value) -> Value:
+    return value[: offers.TEXT_CHARS_MAX] if isinstance(value, str) else value
 
 
 def keys_in(inputs: dict[str, Value]) -> Keys:

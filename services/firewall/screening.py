@@ -142,7 +142,6 @@ class Screener:
         breakers.limit(self._policies.live().limits)
         grounds = self._grounds(first=first, stands=not self._is_out(bundle))
         found = judged(word.proposed, heard, grounds, breakers, now, test=offer.test)
-        self._metrics.tripped.set(len(breakers.tripped(now)))
         self.tell_trips()
         digest = "" if word.bundle is None else bundle.digest
         verdict = self._answer(record, found, word.policy, digest)
@@ -203,6 +202,7 @@ class Screener:
     def tell_trips(self) -> None:
         """Has the bundle taken back whose calls did it: by the time that another replica's are heard of here, the one
         before it may be live again."""
+        self._metrics.tripped.set(len(self.calls.breakers.tripped(asyncio.get_running_loop().time())))
         for trip in self.calls.breakers.trips():
             digest = trip.bundle or self._policies.live().digest
             self._metrics.trips.labels(trip.scope.partition(":")[0], trip.why).inc()

@@ -291,7 +291,8 @@ class Conductor:
     async def _screen(self) -> None:
         try:
             screened = await self._desk.neighbours.screen(self._wire_offer)
-            screened = self._desk.last_line.judge(self.offer.call_id, identity_of(self.offer), screened)
+            caller, test = identity_of(self.offer), self.offer.test
+            screened = self._desk.last_line.judge(self.offer.call_id, caller, screened, test=test)
         except Exception as mistake:
             self._desk.mistaken(mistake, self.offer.call_id)
             screened = Screened(None, "mistake")

@@ -21,13 +21,15 @@ class LastLine:
         self._metrics = metrics
         self._logger = logger
 
-    def judge(self, call_id: str, caller: str, screened: Screened) -> Screened:
-        """The same verdict, marked where it is a divert that is not followed; `caller` is the call's identity."""
+    def judge(self, call_id: str, caller: str, screened: Screened, *, test: bool = False) -> Screened:
+        """The same verdict, marked where it is a divert that is not followed; `caller` is the call's identity. Test
+        calls are no part of the share: neither would they hide what is done to others, nor have it ignored."""
         if screened.verdict is None:
             return screened
         diverts = isinstance(screened.verdict, Divert)
         before = self._cap.ignores
-        self._cap.heard(call_id, diverts, asyncio.get_running_loop().time(), caller)
+        if not test:
+            self._cap.heard(call_id, diverts, asyncio.get_running_loop().time(), caller)
         ignores = self._cap.ignores
         if ignores is not before:
             self._metrics.ignores_diverts.set(ignores)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from throughline.v1 import screening_pb2
 
 from services.domain.events import Conductor, Fact, FactKind, Tick
-from services.domain.policy import Divert
+from services.domain.policy import Divert, Pass
+from services.firewall.known_calls import KnownCalls
+from services.firewall.policies.source import Standing
 from services.journal import Topic
 from services.policy.verdicts.answers import UNANSWERED_S
-from services.wire import facts
+from services.wire import facts, verdicts
 from simulator.virtual_loop import virtual_wall_ms
-from tests.services.firewall_stage import DESK, DIVERTS_REPEATS, Stage, bundle, play, rule
+from tests.services.firewall_stage import DESK, DIVERTS_ALL, DIVERTS_REPEATS, Replica, Stage, bundle, play, rule
 
 
 def land(stage: Stage, call_id: str, kind: FactKind) -> None:
@@ -107,3 +110,54 @@ def test_what_a_policy_did_is_not_held_to_the_forecast_of_the_next() -> None:
         assert (there.policies.trips, here.policies.trips) == ([], [])
 
     play(scene, DIVERTS_REPEATS)
+
+
+class Mistaken(Standing):
+    """Policies of which a mistake of ours ends the one who reads `screenings`."""
+
+    def heard(self, screening: screening_pb2.Screening) -> None:
+        raise ValueError(screening.call_id)
+
+
+def test_a_firewall_that_hears_of_no_others_any_more_diverts_nobody() -> None:
+    """Its windows and breakers are half of the truth then, until it is started again; it says so (L7)."""
+
+    async def scene(stage: Stage) -> None:
+        replica = Replica(stage, "firewall-1", Mistaken(DIVERTS_REPEATS))
+        await replica.firewall.start()
+        stage.replicas.append(replica)
+        await asyncio.sleep(2.0)
+        for n in range(4):
+            await stage.screen(f"call-{n}")
+            await asyncio.sleep(1.0)
+        assert await stage.screen("call-4") == Pass()
+        assert (await stage.published())[-1].kept_from == "no_history"
+        assert any("has ended by a mistake of ours" in each for each in replica.firewall.remarks())
+
+    play(scene, replicas=0)
+
+
+def test_a_breaker_that_is_over_is_told_as_over_though_nobody_calls() -> None:
+    """An operator looks at the gauge in a quiet night (docs/runbooks)."""
+
+    async def scene(stage: Stage) -> None:
+        (replica,) = stage.replicas
+        for n in range(8):
+            await stage.screen(f"call-{n}", caller=f"+15085550{120 + n}")
+        assert replica.count("breakers_tripped") > 0
+        await ticking(stage, 4_000.0)
+        assert replica.count("breakers_tripped") == 0
+
+    play(scene, DIVERTS_ALL)
+
+
+def test_records_of_endless_texts_take_no_more_memory_than_calls_do() -> None:
+    """Who can write to Kafka: an id that no offer can have is no call's, and a network's name is cut as it is there."""
+    calls = KnownCalls(DIVERTS_REPEATS)
+    told = screening_pb2.Screening(call_id="c" * 50_000, verdict=verdicts.to_wire(Pass()))
+    told.inputs.add(name="source", text="s" * 50_000)
+    assert not calls.heard(told, DIVERTS_REPEATS, 0.0, 0.0)
+    told.call_id = "call-1"
+    assert calls.heard(told, DIVERTS_REPEATS, 0.0, 0.0)
+    known = calls.known("call-1")
+    assert known is not None and len(known.heard.caller) < 300

@@ -72,6 +72,22 @@ def test_a_firewall_that_diverts_everything_is_not_followed_for_long() -> None:
     play(scene())
 
 
+def test_test_calls_move_no_last_line() -> None:
+    """RFC 6881: a network that tries its way each minute has no real divert ignored, and hides none (L7)."""
+
+    async def scene() -> None:
+        async with Stage() as stage:
+            stage.verdict = screening_pb2.Verdict(divert=screening_pb2.Divert(desk="nuisance-desk", rule="r1"))
+            for number in range(20):
+                await stage.place(f"test-{number}", service_urn="urn:service:test.sos").call()
+            assert (len(stage.dialled), stage.count("ignores_diverts")) == (20, 0)
+            for number in range(20):
+                await stage.place(f"call-{number}").call()
+            assert (len(stage.dialled), stage.count("ignores_diverts")) == (29, 1)
+
+    play(scene())
+
+
 def test_what_opens_or_settles_a_call_is_kept_by_failover_while_kafka_is_away() -> None:
     """J4: a copy on another disk, of the facts that a take-over must know; the others wait for Kafka."""
 
