@@ -89,11 +89,11 @@ class Following:
     async def _note_end(self, follower: Follower) -> None:
         await follower.caught_up.wait()
         while self._early:
-            self._early.sort(key=lambda told: told.at_ms)
-            batch, self._early = self._early[:_FOLDED_AT_ONCE], self._early[_FOLDED_AT_ONCE:]
-            for told in batch:
-                self._hear(told)
-            await asyncio.sleep(0)
+            early, self._early = sorted(self._early, key=lambda told: told.at_ms), []
+            for begin in range(0, len(early), _FOLDED_AT_ONCE):
+                for told in early[begin : begin + _FOLDED_AT_ONCE]:
+                    self._hear(told)
+                await asyncio.sleep(0)
         self._folded = True
         self._screener.history = not self._failed
         self._screener.tell_trips()

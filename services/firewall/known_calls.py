@@ -57,7 +57,8 @@ class KnownCalls:
         could fill the memory with a few thousand calls."""
         if told.shadow or not offers.call_id_or_none(told.call_id) or not told.inputs:
             return False
-        inputs = {name: _cut(value) for name, value in completed(screenings.inputs_of(told)).items()}
+        whole = completed(screenings.inputs_of(told))
+        inputs = {name: _cut(value) if isinstance(value, str) else value for name, value in whole.items()}
         windows = self._tests if told.test else self._windows
         if windows.seen(told.call_id, keys_in(inputs), now, age_s).again:
             return False
@@ -67,12 +68,12 @@ class KnownCalls:
         if not told.test:
             self.breakers.heard(heard, isinstance(verdict, Divert), now, age_s)
         if verdict is not None:
-            self.answered(told.call_id, Known.of(verdict, told.verdict.policy, told.bundle, heard), now)
+            self.answered(told.call_id, Known.of(verdict, _cut(told.verdict.policy), _cut(told.bundle), heard), now)
         return True
 
 
-def _cut(value: Value) -> Value:
-    return value[: offers.TEXT_CHARS_MAX] if isinstance(value, str) else value
+def _cut(text: str) -> str:
+    return text[: offers.TEXT_CHARS_MAX]
 
 
 def keys_in(inputs: dict[str, Value]) -> Keys:

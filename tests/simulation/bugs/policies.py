@@ -14,7 +14,7 @@ from services.firewall.screening import Screener, Word
 from services.ingress.neighbours import Neighbours
 from services.places.directory import NUISANCE_DESK
 from services.policy.files.signing import Signed
-from services.policy.verdicts import guards
+from services.policy.verdicts import judging
 from services.policy.verdicts.breakers import Breakers
 from services.wire.methods import SCREEN
 from tests.simulation.bugs.mistake import mistake
@@ -57,17 +57,22 @@ def test_calls_count(real: Any, known: KnownCalls, call_id: str, keys: Any, now:
     return real(known, call_id, keys, now, test=False)
 
 
-@mistake(guards, "kept_from", only=("policy_everybody",), calls=CALLS)
+@mistake(judging, "kept_from", only=("policy_everybody",), calls=CALLS)
 def first_call_is_not_spared(real: Any, proposed: Any, grounds: Any) -> Any:
     """A rule may divert somebody who has never called before: whoever calls from the cell of a flood loses the one call
     that they make in their life."""
     return real(proposed, replace(grounds, first=False))
 
 
-@mistake(Screener, "_staffed", only=("policy_deserted",), calls=CALLS)
-def a_desk_without_lines_is_diverted_to(real: Any, screener: Screener, proposed: Any) -> bool:
+class _Anybody:
+    def __contains__(self, desk: object) -> bool:
+        return True
+
+
+@mistake(Screener, "_desks", only=("policy_deserted",), calls=CALLS)
+def a_desk_without_lines_is_diverted_to(real: Any, screener: Screener) -> _Anybody:
     """Nobody looks whether the desk of a rule has lines: who is diverted there waits for a dial that cannot be made."""
-    return isinstance(proposed, Divert)
+    return _Anybody()
 
 
 @mistake(PolicyFeed, "tripped", only=("policy_everybody",), calls=CALLS)
