@@ -5,6 +5,7 @@ advice, never a gate: a snapshot that is old, or a PSAP that no gateway has spok
 means "try", because a wrong try costs milliseconds and a wrong refusal costs a call.
 
 Whether a PSAP is *full* is not kept here: that changes by the second, and the PSAP itself says it at once when offered.
+How many calls it has is kept for policies (`calls_at`); no route is chosen by it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -31,7 +32,7 @@ class Snapshot:
     `incarnation` sorts later with each start of the gateway's process, `seq` rises with each snapshot of that process.
     `at` is when this was true, in the reader's own monotonic seconds: `now` less the record's age, so that an old
     record read back from the compacted topic does not look fresh. A PSAP that is missing from `rows` is unknown to
-    that gateway.
+    that gateway. `calls` has those PSAPs at which it knows calls that ring or talk, and how many.
     """
 
     gateway_id: str
@@ -40,6 +41,7 @@ class Snapshot:
     seq: int
     at: float
     rows: Mapping[str, Reach]
+    calls: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,21 @@ class StatusView:
             reach[snapshot.address] = _better(row, reach.get(snapshot.address))
         return reach
 
+    def calls_at(self, psap_id: str, now: float, stale_after_seconds: float = STALE_AFTER_SECONDS) -> int:
+        """How many calls ring or talk at a PSAP: the most that one gateway freshly says; 0 where none does.
 
-def _age_key(snapshot: Snapshot) -> tuple[str, int, float, str, list[tuple[str, Reach]]]:
+        Not their sum: a PSAP's hello names at each gateway what another has connected (R5), and a dead gateway's last
+        word stands for six seconds beside that of the one through which its calls ring on. So no call counts twice, and
+        the number is too low while a PSAP's calls are spread over gateways; nearly all of them go through one (R4).
+        """
+        fresh = (each for each in self.newest.values() if now - each.at <= stale_after_seconds)
+        return max((each.calls.get(psap_id, 0) for each in fresh), default=0)
+
+
+def _age_key(snapshot: Snapshot) -> tuple[str, int, float, str, list[tuple[str, Reach]], list[tuple[str, int]]]:
     """Orders the snapshots of one gateway, oldest first; total, so that the fold has one answer even for liars."""
-    return snapshot.incarnation, snapshot.seq, -snapshot.at, snapshot.address, sorted(snapshot.rows.items())
+    said = sorted(snapshot.rows.items()), sorted(snapshot.calls.items())
+    return snapshot.incarnation, snapshot.seq, -snapshot.at, snapshot.address, *said
 
 
 _TRY_ORDER = (Reach.REACHABLE, Reach.UNKNOWN, Reach.UNREACHABLE)

@@ -56,6 +56,7 @@ class Screener:
         name: str,
         zone: ZoneInfo,
         region: Callable[[], Region],
+        calls_at: Callable[[str], int],
         policies: Policies,
         built_in: Bundle,
         drilled: Bundle,
@@ -71,6 +72,7 @@ class Screener:
         self._name = name
         self._zone = zone
         self._region = region
+        self._calls_at = calls_at
         self._policies = policies
         self.own = frozenset({built_in.digest, drilled.digest})
         """The bundles that came with this program."""
@@ -92,6 +94,10 @@ class Screener:
         """The bundle that is only watched."""
         shadowed = self._policies.shadowed()
         return [] if shadowed is None else [shadowed]
+
+    def asks(self, name: str) -> bool:
+        """Whether a rule of these names that attribute."""
+        return any(name in rule.when for bundle in (*self.wanted(), *self.watched()) for rule in bundle.rules)
 
     async def screen(self, message: call_pb2.Offer) -> screening_pb2.Verdict:
         """The verdict on a call, published with all that led to it."""
@@ -155,7 +161,7 @@ class Screener:
         keys = Keys.of(offer)
         counts = self.calls.seen(offer.call_id, keys, asyncio.get_running_loop().time(), test=offer.test)
         found = self._region().locate(offer.place)
-        located = Located.of(found.town, found.candidates)
+        located = Located.of(found.town, found.candidates, self._calls_at)
         return inputs_of(offer, counts, located, wall_ms, self._zone), counts.first
 
     def _asked(self, call_id: str, area: str) -> list[Bundle]:

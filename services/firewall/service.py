@@ -21,6 +21,7 @@ from services.firewall.screening import FAILED_OPEN, Screener
 from services.firewall.settings import FirewallSettings
 from services.host.children import Program
 from services.host.network import Answers, Refuse, Server, Status
+from services.host.psap_statuses import PsapStatuses
 from services.host.region import WHOLE
 from services.host.region_feed import RegionFeed
 from services.host.world import World
@@ -43,6 +44,7 @@ class Firewall:
         self._metrics = FirewallMetrics(world.registry)
         self._regions = RegionFeed(world, settings, WHOLE)
         self._journal = Journal(world.log, on_event=self._journal_event)
+        self._statuses = PsapStatuses(world, self._journal, settings.service)
         standing = built_in()
         if policies is None:
             policies = PolicyLife(world, settings, standing, CONTENT, self._drill, partial(checked, world.children))
@@ -52,6 +54,7 @@ class Firewall:
             settings.name,
             ZoneInfo(settings.time_zone),
             self._regions.newest,
+            self._calls_at,
             self._policies,
             standing,
             drill_bundle(NUISANCE_DESK),
@@ -87,6 +90,7 @@ class Firewall:
         await self._beside.start()
         await self._policies.start()
         await self._following.start()
+        await self._statuses.start()
         served = [Answers(SCREEN, self._screen), *self._policies.served()]
         self._server = await self._world.network.serve(self._settings.listen, served)
         self.address = self._server.address
@@ -103,6 +107,7 @@ class Firewall:
         loop = asyncio.get_running_loop()
         if tripped := self._screener.calls.breakers.tripped(loop.time()):
             found.append(f"breakers: nothing is diverted of {', '.join(tripped[:5])}")
+        found += self._statuses.remarks("psap_load is 0.0" if self._screener.asks("psap_load") else "")
         return [*found, *self._following.remarks(), *self._policies.remarks(), *self._regions.remarks()]
 
     async def stop(self, grace_s: float) -> None:
@@ -112,12 +117,17 @@ class Firewall:
             self._server.set_ready(False)
             await self._server.stop(min(grace_s, 1.0))
         await self._following.stop()
+        await self._statuses.stop()
         await self._policies.stop()
         await self._evaluator.stop()
         await self._beside.stop()
         await self._world.children.close()
         await self._regions.stop()
         await self._journal.close()
+
+    def _calls_at(self, psap_id: str) -> int:
+        """How many calls a PSAP has, by what was heard so far; it never waits."""
+        return self._statuses.view.calls_at(psap_id, asyncio.get_running_loop().time())
 
     async def _drill(self, bypass: bool) -> bool:
         return await self._screener.drill(bypass)

@@ -142,12 +142,18 @@ _ALL: Final = [
     Attribute(
         "psap_load",
         Type.DOUBLE,
-        "calls that ring at its home PSAP for each call-taker; 0.0 where not known",
+        "calls that ring or talk at its home PSAP, as its gateways say each 2 s; 0.0 where none has said so for 6 s, "
+        "or the PSAP is not known",
         0.0,
         False,
     ),
     Attribute(
-        "state_load", Type.DOUBLE, "calls screened in the last minute over the same of the last hour's mean", 0.0, False
+        "state_load",
+        Type.DOUBLE,
+        "calls screened in the last minute, this one included, over the mean minute of the last hour, 60.0 at most; "
+        "0.0 until an hour is known",
+        0.0,
+        False,
     ),
 ]
 

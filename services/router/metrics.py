@@ -18,17 +18,6 @@ class RouterMetrics:
         routed = counter("routes", "Answers given, by why this PSAP.", "reason")
         self.routed = {each: routed.labels(each) for each in RouteReason}
         self.located = counter("places_located", "Places looked up, by how they led to PSAPs or why not.", "by")
-        self.statuses = counter("status_snapshots_read", "Snapshots of gateways read from `psap-status`.")
-        self.statuses_unreadable = counter("status_snapshots_unreadable", "Records of `psap-status` that are none.")
-        self.gateways_heard = Gauge(
-            "throughline_router_gateways_heard", "Gateways of which a snapshot is known.", registry=registry
-        )
-        self.gateways_silent = Gauge(
-            "throughline_router_gateways_silent",
-            "Gateways known of which no snapshot has come for six seconds, looked at whenever another's comes (R8); a "
-            "gateway is forgotten after a minute.",
-            registry=registry,
-        )
         journal = counter("journal_events", "What became of records on their way to Kafka.", "happening")
         self.journal = {each: journal.labels(each) for each in Happening}
         self.journal_queued = Gauge(

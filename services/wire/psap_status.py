@@ -39,9 +39,11 @@ def encode(gateway: str, address: str, incarnation: str, seq: int, at_ms: int, r
 def decode(raw: bytes, now: float, wall_ms: int) -> Snapshot:
     """The snapshot of a record, as old as it is: `now` and `wall_ms` are the reader's two clocks at this moment.
 
-    A gateway whose wall clock runs ahead counts as fresh. Raises Unreadable where the bytes are no snapshot.
+    A gateway whose wall clock runs ahead counts as fresh. Who talks at a PSAP that is not attached is not counted: the
+    gateway does not hear when that ends. Raises Unreadable where the bytes are no snapshot.
     """
     message = parse(psap_status_pb2.PsapStatus, raw, STATUS_BYTES_MAX)
+    calls = {row.psap_id: row.ringing + (row.connected if row.attached else 0) for row in message.rows}
     return Snapshot(
         message.gateway,
         message.address,
@@ -49,4 +51,5 @@ def decode(raw: bytes, now: float, wall_ms: int) -> Snapshot:
         message.seq,
         now - max(0, wall_ms - message.at_ms) / 1000,
         {row.psap_id: Reach.REACHABLE if row.attached else Reach.UNREACHABLE for row in message.rows},
+        {psap_id: count for psap_id, count in calls.items() if count},
     )

@@ -27,6 +27,7 @@ snapshots = st.builds(
     seq=st.integers(0, 3),
     at=st.floats(NOW - 20, NOW),
     rows=st.dictionaries(st.sampled_from(PSAPS), st.sampled_from(Reach)),
+    calls=st.dictionaries(st.sampled_from(PSAPS), st.integers(1, 3)),
 )
 views = st.lists(snapshots, max_size=6).map(lambda told: reduce(StatusView.fold, told, StatusView()))
 candidate_lists = st.lists(st.sampled_from(PSAPS), unique=True)
@@ -65,6 +66,24 @@ def test_a_snapshot_that_is_delivered_twice_does_not_become_fresh_again() -> Non
     first = Snapshot("g1", "g1:1", "1", 7, NOW - 30, {"boston": Reach.REACHABLE})
     again = Snapshot("g1", "g1:1", "1", 7, NOW, {"boston": Reach.REACHABLE})
     assert StatusView().fold(first).fold(again).reach_by_address("boston", NOW) == {"g1:1": Reach.UNKNOWN}
+
+
+@given(views, st.sampled_from(PSAPS), st.floats(NOW, NOW + 30))
+def test_the_calls_at_a_psap_are_the_most_that_one_gateway_freshly_says(
+    view: StatusView, psap_id: str, now: float
+) -> None:
+    """R8: a stale snapshot says nothing, nobody's word is none, and gateways that know the same calls add nothing."""
+    fresh = [each for each in view.newest.values() if now - each.at <= STALE_AFTER_SECONDS]
+    said = [each.calls.get(psap_id, 0) for each in fresh]
+    assert view.calls_at(psap_id, now) == max([0, *said])
+
+
+def test_a_call_that_two_gateways_know_is_one_call() -> None:
+    """R5: the hello to the second names what the first has connected, and a dead one's word stands for six seconds."""
+    both = [Snapshot(name, f"{name}:1", "1", 1, NOW, {}, {"boston": 5}) for name in ("g1", "g2")]
+    view = reduce(StatusView.fold, both, StatusView())
+    assert view.calls_at("boston", NOW + STALE_AFTER_SECONDS) == 5
+    assert view.calls_at("quincy", NOW) == view.calls_at("boston", NOW + STALE_AFTER_SECONDS + 0.1) == 0
 
 
 @given(candidate_lists, st.sets(st.sampled_from(PSAPS)), views, gateway_lists)

@@ -176,6 +176,7 @@ def test_no_accepted_divert_is_true_of_a_caller_of_whom_nothing_speaks(
         'cell.matches("42.36")',
         "number_calls_60s >= source_calls_60s",
         "psap_load > 3.0 || state_load > 2.0",
+        "psap_load < 1.0 || state_load == 0.0",
     ],
 )
 def test_a_divert_for_what_a_caller_cannot_help_is_an_error(when: str) -> None:

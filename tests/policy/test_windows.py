@@ -97,6 +97,25 @@ def test_every_count_is_an_attribute_and_the_state_s_load_is_of_its_own_hour() -
     for n in range(20):
         windows.seen(f"early-{n}", keys(source="net"), 0.0)
     for n in range(20):
-        counts = windows.seen(f"late-{n}", keys(source="net"), 2_000.0)
+        counts = windows.seen(f"late-{n}", keys(source="net"), 3_500.0)
     assert set(counts.by_name) == {name for name in ATTRIBUTES if "_calls_" in name}
     assert counts.state_load == 20 / (40 / 60)
+
+
+@given(st.lists(st.floats(0.0, 400.0), min_size=1, max_size=60))
+def test_the_state_s_load_says_nothing_until_an_hour_is_known(pauses: list[float]) -> None:
+    """Who has just started would take the first calls for a flood (L3): 0.0 until 19/20 of an hour, 60.0 at most."""
+    windows, now = Windows(), 0.0
+    for n, pause_s in enumerate(pauses):
+        now += pause_s
+        load = windows.seen(f"call-{n}", keys("n"), now).state_load
+        assert (load > 0.0) == (now - pauses[0] >= LONGEST_S * 19 / 20)
+        assert load <= 60.0
+
+
+def test_a_restart_knows_the_hour_by_what_was_screened_before() -> None:
+    """J7: told with their ages, in any order; one from before the hour, by whosever clock, says nothing of the hour."""
+    windows = Windows()
+    assert windows.seen("ancient", keys("n"), 10.0, LONGEST_S + 1.0).state_load == 0.0
+    assert windows.seen("late", keys("n"), 10.0, 30.0).state_load == 0.0
+    assert windows.seen("early", keys("n"), 10.0, LONGEST_S - 175.0).state_load == 1 / (2 / 60)

@@ -12,7 +12,11 @@ import structlog
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from services.firewall.policies.source import Standing
+from services.firewall.service import Firewall
+from services.firewall.settings import FirewallSettings
 from services.host.blocking import at_once
+from services.host.children import InPlace
 from services.host.files import MemoryFiles
 from services.host.network.memory import MemoryNetwork
 from services.host.run import Service
@@ -79,6 +83,7 @@ def world(log: MemoryLog) -> World:
         registry=CollectorRegistry(),
         logger=structlog.stdlib.get_logger(),
         run_blocking=at_once,
+        children=InPlace(),
     )
 
 
@@ -86,11 +91,20 @@ def router(of: World) -> Service:
     return Router(of, RouterSettings(name="a", listen="a:1", region_dir=REGION))
 
 
+def firewall(of: World) -> Service:
+    return Firewall(of, FirewallSettings(name="a", listen="a:1", region_dir=REGION), Standing())
+
+
 def ledger(of: World) -> Service:
     return Ledger(of, load(LedgerSettings), run_blocking=at_once, store=SqlStore("sqlite://"))
 
 
-CASES = [(router, Topic.PSAP_STATUS, "psap-status"), (router, Topic.ROUTING, "region"), (ledger, Topic.CALLS, "ledger")]
+CASES = [
+    (router, Topic.PSAP_STATUS, "psap-status"),
+    (router, Topic.ROUTING, "region"),
+    (firewall, Topic.PSAP_STATUS, "psap-status"),
+    (ledger, Topic.CALLS, "ledger"),
+]
 HOWS = [asyncio.CancelledError(), RuntimeError("x"), None]
 
 

@@ -76,6 +76,15 @@ def test_a_snapshot_is_as_old_as_it_is(rows: list[Row], at_ms: int, age_ms: int)
     assert snapshot.rows == {row.psap_id: Reach.REACHABLE if row.attached else Reach.UNREACHABLE for row in rows}
 
 
+@given(st.lists(ROWS, max_size=5, unique_by=lambda row: row.psap_id))
+def test_a_snapshot_has_the_calls_that_ring_and_those_that_talk_where_the_psap_is_attached(rows: list[Row]) -> None:
+    """R8: whoever talks at a PSAP that has lost its stream may have hung up since; nobody told the gateway."""
+    snapshot = psap_status.decode(psap_status.encode("gateway-1", "g:1", "inc", 7, 0, rows), 0.0, 0)
+    for row in rows:
+        talking = row.connected if row.attached else 0
+        assert snapshot.calls.get(row.psap_id, 0) == row.ringing + talking
+
+
 def test_a_gateway_whose_clock_runs_ahead_counts_as_fresh() -> None:
     """Never from the future: `at` is at most now."""
     raw = psap_status.encode("gateway-1", "g:1", "inc", 1, 10_000, [])

@@ -6,7 +6,7 @@ verdict can be explained, and reached again, from its record.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from math import isfinite
@@ -28,11 +28,13 @@ class Located:
     psap: str = ""
     """Its home PSAP."""
     psap_load: float = 0.0
+    """Calls that ring or talk there."""
 
     @classmethod
-    def of(cls, town: str | None, candidates: Sequence[str]) -> Located:
-        """By what a region answers. Far out at sea there are candidates too, and none of them is at home there."""
-        return NOWHERE if town is None else cls(town, candidates[0])
+    def of(cls, town: str | None, candidates: Sequence[str], calls_at: Callable[[str], int] = lambda _: 0) -> Located:
+        """By what a region answers, and who knows how many calls a PSAP has. At sea far out there are candidates too,
+        and none of them is at home there."""
+        return NOWHERE if town is None else cls(town, candidates[0], float(calls_at(candidates[0])))
 
 
 NOWHERE: Final = Located()

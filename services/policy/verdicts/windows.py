@@ -59,7 +59,8 @@ class Counts:
     by_name: Mapping[str, int]
     """By the attribute's name: `number_calls_60s`."""
     state_load: float
-    """Calls of the last minute over the mean minute of the last hour; 0.0 where there was none."""
+    """Calls of the last minute over the mean minute of the last hour; 0.0 until an hour is known: who has just started
+    would take the first calls for a flood."""
     first: bool
     """Whether its identity was not there within the longest window before it."""
     again: bool = False
@@ -73,6 +74,8 @@ class Windows:
         self._keys_max = keys_max
         self._tallies: dict[Counted, OrderedDict[str, float | _Tally]] = {by: OrderedDict() for by in Counted}
         self._state = _Tally()
+        self._oldest_at: float | None = None
+        """When the oldest call was that was told within an hour of it: from then on the state's calls are known."""
         self._nameless: OrderedDict[str, float] = OrderedDict()  # identities that are no number; their newest call
         self._calls: Lately[bool] = Lately(LONGEST_S, calls_max)  # whether it was the first of its identity
 
@@ -82,7 +85,10 @@ class Windows:
         first = self._calls.get(call_id)
         again = first is not None
         if first is None:
-            first = self._count(keys, now - max(0.0, age_s))
+            at = now - max(0.0, age_s)
+            first = self._count(keys, at)
+            if at >= now - LONGEST_S and (self._oldest_at is None or at < self._oldest_at):
+                self._oldest_at = at
             if call_id:
                 self._calls.note(call_id, first, now)
         return self._counts(keys, now, first, again)
@@ -123,9 +129,14 @@ class Windows:
             if tally is not None:
                 within = tally.within(now) if isinstance(tally, _Tally) else _once_within(tally, now)
                 by_name.update(zip(_NAMES[by], within, strict=True))
+        return Counts(by_name, self._state_load(now), first, again)
+
+    def _state_load(self, now: float) -> float:
+        if self._oldest_at is None or now - self._oldest_at < _HOUR_S * (PARTS - 1) / PARTS:
+            return 0.0
         state = dict(zip(WINDOWS_S, self._state.within(now), strict=True))
         mean = state[_HOUR_S] * _MINUTE_S / _HOUR_S
-        return Counts(by_name, state[_MINUTE_S] / mean if mean else 0.0, first, again)
+        return state[_MINUTE_S] / mean if mean else 0.0
 
 
 def _by(keys: Keys) -> list[tuple[Counted, str]]:
