@@ -79,16 +79,24 @@ class Office:
 
     async def __aenter__(self) -> Office:
         await self.stage.__aenter__()
-        callers = Burst(self.stage, "callers", for_s=CALL_FOR_S, calls_a_s=ORDINARY_A_S, seed=11)
-        callers.planned = [*(each for each in callers.planned if each.caller != NUISANCE), *_nuisance()]
-        await callers.ready(self._hear)
-        self.stage.stack.push_async_callback(callers.stop)
-        callers.begin()
+        try:
+            await self._begin()
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._network.close()
         await self.stage.__aexit__()
+
+    async def _begin(self) -> None:
+        """From now on callers call."""
+        callers = Burst(self.stage, "callers", for_s=CALL_FOR_S, calls_a_s=ORDINARY_A_S, seed=11)
+        callers.planned = [*(each for each in callers.planned if each.caller != NUISANCE), *_nuisance()]
+        await callers.ready(self._hear)
+        self.stage.stack.push_async_callback(callers.stop)
+        callers.begin()
 
     def _hear(self, entry: Mapping[str, Any]) -> None:
         if "call_id" in entry:
