@@ -18,6 +18,7 @@ from throughline.v1 import call_pb2, delivery_pb2
 
 from services.host.network import Broken, Converses, Server, Status, Stream
 from services.host.network.grpc import GrpcNetwork
+from services.host.settings import ROOT
 from services.wire.methods import DELIVER, PLACE_CALL, TRANSPORT_BYTES_MAX
 
 LIMIT_S = 10.0
@@ -251,3 +252,16 @@ async def test_closing_the_network_breaks_what_is_open(network: GrpcNetwork, ser
     async with asyncio.timeout(LIMIT_S):
         with pytest.raises(Broken):
             await reading
+
+
+FORKS = 200
+"""With gRPC's own fork handlers one child of seven crashed before it became another program."""
+
+
+async def test_children_of_a_process_that_serves_start_whole() -> None:
+    """A firewall's helpers and a stage's services are started while gRPC's threads are at work."""
+    forker = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.contract.a_forker", str(FORKS)), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await forker.communicate()
+    assert (forker.returncode, said.decode()) == (0, f"{{0: {FORKS}}}\n")

@@ -21,8 +21,11 @@ def test_a_bundle_over_which_the_checker_falls_is_refused() -> None:
     """It hangs, it ends, it cannot be started: none of these says that the bundle is good."""
 
     async def scene() -> None:
-        hung = InPlace(Ailment(hangs=True))
-        assert "no answer" in (await checked(hung, text().encode())).errors[0]
+        hung = InPlace(Ailment(hangs=True, over=b"nuisance"))
+        assert "the checker fell over it: no answer" in (await checked(hung, text().encode())).errors[0]
+        for ailment in (Ailment(hangs=True), Ailment(ends=True)):
+            said = (await checked(InPlace(ailment), text().encode())).errors[0]
+            assert said.startswith("it cannot be checked now: ") and said.endswith("hand it in again")
         ended = await checked(InPlace(), b"no bundle")
         assert "ended before it answered" in ended.errors[0]
         assert "cannot be checked now" in (await checked(InPlace(Ailment(cannot_start=True)), b"")).errors[0]

@@ -16,6 +16,7 @@ from services.policy.files.reading import read_bundle
 
 START_S: Final = 20.0
 CHECK_S: Final = 60.0
+NOT_NOW: Final = "it cannot be checked now: {}; hand it in again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,13 @@ async def checked(children: Children, content: bytes) -> Checked:
     try:
         helper = await children.start(PROGRAM)
     except Gone as gone:
-        return Checked((f"it cannot be checked now: {gone}",))
+        return Checked((NOT_NOW.format(gone),))
     try:
         await helper.ask(b"", START_S)
+    except (Silent, Gone, Busy) as trouble:  # the file was not seen yet: it has no part in this
+        await helper.kill()
+        return Checked((NOT_NOW.format(trouble),))
+    try:
         errors, warnings = json.loads(await helper.ask(content, CHECK_S))
     except (Silent, Gone, Busy) as trouble:
         return Checked((f"the checker fell over it: {trouble}; write fewer and simpler rules",))
