@@ -66,7 +66,9 @@ def test_a_desk_at_which_nobody_sits_is_found_out() -> None:
 
     async def scene(stage: Stage) -> None:
         await a_nuisance(stage, 10.0, answered=False)
-        assert [why for _, why in stage.replicas[0].policies.trips][:1] == ["breaker state: unanswered, 3 of 3"]
+        policies = stage.replicas[0].policies
+        assert policies is not None
+        assert [why for _, why in policies.trips][:1] == ["breaker state: unanswered, 3 of 3"]
 
     play(scene, DIVERTS_REPEATS)
 
@@ -154,10 +156,13 @@ def test_a_breaker_that_is_over_is_told_as_over_though_nobody_calls() -> None:
 def test_records_of_endless_texts_take_no_more_memory_than_calls_do() -> None:
     """Who can write to Kafka: an id that no offer can have is no call's, and a network's name is cut as it is there."""
     calls = KnownCalls(DIVERTS_REPEATS)
-    told = screening_pb2.Screening(call_id="c" * 50_000, verdict=verdicts.to_wire(Pass()))
+    told = screening_pb2.Screening(
+        call_id="c" * 50_000, verdict=verdicts.to_wire(Divert(DESK, "r", "why"), "p" * 50_000)
+    )
     told.inputs.add(name="source", text="s" * 50_000)
     assert not calls.heard(told, DIVERTS_REPEATS, 0.0, 0.0)
     told.call_id = "call-1"
     assert calls.heard(told, DIVERTS_REPEATS, 0.0, 0.0)
     known = calls.known("call-1")
-    assert known is not None and len(known.heard.caller) < 300
+    assert known is not None and known.heard is not None
+    assert max(map(len, (known.heard.caller, known.policy, known.bundle))) < 300
