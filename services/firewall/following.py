@@ -57,8 +57,6 @@ class Following:
         told = self._journal.follow(Topic.SCREENINGS, wall_ms - round(LONGEST_S * 1000))
         calls = self._journal.follow(Topic.CALLS, wall_ms - round(UNANSWERED_S * 1000))
         self._followers = [told, calls]
-        for follower in self._followers:
-            await follower.start()
         self._begin(self._follow(told, self._take), "firewall follows screenings")
         self._begin(self._follow(calls, self._take_fact), "firewall follows calls")
         self._begin(self._note_end(told), "firewall reads its history")
@@ -78,6 +76,7 @@ class Following:
         return [] if self._screener.history else ["history: `screenings` is not read yet: no call is diverted"]
 
     async def _follow(self, follower: Follower, take: Callable[[Record], None]) -> None:
+        await follower.start()  # a moment where Kafka is away, and both read from before now
         async for batch in follower:
             for record in batch:
                 try:

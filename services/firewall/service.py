@@ -84,11 +84,11 @@ class Firewall:
     async def start(self) -> None:
         """Binds and serves; Kafka and the evaluator may come later. Raises FileTrouble or RegionRefused."""
         await self._journal.start()
-        await self._regions.start()
         self._screener.evaluator, self._screener.shadow = self._evaluator, self._beside
         await self._evaluator.start()
         await self._beside.start()
-        await self._policies.start()
+        # Each waits a moment for its topic: side by side, since without Kafka calls wait for the sum of them.
+        await asyncio.gather(self._regions.start(), self._policies.start())
         await self._following.start()
         await self._statuses.start()
         served = [Answers(SCREEN, self._screen), *self._policies.served()]

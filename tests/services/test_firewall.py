@@ -9,6 +9,8 @@ import pytest
 from throughline.v1 import place_pb2, screening_pb2
 
 from services.domain.policy import Divert, Flag, Pass
+from services.firewall.policies.feed import START_PATIENCE_S
+from services.firewall.policies.source import Standing
 from services.host.network import Broken, Status
 from services.journal import Topic
 from services.policy.attributes import ATTRIBUTES
@@ -20,6 +22,8 @@ from tests.services.firewall_stage import (
     DIVERTS_ALL,
     DIVERTS_REPEATS,
     FLAGS_ALL,
+    START_S,
+    Replica,
     Stage,
     bundle,
     place_in,
@@ -261,16 +265,27 @@ def test_until_its_history_is_read_a_firewall_diverts_nobody() -> None:
     play(scene, DIVERTS_REPEATS)
 
 
-async def _started_without_log(stage: Stage):  # type: ignore[no-untyped-def]
-    from services.firewall.policies.source import Standing
-    from tests.services.firewall_stage import START_S, Replica
-
+async def _started_without_log(stage: Stage) -> Replica:
     replica = Replica(stage, "firewall-1", Standing(stage.standing))
     replica.log.fail(absent=True)
     await replica.firewall.start()
     stage.replicas.append(replica)
     await asyncio.sleep(START_S)
     return replica
+
+
+def test_a_start_without_kafka_waits_for_all_topics_at_once() -> None:
+    """A moment for the regions, for the policies and for what was screened: together one, since nobody screens then."""
+
+    async def scene(stage: Stage) -> None:
+        replica = Replica(stage, "firewall-2", None)
+        replica.log.fail(absent=True)
+        began = asyncio.get_running_loop().time()
+        await replica.firewall.start()
+        assert asyncio.get_running_loop().time() - began < 1.5 * START_PATIENCE_S
+        await replica.firewall.stop(0.0)
+
+    play(scene)
 
 
 def test_an_odd_offer_is_screened_as_any_other() -> None:
