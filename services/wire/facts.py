@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from sys import intern
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -123,6 +122,8 @@ def _read(raw: bytes) -> Fact | Tick:
     return _fact(message, raw)
 
 
+_writer = lru_cache(maxsize=_REMEMBERED_MAX)(str)
+"""One text for all the facts of one writer."""
 _read_again = lru_cache(maxsize=_REMEMBERED_MAX)(_read)
 
 
@@ -148,7 +149,7 @@ def _fact(message: fact_pb2.Fact, raw: bytes) -> Fact:
         message.call_id,
         message.leg,
         message.seq,
-        intern(message.writer),
+        _writer(message.writer),
         _KIND.get(message.kind, FactKind.UNKNOWN),
         message.at_ms,
         message.reason,

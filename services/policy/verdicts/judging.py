@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from sys import intern
+from functools import lru_cache
 
 from services.domain.policy import Divert, Pass, Verdict
 from services.policy.attributes import Value
@@ -17,6 +17,9 @@ from services.policy.verdicts.breakers import Breakers
 from services.policy.verdicts.guards import BREAKER, Grounds, kept_from, repeats
 from services.policy.verdicts.inputs import identity_in
 from services.policy.verdicts.scopes import Heard
+
+_one = lru_cache(maxsize=256)(str)
+"""One text for all that are alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Known:
     @classmethod
     def of(cls, verdict: Verdict, policy: str, bundle: str, heard: Heard) -> Known:
         """One of very many: what they have in common is kept once."""
-        return cls(verdict, intern(policy), intern(bundle), heard if isinstance(verdict, Divert) else None)
+        return cls(verdict, _one(policy), _one(bundle), heard if isinstance(verdict, Divert) else None)
 
 
 def proposed_by(bundle: Bundle, rule_id: str | None) -> Verdict:
