@@ -61,19 +61,24 @@ class Flow:
         self._calls: tuple[deque[float], ...] = tuple(deque(maxlen=HEARD_MAX) for _ in WINDOWS_S)
         self._last: deque[tuple[float, bool]] = deque(maxlen=CALLS)
 
-    def hear(self, counts: bool, at: float, now: float) -> None:
-        """One call of it."""
+    def hear(self, call: tuple[float, bool], now: float) -> None:
+        """One call of it: when, and whether it counts. It is one of several scopes, which all keep this very pair."""
         self.heard += 1
-        self._last.append((at, counts))
+        self._last.append(call)
+        self._forget(now)
+        at, counts = call
         for calls, window_s in zip(self._calls, WINDOWS_S, strict=True):
             if counts and at > now - window_s:
                 calls.append(at)
 
-    def within(self, now: float) -> tuple[int, ...]:
-        """The calls in each window of time, then among the last fifty."""
+    def _forget(self, now: float) -> None:
         for calls, window_s in zip(self._calls, WINDOWS_S, strict=True):
             while calls and calls[0] <= now - window_s:
                 calls.popleft()
+
+    def within(self, now: float) -> tuple[int, ...]:
+        """The calls in each window of time, then among the last fifty."""
+        self._forget(now)
         last = sum(counts for at, counts in self._last if at > now - LAST_CALLS_S)
         return (*(len(calls) for calls in self._calls), last)
 

@@ -30,6 +30,9 @@ KEYS_MAX: Final = 20_000
 """Of each kind; past it the one that has been silent longest is forgotten."""
 CALLS_MAX: Final = 100_000
 """Calls that are known again by their id."""
+FEW_MAX: Final = 4
+"""So many calls of a key are kept as they came: most numbers call once, and most cells seldom."""
+_Few = tuple[float, ...]
 _NAMES: Final = {by: tuple(counter(by, window_s) for window_s in WINDOWS_S) for by in Counted}
 _MINUTE_S, _HOUR_S = 60, 3600
 _STATE: Final = "state"
@@ -72,7 +75,7 @@ class Windows:
 
     def __init__(self, keys_max: int = KEYS_MAX, calls_max: int = CALLS_MAX) -> None:
         self._keys_max = keys_max
-        self._tallies: dict[Counted, OrderedDict[str, float | _Tally]] = {by: OrderedDict() for by in Counted}
+        self._tallies: dict[Counted, OrderedDict[str, _Few | _Tally]] = {by: OrderedDict() for by in Counted}
         self._state = _Tally()
         self._oldest_at: float | None = None
         """When the oldest call was that was told within an hour of it: from then on the state's calls are known."""
@@ -99,15 +102,16 @@ class Windows:
             tallies = self._tallies[by]
             tally = tallies.get(key)
             if tally is None:
-                tallies[key] = at  # most numbers call once: until they call again that is all that is kept of them
+                tallies[key] = (at,)
                 _bound(tallies, self._keys_max)
                 continue
-            if isinstance(tally, float):
-                once, tally = tally, _Tally()
-                tally.add(once)
-                tallies[key] = tally
             tallies.move_to_end(key)
-            tally.add(at)
+            if isinstance(tally, _Tally):
+                tally.add(at)
+            elif len(tally) < FEW_MAX:
+                tallies[key] = (*tally, at)
+            else:
+                tallies[key] = _Tally((*tally, at))
         self._state.add(at)
         if keys.identity != keys.number:
             self._nameless[keys.identity] = at if newest is None else max(at, newest)
@@ -120,14 +124,16 @@ class Windows:
         if keys.identity != keys.number:
             return self._nameless.get(keys.identity)
         tally = self._tallies[Counted.NUMBER].get(keys.number)
-        return tally.newest if isinstance(tally, _Tally) else tally
+        if tally is None:
+            return None
+        return tally.newest if isinstance(tally, _Tally) else max(tally)
 
     def _counts(self, keys: Keys, now: float, first: bool, again: bool) -> Counts:
         by_name = dict.fromkeys((name for names in _NAMES.values() for name in names), 0)
         for by, key in _by(keys):
             tally = self._tallies[by].get(key)
             if tally is not None:
-                within = tally.within(now) if isinstance(tally, _Tally) else _once_within(tally, now)
+                within = tally.within(now) if isinstance(tally, _Tally) else _few_within(tally, now)
                 by_name.update(zip(_NAMES[by], within, strict=True))
         return Counts(by_name, self._state_load(now), first, again)
 
@@ -149,7 +155,7 @@ def _by(keys: Keys) -> list[tuple[Counted, str]]:
     return [(by, key) for by, key in all_of_them if key]
 
 
-def _bound(kept: OrderedDict[str, float | _Tally] | OrderedDict[str, float], most: int) -> None:
+def _bound(kept: OrderedDict[str, _Few | _Tally] | OrderedDict[str, float], most: int) -> None:
     while len(kept) > most:
         kept.popitem(last=False)
 
@@ -159,10 +165,12 @@ class _Tally:
 
     __slots__ = ("_parts", "newest")
 
-    def __init__(self) -> None:
+    def __init__(self, calls: _Few = ()) -> None:
         self.newest = -inf
         """When its newest call was."""
         self._parts: tuple[tuple[list[int], list[int]], ...] = tuple(([], []) for _ in WINDOWS_S)
+        for at in calls:
+            self.add(at)
 
     def add(self, at: float) -> None:
         self.newest = max(self.newest, at)
@@ -188,9 +196,13 @@ class _Tally:
         return found
 
 
-def _once_within(at: float, now: float) -> list[int]:
-    """The same of a key that called once."""
-    return [int(_part(at, window_s) > _part(now, window_s) - PARTS) for window_s in WINDOWS_S]
+def _few_within(calls: _Few, now: float) -> list[int]:
+    """The same of a key of few calls."""
+    found = []
+    for window_s in WINDOWS_S:
+        oldest = _part(now, window_s) - PARTS + 1
+        found.append(sum(_part(at, window_s) >= oldest for at in calls))
+    return found
 
 
 def _part(at: float, window_s: int) -> int:
