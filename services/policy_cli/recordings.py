@@ -11,12 +11,13 @@ from services.journal import Log, Record, Topic
 from services.policy.attributes import Value
 from services.policy.replays.difference import Call
 from services.policy.replays.retelling import of_records
+from services.policy_cli.progress import Progress
 from services.readers.reading import read_to_end
 from services.wire import screenings
 from services.wire.methods import Unreadable
 
 
-async def recorded_calls(kafka: str, since_ms: int) -> list[Call]:
+async def recorded_calls(kafka: str, since_ms: int, progress: Progress) -> list[Call]:
     """Real calls that firewalls screened since an instant, from the Kafka there; raises NoJournal."""
     from services.journal.kafka import KafkaLog  # aiokafka takes a while to import; --help needs none of it
 
@@ -24,13 +25,13 @@ async def recorded_calls(kafka: str, since_ms: int) -> list[Call]:
     log = KafkaLog(kafka, client_id="throughline-policy")
     await log.start()
     try:
-        return await calls_in(log, since_ms)
+        return await calls_in(log, since_ms, progress)
     finally:
         with contextlib.suppress(asyncio.CancelledError):
             await log.close()
 
 
-async def calls_in(log: Log, since_ms: int) -> list[Call]:
+async def calls_in(log: Log, since_ms: int, progress: Progress) -> list[Call]:
     """Those of a log, each once, in order of time: as its first screening recorded it."""
     told: list[tuple[str, int, Mapping[str, Value]]] = []
 
@@ -40,6 +41,7 @@ async def calls_in(log: Log, since_ms: int) -> list[Call]:
                 screening = screenings.read(record.value)
                 if screening.inputs and not screening.test and not screening.shadow:
                     told.append((screening.call_id, screening.at_ms, screenings.inputs_of(screening)))
+        progress.come(lambda: f"{len(told):,} screenings are read")
 
     await read_to_end(log, Topic.SCREENINGS, take, since_ms)
     told.sort(key=lambda each: (each[1], each[0]))

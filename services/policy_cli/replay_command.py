@@ -27,6 +27,7 @@ from services.policy.replays.replaying import Judging, replay
 from services.policy.verdicts.evaluating import BundleUnfit, Evaluation
 from services.policy_cli import asking, confinement, corpora, recordings, seals
 from services.policy_cli.ending import EXIT_FILE, EXIT_REFUSED, EXIT_UNAVAILABLE, refuse
+from services.policy_cli.progress import Progress
 from services.policy_cli.replayed import Replayed
 from services.policy_cli.report_page import html
 from services.policy_cli.report_text import page
@@ -68,7 +69,7 @@ def replay_command(
 
     Newly diverted, no longer diverted, slower; by rule, place and PSAP, with examples; and what the guards and breakers
     would have done. The same bundles and calls give the same report, whose SHA-256 two people can compare. Exit code 1
-    where something grave is found: where the breakers would stop the bundle.
+    where something grave is found: where the breakers would stop the bundle. How far it is stands on standard error.
 
     Without --live and --firewall the candidate stands beside the built-in bundle, which diverts nobody.
 
@@ -79,14 +80,15 @@ def replay_command(
     time_zone = _zone(zone)
     candidate = _candidate(file)
     standing = _live(live, firewall)
-    what, calls = _calls(corpus, trace, recorded, kafka, region, time_zone)
+    progress = Progress(time.monotonic, lambda line: typer.echo(line, err=True))
+    what, calls = _calls(corpus, trace, recorded, kafka, region, time_zone, progress)
     desks = frozenset(_region(region).directory.lines)
     try:
         live_side = Judging(standing, Evaluation(standing), desks, time.thread_time_ns)
         candidate_side = Judging(candidate, Evaluation(candidate), desks, time.thread_time_ns)
     except BundleUnfit as why:
         refuse(f"{why.rule_id} cannot be evaluated: {plain(why.why)}", EXIT_REFUSED)
-    difference = replay(live_side, candidate_side, calls)
+    difference = replay(live_side, candidate_side, progress.through(calls, "calls are replayed"))
     result = Replayed(standing, candidate, what, difference, findings(difference, candidate), show_numbers, time_zone)
     if page_file is not None:
         try:
@@ -132,7 +134,13 @@ def _live(file: Path | None, firewall: str) -> Bundle:
 
 
 def _calls(
-    corpus: corpora.Corpus, trace: Path | None, recorded: str | None, kafka: str, region: Path, zone: tzinfo
+    corpus: corpora.Corpus,
+    trace: Path | None,
+    recorded: str | None,
+    kafka: str,
+    region: Path,
+    zone: tzinfo,
+    progress: Progress,
 ) -> tuple[str, list[Call]]:
     """What is replayed, in words, and the calls."""
     if trace is not None and recorded is not None:
@@ -140,7 +148,7 @@ def _calls(
     try:
         if recorded is not None:
             return f"calls recorded since {recorded}", asyncio.run(
-                recordings.recorded_calls(kafka, parse_since(recorded, wall_ms()))
+                recordings.recorded_calls(kafka, parse_since(recorded, wall_ms()), progress)
             )
         if trace is not None:
             offered = corpora.read_calls(trace)

@@ -23,6 +23,7 @@ from services.policy.replays.difference import Call
 from services.policy.replays.replaying import Judging, replay
 from services.policy.verdicts.evaluating import Evaluation
 from services.policy_cli.corpora import calls_of, read_region
+from services.policy_cli.progress import Progress
 from services.policy_cli.recordings import calls_in
 from services.wire import screenings
 
@@ -97,5 +98,5 @@ async def test_recorded_calls_are_replayed_as_they_were_screened(tmp_path: Path)
     test.inputs.extend(screenings.inputs_to_wire(wanted[0].inputs))
     await log.append(Topic.SCREENINGS, "test", test.SerializeToString())
     await log.append(Topic.SCREENINGS, "odd", b"\xff\xff")
-    assert await calls_in(log, 0) == wanted
+    assert await calls_in(log, 0, Progress(lambda: 0.0, print)) == wanted
     await log.close()

@@ -50,10 +50,11 @@ LOOK_EVERY_S: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a command ended, and all that it said."""
+    """How a command ended, its result, and what it said beside that: why it did not, or how far it was."""
 
     code: int
     said: str
+    beside: str
 
 
 async def wait_for(look: Callable[[], Awaitable[T | None]], told: Callable[[], str], within_s: float = WITHIN_S) -> T:
@@ -124,22 +125,22 @@ class Office:
             env={**os.environ, "THROUGHLINE_INGRESS_FIREWALLS": ",".join(children[each].address for each in firewalls)},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            stderr=asyncio.subprocess.PIPE,
         )
         try:
             async with asyncio.timeout(ENDS_WITHIN_S):
-                output, _ = await process.communicate()
+                said, beside = await process.communicate()
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
         assert process.returncode is not None
-        return Ended(process.returncode, output.decode())
+        return Ended(process.returncode, said.decode(), beside.decode())
 
     async def well(self, *words: str | Path | int, firewalls: Sequence[str] = FIREWALLS) -> str:
         """What it says; it must end well."""
         ended = await self.ends(*words, firewalls=firewalls)
-        assert ended.code == 0, f"{words}: {ended.said}"
+        assert ended.code == 0, f"{words}: {ended.said}{ended.beside}"
         return ended.said
 
     async def hand_in(self, path: Path, *signers: str) -> str:

@@ -120,7 +120,7 @@ async def climb(office: Office) -> Climb:
     await office.until(lambda status: status.state.step == 1, "firewall-1")
     said["status 2"], early = await asyncio.gather(office.well("status"), office.ends("promote", version, "--key", ann))
     assert early.code == 1
-    said["early"] = early.said
+    said["early"] = early.beside
     await office.until(lambda status: status.state.step == 2, "firewall-1")
     await tell_status(office, said, 2)
     await one_is_killed(office, climb)
@@ -283,7 +283,7 @@ async def test_a_canary_far_from_its_forecast_goes_back_by_itself(office: Office
     await office.until(lambda status: digest in status.state.quarantined)
     status, again = await asyncio.gather(office.well("status"), office.ends("shadow", version, "--key", ann))
     assert status.count(f"live is version {climb.bundle.version} ({climb.bundle.digest[:8]}), 1 in quarantine\n") == 2
-    assert again.code == 1 and "is quarantined; mend it under a new version" in again.said
+    assert again.code == 1 and "is quarantined; mend it under a new version" in again.beside
     begun = next(each for each in await office.states() if each.stage == CANARY and each.candidate.sha256 == digest)
     tripped = next(each for each in await office.states() if digest in each.quarantined)
     assert tripped.why.startswith("tripped: rule busy-network spoke for ") and "its forecast is 0.001" in tripped.why
