@@ -46,7 +46,9 @@ def addresses(firewalls: str) -> tuple[str, ...]:
     """Those of the option; a usage error where there are none, or one is no address."""
     found = tuple(each.strip() for each in firewalls.split(",") if each.strip())
     if not found:
-        raise typer.BadParameter("expected at least one firewall's host:port", param_hint="--firewall")
+        raise typer.BadParameter(
+            f"expected at least one firewall. {WHERE}, or in THROUGHLINE_INGRESS_FIREWALLS", param_hint="--firewall"
+        )
     checked(",".join(found))
     return found
 

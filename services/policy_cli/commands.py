@@ -51,7 +51,10 @@ def check(
     Examples: throughline policy check nuisance.yaml; throughline policy check nuisance.yaml --corpus none --json
     """
     content = content_of(file)
-    checked = confinement.check(content, corpus_named(corpus), region)
+    try:
+        checked = confinement.check(content, corpus_named(corpus), region)
+    except confinement.CannotRead as why:
+        refuse(f"{why}; name a region's folder with --region, or try it on no calls: --corpus none", EXIT_FILE)
     if as_json:
         typer.echo(json.dumps(checked.as_json(), indent=2))
     else:
@@ -81,8 +84,15 @@ def keygen(
     """
     try:
         path, public = seals.new_key(name, folder)
+    except FileExistsError:
+        refuse(
+            f"{folder / (name + seals.KEY)} is there, and a key is never overwritten: move it, or name a --folder",
+            EXIT_FILE,
+        )
     except OSError as error:
-        refuse(f"cannot write {folder / (name + seals.KEY)}: {error.strerror}", EXIT_FILE)
+        refuse(
+            f"cannot write {folder / (name + seals.KEY)}: {error.strerror}; name a --folder that is there", EXIT_FILE
+        )
     except ValueError as why:
         raise typer.BadParameter(str(why), param_hint="NAME") from None
     typer.echo(f"{path} is {name}'s alone; give firewalls this line in THROUGHLINE_FIREWALL_POLICY_KEYS:", err=True)

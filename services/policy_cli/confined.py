@@ -19,6 +19,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.host.clock import wall_ms
+from services.places.refusal import RegionRefused
 from services.policy.attributes import Value
 from services.policy.bundle import Bundle
 from services.policy.checks.check import check
@@ -27,11 +28,16 @@ from services.policy.files.reading import BYTES_MAX, BundleRefused, read_bundle
 from services.policy.verdicts.evaluating import Evaluation
 from services.policy_cli.confinement import Remark
 from services.policy_cli.corpora import Corpus, calls_of, named, read_region
+from services.policy_cli.ending import EXIT_FILE
 
 
 def main(corpus: str, region: str, memory_bytes: str, cpu_s: str) -> None:
     """Answers on standard output; whatever fails beyond a refusal ends the process, which the parent tells."""
-    calls = _calls(corpus, Path(region))  # ours, so before the limits
+    try:
+        calls = _calls(corpus, Path(region))  # ours, so before the limits
+    except (OSError, RegionRefused) as why:
+        print(f"{region} holds no region that can be used: {why}", file=sys.stderr)
+        raise SystemExit(EXIT_FILE) from None
     limit, spent = int(memory_bytes), resource.getrusage(resource.RUSAGE_SELF)
     until_s = max(1, int(spent.ru_utime + spent.ru_stime) + int(cpu_s))
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

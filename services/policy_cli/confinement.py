@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from services.policy.files.reading import BYTES_MAX
+from services.policy_cli.ending import EXIT_FILE
 
 MEMORY_BYTES_MAX: Final = 2 * 1024**3
 CPU_S_MAX: Final = 30
@@ -72,7 +73,7 @@ class Checked:
 
 
 class CannotRead(Exception):
-    """There is no such file, or it cannot be read."""
+    """There is no such file or folder, or it cannot be read."""
 
 
 def content_of(path: Path) -> bytes:
@@ -81,7 +82,7 @@ def content_of(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(BYTES_MAX + 1)
     except OSError as error:
-        raise CannotRead(f"cannot read {path}: {error.strerror or error}") from None
+        raise CannotRead(f"cannot read {path}: {error.strerror or error}; expected a policy, as a YAML file") from None
 
 
 def check(
@@ -93,7 +94,8 @@ def check(
     cpu_s: int = CPU_S_MAX,
     deadline_s: float = DEADLINE_S,
 ) -> Checked:
-    """Reads and checks a bundle in a child; `corpus` names the calls that it is tried on, empty: none."""
+    """Reads and checks a bundle in a child; `corpus` names the calls that it is tried on, empty: none. Raises
+    CannotRead where their region is none."""
     # The child imports what we import, and nothing that lies about in the operator's folder.
     command = [sys.executable, "-P", "-m", "services.policy_cli.confined", corpus, str(region)]
     command += [str(memory_bytes), str(cpu_s)]
@@ -106,10 +108,12 @@ def check(
         return _refused(f"checking it took more than {deadline_s:.0f} s", "write fewer or simpler rules")
     if child.returncode == -signal.SIGXCPU or child.returncode == -signal.SIGKILL:
         return _refused(f"checking it took more than {cpu_s} s of CPU", "write fewer or simpler rules")
+    last = child.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+    if child.returncode == EXIT_FILE:
+        raise CannotRead(last)
     try:
         return _checked(json.loads(child.stdout))
     except (ValueError, KeyError, TypeError):
-        last = child.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
         return _refused(f"the checker ended with {child.returncode}: {last[:300]}", "tell its maintainers")
 
 

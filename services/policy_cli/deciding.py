@@ -36,6 +36,12 @@ Version = Annotated[
     str, typer.Argument(metavar="VERSION|BUNDLE", help="A version that was submitted, or the bundle's file itself.")
 ]
 
+UNHEARD: Final = (
+    "To let every call pass without a network, make the file that THROUGHLINE_FIREWALL_BYPASS_FILE names, on each "
+    "firewall's machine, or stop the firewall: calls go on unscreened"
+)
+"""For whoever must go back and reaches no firewall: callers are diverted meanwhile."""
+
 Again = Callable[[Order], Sequence[Signature]]
 
 
@@ -217,9 +223,11 @@ def _send(order: Order, signatures: Sequence[Signature], firewalls: Sequence[str
         typer.echo(further)
     if not followed:
         refused = any(isinstance(heard, Broken) and heard.status not in asking.ELSEWHERE for _, heard in told)
-        refuse("no firewall follows the order", EXIT_REFUSED if refused else EXIT_UNAVAILABLE)
+        instead = f". {UNHEARD}" if order.action is not Action.BYPASS_OFF and not refused else ""
+        refuse(f"no firewall follows the order{instead}", EXIT_REFUSED if refused else EXIT_UNAVAILABLE)
     if len(followed) < len(told) and not any(heard.everywhere for heard in followed):
-        refuse(f"{len(told) - len(followed)} of {len(told)} firewalls have not heard it", EXIT_UNAVAILABLE)
+        instead = "" if order.action is Action.BYPASS_OFF else f". {UNHEARD}"
+        refuse(f"{len(told) - len(followed)} of {len(told)} firewalls have not heard it{instead}", EXIT_UNAVAILABLE)
 
 
 async def _tell(

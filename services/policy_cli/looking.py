@@ -218,11 +218,11 @@ def _bundle(word_of: str, firewall: str) -> Bundle:
         try:
             content = confinement.content_of(Path(word_of))
         except confinement.CannotRead as why:
-            refuse(f"{why}; expected a file, a version or live", EXIT_FILE)
+            refuse(f"{why}, a version or live", EXIT_FILE)
     try:
         return seals.bundle_of(content)
     except seals.BadSeal as why:
-        refuse(f"{word_of}: {why}", EXIT_REFUSED)
+        refuse(plain(f"{word_of}: {why}"), EXIT_REFUSED)
 
 
 COMMANDS: Final[dict[str, Callable[..., Any]]] = {

@@ -80,9 +80,10 @@ def replay_command(
     time_zone = _zone(zone)
     candidate = _candidate(file)
     standing = _live(live, firewall)
+    places = _region(region)
     progress = Progress(time.monotonic, lambda line: typer.echo(line, err=True))
-    what, calls = _calls(corpus, trace, recorded, kafka, region, time_zone, progress)
-    desks = frozenset(_region(region).directory.lines)
+    what, calls = _calls(corpus, trace, recorded, kafka, region, places, time_zone, progress)
+    desks = frozenset(places.directory.lines)
     try:
         live_side = Judging(standing, Evaluation(standing), desks, time.thread_time_ns)
         candidate_side = Judging(candidate, Evaluation(candidate), desks, time.thread_time_ns)
@@ -138,7 +139,8 @@ def _calls(
     trace: Path | None,
     recorded: str | None,
     kafka: str,
-    region: Path,
+    folder: Path,
+    region: Region,
     zone: tzinfo,
     progress: Progress,
 ) -> tuple[str, list[Call]]:
@@ -152,9 +154,9 @@ def _calls(
             )
         if trace is not None:
             offered = corpora.read_calls(trace)
-            return f"the calls of {trace.name}", list(corpora.calls_of(offered, _region(region), zone))
-        offered = corpora.named(corpus, region)
-        return corpora.WHAT[corpus], list(corpora.calls_of(offered, _region(region), zone))
+            return f"the calls of {trace.name}", list(corpora.calls_of(offered, region, zone))
+        offered = corpora.named(corpus, folder)
+        return corpora.WHAT[corpus], list(corpora.calls_of(offered, region, zone))
     except BadInstant as bad:
         raise typer.BadParameter(str(bad), param_hint="--recorded") from None
     except NoJournal as trouble:

@@ -44,6 +44,8 @@ def page(replayed: Replayed) -> RenderableType:
 def conclusion(replayed: Replayed) -> str:
     """What an operator takes away."""
     count = len(replayed.grave)
+    if not replayed.difference.calls:
+        return "nothing is known of this bundle: replay it over calls, by --corpus, --trace or --recorded"
     if count:
         return f"{count} grave finding{'s' * (count > 1)}: the breakers would stop this bundle on live calls"
     return "nothing grave: sign it, submit it, and let it shadow live calls"

@@ -64,7 +64,8 @@ def bundle_of(content: bytes) -> Bundle:
     try:
         return read_bundle(content)
     except BundleRefused as why:
-        raise BadSeal(f"line {why.line}: {why.what}") from None
+        where = f"line {why.line}: " if why.line else ""
+        raise BadSeal(f"{where}{why.what}; {why.instead}") from None
 
 
 def write_signature(bundle_file: Path, signature: Signature) -> Path:

@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from typing import Final
 
-_AGO: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
+_AGO: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smhd])", re.ASCII)
 _UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -28,5 +28,5 @@ def span_ms(text: str) -> int:
     """Milliseconds of `30s`, `1m` and the like."""
     span = _AGO.fullmatch(text.strip())
     if span is None or float(span[1]) == 0:
-        raise BadInstant(f"expected a length of time such as 30s or 5m; got {text!r}")
+        raise BadInstant(f"expected a length of time such as 30s, 5m, 12h or 30d; got {text!r}")
     return max(1, round(float(span[1]) * _UNIT_MS[span[2]]))

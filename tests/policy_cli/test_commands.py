@@ -290,3 +290,66 @@ def test_every_command_helps_with_an_example() -> None:
         shown = invoke(command.name, "--help")
         assert shown.exit_code == 0
         assert f"throughline policy {command.name}" in re.sub(r"\s+", " ", shown.stdout)
+
+
+def test_a_folder_that_is_no_region_is_no_fault_of_the_bundle(tmp_path: Path) -> None:
+    """Exit code 66, as for any file that is not there: nothing is said against the policy."""
+    for command in ("check", "replay"):
+        result = invoke(command, NUISANCE, "--region", tmp_path / "none")
+        assert (result.exit_code, result.stdout) == (66, ""), result.output
+        assert "holds no region that can be used" in result.stderr
+
+
+def test_a_replay_over_no_calls_says_that_nothing_is_known(tmp_path: Path) -> None:
+    """No breaker would have stopped anything: the operator is told what to replay it over."""
+    calls = tmp_path / "empty.jsonl"
+    calls.write_text("")
+    result = invoke("replay", NUISANCE, "--trace", calls)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1].startswith("nothing is known of this bundle: replay it over calls")
+
+
+@pytest.mark.parametrize(
+    ("words", "helped"), [(("bypass", "on"), True), (("revert",), True), (("bypass", "off"), False)]
+)
+def test_who_must_go_back_and_reaches_no_firewall_is_told_the_way_without_a_network(
+    tmp_path: Path, words: tuple[str, ...], helped: bool
+) -> None:
+    """Callers are diverted meanwhile: the file of the bypass, or the firewall stopped (promise 2)."""
+    assert invoke("keygen", "bob", "--folder", tmp_path).exit_code == 0
+    result = invoke(*words, "--key", tmp_path / "bob.key", "--firewall", NOBODY)
+    assert result.exit_code == 69
+    assert ("THROUGHLINE_FIREWALL_BYPASS_FILE" in result.stderr) is helped
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("keygen", "bob", "--folder", "."), "never overwritten: move it, or name a --folder"),
+        (("keygen", "bob", "--folder", "nowhere"), "name a --folder that is there"),
+        (("check", "."), "expected a policy, as a YAML file"),
+        (("status",), "--firewall HOST:PORT,HOST:PORT, or in THROUGHLINE_INGRESS_FIREWALLS"),
+        (("diff", "refused.yaml", "refused.yaml"), "write verdict: {divert: nuisance-desk}"),
+        (("sign", "nuisance.yaml", "--key", "bob.key", "--valid", "9" * 400 + "d"), "such as 30s, 5m, 12h or 30d"),
+    ],
+)
+def test_a_refusal_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], told: str
+) -> None:
+    """Whoever reads it has callers waiting, and not the source."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("THROUGHLINE_INGRESS_FIREWALLS", raising=False)
+    for name in ("nuisance.yaml", "refused.yaml"):
+        (tmp_path / name).write_bytes((EXAMPLES / name).read_bytes())
+    assert invoke("keygen", "bob").exit_code == 0
+    result = invoke(*words)
+    assert result.exit_code != 0
+    assert told in " ".join(result.stderr.split())
+
+
+def test_a_file_too_large_is_not_told_as_if_it_had_been_read_whole(tmp_path: Path) -> None:
+    """It is read to the limit and one byte: how large it is nobody knows."""
+    file = tmp_path / "large.yaml"
+    with file.open("wb") as sparse:
+        sparse.truncate(50_000_000)
+    assert f"more than {BYTES_MAX} bytes" in checked(file).stdout

@@ -43,7 +43,7 @@ class FileRefused(Exception):
 def text_of(content: bytes, bytes_max: int) -> str:
     """The file's text; raises FileRefused past `bytes_max`, where it is not UTF-8, and for directives."""
     if len(content) > bytes_max:
-        raise FileRefused(0, f"{len(content)} bytes, where {bytes_max} may be", "split it, or keep fewer items")
+        raise FileRefused(0, f"more than {bytes_max} bytes", "split it, or keep fewer items")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
