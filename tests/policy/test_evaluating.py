@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import cel
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.domain.offer import Device, Verification
@@ -15,11 +15,11 @@ from services.policy.bundle import NamedList
 from services.policy.checks.check import check
 from services.policy.language import plain, printing
 from services.policy.language.patterns import PATTERNS_MAX
-from services.policy.language.tree import Asked, Member, Node, Size, walk
+from services.policy.language.tree import Asked, Binary, Literal, Member, Name, Negative, Node, Op, Size, walk
 from services.policy.language.tree import Matches as MatchesPattern
 from services.policy.verdicts.evaluating import BundleUnfit, Decision, Evaluation
 from services.policy.verdicts.indexing import ASKED_ALWAYS_MAX
-from tests.policy.expressions import FAR_MS, ITEMS, bundle, call, inputs, rule, trees
+from tests.policy.expressions import FAR_MS, HERE, ITEMS, bundle, call, inputs, rule, trees
 from tests.policy.test_language import unwritable
 
 
@@ -53,6 +53,10 @@ def test_the_library_and_the_plain_evaluator_agree(node: Node, known: dict[str, 
 
 
 @given(st.lists(trees(depth=2), min_size=1, max_size=6), inputs)
+@example(
+    [Binary(Op.LESS, Negative(Name("trunk_calls_60s", HERE), HERE), Literal(0, HERE), HERE)],
+    {**call(), "trunk_calls_60s": -(2**63)},
+)
 @settings(max_examples=60)
 def test_a_decision_is_the_first_rule_that_is_plainly_true(nodes: list[Node], known: dict[str, Value]) -> None:
     """Index, slots and order change nothing: asking each rule plainly in the order of the file gives the same."""

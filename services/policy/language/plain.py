@@ -69,7 +69,8 @@ def evaluate(node: Node, inputs: Mapping[str, Value], lists: Lists) -> Value:
         case Negative():
             found = evaluate(node.operand, inputs, lists)
             assert not isinstance(found, str)
-            return -found if isinstance(found, float) else _bounded(-found)
+            # CEL would have the negative of the least int fail; the library, which screens, gives that int again.
+            return found if found == INT_MIN and not isinstance(found, float) else -found
         case Junction():
             return _junction(node, inputs, lists)
         case Choice():
