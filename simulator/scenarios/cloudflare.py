@@ -20,7 +20,9 @@ SHADOW_S: Final = 20.0
 
 # 2 July 2019.
 
-BACKTRACKS: Final = bundle(2, [diverting("scanner", 'display_name.matches("(?:x|y|z)*.*(?:.*=.*)")'), REPEATS])
+_PATTERN: Final = 'number_calls_600s >= 6 && display_name.matches("(?:x|y|z)*.*(?:.*=.*)")'
+BACKTRACKS: Final = bundle(2, [diverting("scanner", _PATTERN), REPEATS])
+"""By itself a pattern that any "=" meets is no ground for a divert; beside one it may stand."""
 BURNS: Final = bundle(3, [diverting("scanner", 'number_calls_600s >= 6 && display_name.contains("=")'), REPEATS])
 """Nothing is wrong with it that a check could see; the evaluator is made to burn over it."""
 

@@ -91,6 +91,9 @@ PROMISES: Final[Mapping[str, tuple[Promise, ...]]] = MappingProxyType(
             _LAST_GOOD,
         ),
         "cloudflare-2019": (
+            Promise(
+                "the pattern of that day is taken, as patterns take linear time", _says("the pattern of 2019", "taken:")
+            ),
             Promise("in shadow it is dropped, and touches no call", _is("touched in shadow", 0)),
             Promise("shadow says why", _says("after shadow", "tripped")),
             _UNTOUCHED,

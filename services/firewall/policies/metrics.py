@@ -55,11 +55,12 @@ class PolicyMetrics:
         self.quarantined = gauge(
             "bundles_quarantined",
             "Bundles that are asked of no call any more, since a breaker tripped, a forecast failed or an evaluator "
-            "fell over them, and for which no newer one is live yet. Alarm: 1.",
+            "fell over them, and for which no newer one is live yet. Alarm: 1 or more.",
         )
         self.unreadable = counter("records_unreadable", "Records of `policy` that are no part of a policy's life.")
         self.unwritten = gauge(
-            "changes_unwritten", "Changes that hold here alone, since `policy` cannot be written. Alarm: 1 for 60 s."
+            "changes_unwritten",
+            "Changes that hold here alone, since `policy` cannot be written. Alarm: 1 or more for 60 s.",
         )
         self.cache_troubles = counter(
             "cache_troubles",
