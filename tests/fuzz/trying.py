@@ -8,6 +8,7 @@ memory, or crashes the library, takes this process down.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import resource
@@ -88,7 +89,7 @@ def inputs(chance: random.Random) -> dict[str, Value]:
 def _decided(bundle: Bundle, evaluation: Evaluation, calls: list[dict[str, Value]]) -> None:
     """Asked itself, and as the helper is asked, through bytes: one answer, in time, of a rule that there is."""
     helper = evaluating.Evaluating()
-    evaluating.held(helper.answer(evaluating.hold(bundle, set())))
+    evaluating.held(helper.answer(asyncio.run(evaluating.hold(bundle, set()))))
     for call in calls:
         with _within(DECIDE_S, "deciding"):
             decision = evaluation.decide(call, START_MS)

@@ -194,7 +194,8 @@ def test_a_bundle_that_is_asked_after_it_tripped_is_found(bad: Observed) -> None
         told.call_id, told.at_ms = "again", told.at_ms + 8_000
         told.kept_from = "first_call"
 
-    tripped = a_record(bad, "pass", lambda told: told.kept_from == "breaker_state")
+    culprit = screenings.read(a_record(bad).value).bundle  # those that were forced live after it divert nobody
+    tripped = a_record(bad, "pass", lambda told: told.kept_from == "breaker_state" and told.bundle == culprit)
     assert bad.policies[0].topic is Topic.POLICY
     assert "which is in quarantine" in of("quarantine", beside(bad, tripped, again))[0]
 
