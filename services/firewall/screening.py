@@ -20,6 +20,7 @@ from services.firewall.evaluator import Evaluator, NotEvaluated
 from services.firewall.known_calls import KnownCalls
 from services.firewall.metrics import FirewallMetrics
 from services.firewall.policies.source import Policies
+from services.firewall.shadowing import Shadowing
 from services.host.world import World
 from services.places.region import Region
 from services.policy.attributes import Value
@@ -34,8 +35,6 @@ from services.wire import offers, screenings, verdicts
 FAILED_OPEN: Final = "failed-open"
 DRILL_PATIENCE_S: Final = 30.0
 DRILL_LOOK_S: Final = 0.25
-SHADOWS_MAX: Final = 16
-"""Calls that wait for the candidate's word off the calls' way; the next are not asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class Screener:
         self.history = False
         """Whether what was screened before the start has been read."""
         self.evaluator: Evaluator | None = None
-        self.shadow: Evaluator | None = None
+        self.shadow = Shadowing(metrics, publish)
         self._world = world
         self._name = name
         self._zone = zone
@@ -81,7 +80,6 @@ class Screener:
         self._metrics = metrics
         self._publish = publish
         self._last_asked = built_in
-        self._shadowing: set[asyncio.Task[None]] = set()
 
     def wanted(self) -> list[Bundle]:
         """The bundles that answer calls, or stand in for one that does not."""
@@ -152,8 +150,8 @@ class Screener:
         digest = "" if word.bundle is None else bundle.digest
         verdict = self._answer(record, found, word.policy, digest)
         self.calls.answered(offer.call_id, Known.of(verdict, word.policy, digest, heard), loop.time())
-        if self.shadow is not None and (shadowed := self._policies.shadowed()) is not None:
-            self._begin_shadow(shadowed, record, inputs, wall_ms)
+        if (shadowed := self._policies.shadowed()) is not None:
+            self.shadow.begin(shadowed, record, inputs, wall_ms)
         return verdict
 
     def _gather(self, offer: Offer, wall_ms: int) -> tuple[dict[str, Value], bool]:
@@ -234,36 +232,3 @@ class Screener:
         if not isinstance(found.proposed, Pass):
             self._metrics.rules.labels(found.proposed.rule).inc()
         return found.verdict
-
-    # Off the calls' way.
-
-    def _begin_shadow(
-        self, bundle: Bundle, record: screening_pb2.Screening, inputs: dict[str, Value], wall_ms: int
-    ) -> None:
-        if len(self._shadowing) >= SHADOWS_MAX:
-            self._metrics.shadowed.labels("left_out").inc()
-            return
-        beside = screening_pb2.Screening()
-        beside.CopyFrom(record)
-        task = asyncio.get_running_loop().create_task(self._shadow(bundle, beside, inputs, wall_ms), name="shadow")
-        self._shadowing.add(task)
-        task.add_done_callback(self._shadowing.discard)
-
-    async def _shadow(
-        self, bundle: Bundle, record: screening_pb2.Screening, inputs: dict[str, Value], wall_ms: int
-    ) -> None:
-        assert self.shadow is not None, "it is asked where there is one"
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        try:
-            decision = await self.shadow.decide(bundle, inputs, wall_ms)
-        except NotEvaluated as failed:
-            self._metrics.shadowed.labels(str(failed)).inc()
-            return
-        record.shadow, record.bundle = True, bundle.digest
-        record.took_us = round((loop.time() - began) * 1e6)
-        record.ClearField("proposed")
-        record.ClearField("kept_from")
-        record.verdict.CopyFrom(verdicts.to_wire(proposed_by(bundle, decision.rule_id), bundle.label))
-        self._metrics.shadowed.labels("evaluated").inc()
-        self._publish(record)

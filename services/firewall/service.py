@@ -84,7 +84,7 @@ class Firewall:
     async def start(self) -> None:
         """Binds and serves; Kafka and the evaluator may come later. Raises FileTrouble or RegionRefused."""
         await self._journal.start()
-        self._screener.evaluator, self._screener.shadow = self._evaluator, self._beside
+        self._screener.evaluator, self._screener.shadow.evaluator = self._evaluator, self._beside
         await self._evaluator.start()
         await self._beside.start()
         # Each waits a moment for its topic: side by side, since without Kafka calls wait for the sum of them.
