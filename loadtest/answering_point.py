@@ -91,6 +91,8 @@ class AnsweringPoint:
         """A stream is up: rings that lost theirs, and that its hello named, say again on it how they stand (R5)."""
         self.lines.append(line)
         for ring in self._rings.values():
+            if ring.attempt in hello.held:
+                ring.named_on.append(line)
             if ring.line is not None or ring.attempt not in (*hello.ringing, *hello.held):
                 continue
             ring.line = line
@@ -215,13 +217,12 @@ class AnsweringPoint:
         if ring is None or ring.line is not line:
             return
         self._cancel(ring, reason or "released")
-        if ring.stage is Stage.CONNECTED:  # gateways that know of it by its hello are told (R5)
-            for other in self.lines:
-                if other is not line:
-                    gone = delivery_pb2.REJECTION_EXPIRED
-                    self._say(
-                        other, Ask(reject=delivery_pb2.Rejected(attempt=attempt, rejection=gone, reason="released"))
-                    )
+        if ring.stage is not Stage.CONNECTED:
+            return
+        gone = delivery_pb2.Rejected(attempt=attempt, rejection=delivery_pb2.REJECTION_EXPIRED, reason="released")
+        for other in ring.named_on:  # these gateways think that it is connected here (R5)
+            if other is not line and other in self.lines:
+                self._say(other, Ask(reject=gone))
 
     def _resume(self, line: Line, attempt: str) -> None:
         """A gateway asks for this attempt: from now on its stream has it, if it is here."""

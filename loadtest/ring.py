@@ -36,13 +36,15 @@ class Stage(StrEnum):
 class Ring:
     """One call at this PSAP. `order` is (leg, n) of its newest attempt; `line` is None while its stream is lost."""
 
-    __slots__ = ("_timers", "attempt", "call_id", "line", "order", "stage")
+    __slots__ = ("_timers", "attempt", "call_id", "line", "named_on", "order", "stage")
 
     def __init__(self, call_id: str, attempt: str, line: Line | None) -> None:
         self.call_id = call_id
         self.attempt = attempt
         self.order = order_of(attempt)
         self.line = line
+        self.named_on: list[Line] = []
+        """Streams whose hello named it as connected here."""
         self.stage = Stage.RINGING
         self._timers: dict[str, asyncio.TimerHandle] = {}
 

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -78,6 +78,7 @@ class Cluster:
         self._say = say
         self._class_path = ""
         self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._formatting: list[subprocess.Popen[bytes]] = []
         self._keeper: subprocess.Popen[bytes] | None = None
         self._closed = False
         self._lock = threading.Lock()  # a thread that still starts brokers, and another that closes the cluster
@@ -101,7 +102,8 @@ class Cluster:
             nodes = layout(self._folder, self._brokers, self.port)
             self.nodes = [replace(node, host=self._host, aside=self._aside) for node in nodes]
             try:
-                prepare(self.nodes, self._class_path, self._lifeline)
+                prepare(self.nodes, self._class_path, self._begin_formatting)
+                self._formatting.clear()
                 for node in self.nodes:
                     self._spawn(node)
                 await_ready(self.nodes, dict(self._running))
@@ -113,6 +115,8 @@ class Cluster:
                     raise
             except CannotStart:
                 self.close()
+                if self._scratch:  # what this thread wrote while another closed the cluster
+                    shutil.rmtree(self._folder, ignore_errors=True)
                 raise
         raise AssertionError("the last try returns or raises")
 
@@ -180,8 +184,9 @@ class Cluster:
 
     def _end_brokers(self) -> None:
         with self._lock:
-            wrappers = list(self._running.values())
+            wrappers = [*self._running.values(), *self._formatting]
             self._running.clear()
+            self._formatting.clear()
         for wrapper in wrappers:
             wrapper.send_signal(signal.SIGKILL if self._scratch else signal.SIGTERM)  # nothing to save: no farewells
         for wrapper in wrappers:
@@ -193,6 +198,13 @@ class Cluster:
             if self._closed:
                 raise CannotStart("the brokers were told to end while they started")
             yield
+
+    def _begin_formatting(self, node: Node, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Whoever closes the cluster ends this too: it would write into the folder that is removed."""
+        with self._not_closed():
+            process = formatting(node, command, self._lifeline)
+            self._formatting.append(process)
+            return process
 
     def _spawn(self, node: Node) -> None:
         with self._not_closed(), node.log.open("ab") as log:
@@ -220,18 +232,26 @@ def layout(folder: Path, brokers: int, port: int) -> list[Node]:
     ]
 
 
-def prepare(nodes: Sequence[Node], class_path: str, lifeline: Lifeline) -> None:
-    """Write the configuration of each broker, and format what is not formatted yet, all at the same time."""
+def formatting(node: Node, command: Sequence[str], lifeline: Lifeline) -> subprocess.Popen[bytes]:
+    """Begins to format a broker's data."""
+    with node.log.open("ab") as log:
+        return lifeline.spawn(wrapped(command), stdout=log, stderr=log)
+
+
+def prepare(
+    nodes: Sequence[Node], class_path: str, begin: Callable[[Node, Sequence[str]], subprocess.Popen[bytes]]
+) -> None:
+    """Write the configuration of each broker, and format what is not formatted yet, all at the same time.
+
+    `begin` starts a command that formats."""
     cluster_id = new_cluster_id()
-    formatting: list[tuple[Node, subprocess.Popen[bytes]]] = []
+    begun: list[tuple[Node, subprocess.Popen[bytes]]] = []
     with _disk_errors(nodes[0].folder):
         for node in nodes:
             write_properties(node, nodes)
             if not node.formatted:
-                with node.log.open("ab") as log:
-                    command = wrapped(node.format_command(class_path, cluster_id))
-                    formatting.append((node, lifeline.spawn(command, stdout=log, stderr=log)))
-    for node, process in formatting:
+                begun.append((node, begin(node, node.format_command(class_path, cluster_id))))
+    for node, process in begun:
         try:
             exit_code = process.wait(FORMAT_LIMIT_S)
         except subprocess.TimeoutExpired:

@@ -293,6 +293,45 @@ def test_a_stream_beats_quickly_while_something_rings_on_it_and_each_second_else
     run_virtual(scene(), limit_s=60)
 
 
+class Written:
+    """One of a PSAP's streams, with what it says on it."""
+
+    def __init__(self, gateway: str) -> None:
+        self.gateway = gateway
+        self.said: list[str] = []
+
+    def say(self, message: delivery_pb2.AttachRequest) -> None:
+        self.said.append(str(message.WhichOneof("said")))
+
+    def say_bytes(self, message: bytes) -> None:
+        raise AssertionError("an honest PSAP says messages")
+
+    def drop(self) -> None:
+        raise AssertionError("nobody cuts it here")
+
+
+def test_who_has_heard_of_a_talk_by_a_hello_alone_is_told_that_it_was_released_and_nobody_else() -> None:
+    """R5: a gateway that was told of it would hear again of what it was never offered, and end the stream for that."""
+
+    async def scene() -> None:
+        point = AnsweringPoint("P1", 1, Humans(SEED, 1.0), MemoryDiary("far-end", virtual_wall_ms))
+        before, offers, after = (Written(f"gateway:{n}") for n in (1, 2, 3))
+        for line in (before, offers):
+            point.welcomed(line, point.hello(""))
+        offer = delivery_pb2.RingOffer(attempt="c/1/1", call_id="c", leg=1, psap_id="P1", ring_ms=60_000)
+        point.hear(offers, delivery_pb2.AttachResponse(offer=offer))
+        while "answer" not in offers.said:
+            await asyncio.sleep(0.1)
+        point.hear(offers, delivery_pb2.AttachResponse(connect=delivery_pb2.Connect(attempt="c/1/1")))
+        point.welcomed(after, point.hello(""))
+        release = delivery_pb2.Release(attempt="c/1/1", reason="no_acknowledgement")
+        point.hear(offers, delivery_pb2.AttachResponse(release=release))
+        assert (before.said, after.said) == ([], ["reject"])
+        assert offers.said == ["ringing", "answer", "connected"]
+
+    run_virtual(scene(), limit_s=60)
+
+
 async def keep_alive(lines: list[Attachment]) -> None:
     """The one timer of all streams."""
     while True:
