@@ -299,9 +299,12 @@ class Written:
     def __init__(self, gateway: str) -> None:
         self.gateway = gateway
         self.said: list[str] = []
+        self.answered = asyncio.Event()
 
     def say(self, message: delivery_pb2.AttachRequest) -> None:
         self.said.append(str(message.WhichOneof("said")))
+        if message.HasField("answer"):
+            self.answered.set()
 
     def say_bytes(self, message: bytes) -> None:
         raise AssertionError("an honest PSAP says messages")
@@ -320,8 +323,7 @@ def test_who_has_heard_of_a_talk_by_a_hello_alone_is_told_that_it_was_released_a
             point.welcomed(line, point.hello(""))
         offer = delivery_pb2.RingOffer(attempt="c/1/1", call_id="c", leg=1, psap_id="P1", ring_ms=60_000)
         point.hear(offers, delivery_pb2.AttachResponse(offer=offer))
-        while "answer" not in offers.said:
-            await asyncio.sleep(0.1)
+        await asyncio.wait_for(offers.answered.wait(), 50)
         point.hear(offers, delivery_pb2.AttachResponse(connect=delivery_pb2.Connect(attempt="c/1/1")))
         point.welcomed(after, point.hello(""))
         release = delivery_pb2.Release(attempt="c/1/1", reason="no_acknowledgement")
