@@ -202,14 +202,14 @@ class Cluster:
     def _begin_formatting(self, node: Node, command: Sequence[str]) -> subprocess.Popen[bytes]:
         """Whoever closes the cluster ends this too: it would write into the folder that is removed."""
         with self._not_closed():
-            process = formatting(node, command, self._lifeline)
+            process = logged(node, command, self._lifeline)
             self._formatting.append(process)
             return process
 
     def _spawn(self, node: Node) -> None:
-        with self._not_closed(), node.log.open("ab") as log:
-            command = wrapped([*self._within, *node.run_command(self._class_path)])
-            self._running[node.number] = self._lifeline.spawn(command, stdout=log, stderr=log)
+        with self._not_closed():
+            command = [*self._within, *node.run_command(self._class_path)]
+            self._running[node.number] = logged(node, command, self._lifeline)
 
 
 class PortTaken(CannotStart):
@@ -232,8 +232,8 @@ def layout(folder: Path, brokers: int, port: int) -> list[Node]:
     ]
 
 
-def formatting(node: Node, command: Sequence[str], lifeline: Lifeline) -> subprocess.Popen[bytes]:
-    """Begins to format a broker's data."""
+def logged(node: Node, command: Sequence[str], lifeline: Lifeline) -> subprocess.Popen[bytes]:
+    """Starts a command of a broker's, that ends with this process and writes to the broker's log."""
     with node.log.open("ab") as log:
         return lifeline.spawn(wrapped(command), stdout=log, stderr=log)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.kafka import jars
-from deploy.kafka.cluster import STOP_LIMIT_S, Process, await_ready, formatting, layout, prepare
+from deploy.kafka.cluster import STOP_LIMIT_S, Process, await_ready, layout, logged, prepare
 from deploy.kafka.jars import CannotStart, Say
 from services.host.lifeline import Lifeline
 
@@ -54,7 +54,7 @@ def start(folder: Path, brokers: int, port: int, say: Say, build: Path = jars.BU
     started: list[Detached] = []
     try:
         say(f"kafka: starting {brokers} broker{'s' if brokers > 1 else ''} in {folder}")
-        prepare(nodes, class_path, lambda node, command: formatting(node, command, lifeline))
+        prepare(nodes, class_path, lambda node, command: logged(node, command, lifeline))
         for node in nodes:
             with node.log.open("ab") as log:
                 process = subprocess.Popen(

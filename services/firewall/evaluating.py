@@ -10,18 +10,16 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Final
 
 from services.domain.policy import Pass
+from services.firewall.pieces import in_pieces
 from services.host.children import Program, serve
 from services.policy.attributes import Listed, Value
 from services.policy.bundle import Bundle, NamedList, Rule
 from services.policy.verdicts.evaluating import BundleUnfit, Decision, Evaluation
 
 WHY_CHARS_MAX: Final = 200
-PIECE_ITEMS: Final = 2_000
-"""Of a list, between two turns of other work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +58,8 @@ class Evaluating:
 
 
 async def hold(bundle: Bundle, keep: set[str]) -> bytes:
-    """Asks the helper to hold a bundle, and of the others those that are to be kept. Made in pieces: calls are screened
-    between each two, and a list may have a hundred thousand items."""
+    """Asks the helper to hold a bundle, and of the others those that are to be kept. Made in pieces, between which
+    calls are screened."""
     words = {
         "digest": bundle.digest,
         "name": bundle.name,
@@ -70,8 +68,8 @@ async def hold(bundle: Bundle, keep: set[str]) -> bytes:
     }
     lists = []
     for each in bundle.lists.values():
-        items, pieces = iter(each.items), []
-        while piece := list(islice(items, PIECE_ITEMS)):
+        pieces = []
+        for piece in in_pieces(each.items):
             pieces.append(json.dumps(piece)[1:-1])
             await asyncio.sleep(0)
         lists.append(f"[{json.dumps(each.name)}, {json.dumps(each.kind)}, [{', '.join(pieces)}]]")

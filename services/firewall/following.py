@@ -7,8 +7,8 @@ diverted. What was read before the end is folded in the order in which it happen
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from throughline.v1 import screening_pb2
 
@@ -16,6 +16,7 @@ from services.domain.events import Fact, FactKind
 from services.firewall.metrics import FirewallMetrics
 from services.firewall.policies.source import Policies
 from services.firewall.screening import Screener
+from services.host.readers import Readers
 from services.host.world import World
 from services.journal import Follower, Record, Topic
 from services.journal.journal import Journal
@@ -43,8 +44,7 @@ class Following:
         self._screener = screener
         self._policies = policies
         self._metrics = metrics
-        self._followers: list[Follower] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._readers = Readers(self._ended)
         self._early: list[screening_pb2.Screening] = []
         self._folded = False
         """Whether what was there at the start has been taken in, and each record is as it comes."""
@@ -56,18 +56,14 @@ class Following:
         wall_ms = self._world.wall_ms()
         told = self._journal.follow(Topic.SCREENINGS, wall_ms - round(LONGEST_S * 1000))
         calls = self._journal.follow(Topic.CALLS, wall_ms - round(UNANSWERED_S * 1000))
-        self._followers = [told, calls]
-        self._begin(self._follow(told, self._take), "firewall follows screenings")
-        self._begin(self._follow(calls, self._take_fact), "firewall follows calls")
-        self._begin(self._note_end(told), "firewall reads its history")
+        self._readers.follow(told, calls)
+        self._readers.begin(self._follow(told, self._take), "firewall follows screenings")
+        self._readers.begin(self._follow(calls, self._take_fact), "firewall follows calls")
+        self._readers.begin(self._note_end(told), "firewall reads its history")
 
     async def stop(self) -> None:
         """Follows no longer."""
-        for follower in self._followers:
-            await follower.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._readers.stop()
 
     def remarks(self) -> list[str]:
         """What an operator should know."""
@@ -125,11 +121,6 @@ class Following:
         if isinstance(fact, Fact) and (fact.kind in _ANSWERED or fact.kind in _UNANSWERED):
             breakers.ended(fact.call_id, fact.kind in _ANSWERED, now, fact.kind in _GAVE_UP)
         breakers.read_calls(min(self._read.values()))
-
-    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        task.add_done_callback(self._ended)
-        self._tasks.append(task)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (mistake := task.exception()) is not None:

@@ -9,13 +9,14 @@ goes on being served, and log, metrics and `/readyz` say so. Kafka away: the sam
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from services.domain.publication import Entry, Shelf, Torn, Version, Whole
 from services.host.entries import Batch, batches
 from services.host.files import FileTrouble
+from services.host.readers import Readers
 from services.host.region import Hashes, Kind, baked_in, load_credentials
 from services.host.region_cache import decode, encode
 from services.host.region_metrics import NotServed, RegionMetrics
@@ -46,8 +47,7 @@ class RegionFeed(Generic[T]):
         self._version: Version | None = None
         self._source = ""
         self._shelf = Shelf()
-        self._follower: Follower | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._readers = Readers(self._ended)
         self._changed = asyncio.Event()
         self._looked = asyncio.Event()
         self._doubt = ""
@@ -55,7 +55,6 @@ class RegionFeed(Generic[T]):
         self._cache_trouble = ""
         self._start_trouble = ""
         self._failed = False
-        self._stopping = False
 
     def newest(self) -> T:
         """The region to decide by. Ask anew for each decision, and hold it for no longer than that."""
@@ -67,21 +66,17 @@ class RegionFeed(Generic[T]):
         if self._kind.admit is not None:
             self._hashes = await load_credentials(self._world.files, self._settings)
         await self._take_what_is_here()
-        self._follower = self._world.log.follow(Topic.ROUTING)
-        self._begin(self._follow(self._follower), "routing follower")
-        self._begin(self._look_on(self._follower), "region feed")
+        follower = self._world.log.follow(Topic.ROUTING)
+        self._readers.follow(follower)
+        self._readers.begin(self._follow(follower), "routing follower")
+        self._readers.begin(self._look_on(follower), "region feed")
         with suppress(TimeoutError):
             async with asyncio.timeout(START_PATIENCE_S):
                 await self._looked.wait()
 
     async def stop(self) -> None:
         """Follows no longer; `newest` still answers."""
-        self._stopping = True
-        if self._follower is not None:
-            await self._follower.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._readers.stop()
 
     def remarks(self) -> list[str]:
         """What an operator should know, one line each."""
@@ -224,14 +219,9 @@ class RegionFeed(Generic[T]):
         self._metrics.cache_troubles.inc()
         self._world.logger.error("region.cache_trouble", why=why)
 
-    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        task.add_done_callback(self._ended)
-        self._tasks.append(task)
-
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Whatever ended it, a cancel by nobody included: no newer version is taken any more."""
-        if not self._stopping:
+        if not self._readers.stopping:
             mistake = None if task.cancelled() else task.exception()
             self._failed = True
             self._world.logger.error("region.feed_failed", cancelled=task.cancelled(), exc_info=mistake)

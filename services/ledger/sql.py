@@ -30,7 +30,7 @@ from services.ledger.tables import METADATA, calls, set_aside
 from services.wire.facts import decode
 
 STORIES_KEPT_MAX: Final = 3_000
-"""Some 15 MB: the calls of minutes. Of one that is heard of again later, the facts are read back from the tables."""
+"""Some 9 MB: the calls of minutes. Of one that is heard of again later, the facts are read back from the tables."""
 _IDS_PER_QUERY_MAX: Final = 500
 
 

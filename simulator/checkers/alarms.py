@@ -42,17 +42,23 @@ class Alarm:
 
 def raised(evidence: Evidence) -> Iterator[Finding]:
     """No injury that hurt went unheard."""
-    for injury in evidence.seen.schedule.injuries:
-        for alarm in ALARMS:
-            if injury.kind in alarm.kinds and alarm.hurt(evidence, injury) and not alarm.heard(evidence, injury):
-                yield Finding("alarms", "", f"{str(injury).strip()}: {alarm.words}")
+    for alarm, injury in _wanted(evidence):
+        if not alarm.heard(evidence, injury):
+            yield Finding("alarms", "", f"{str(injury).strip()}: {alarm.words}")
 
 
 def asked(evidence: Evidence) -> Iterator[str]:
     """The kind of each injury that hurt as one of the table says, so that an alarm is asked for."""
+    for injury in dict.fromkeys(injury for _, injury in _wanted(evidence)):
+        yield injury.kind
+
+
+def _wanted(evidence: Evidence) -> Iterator[tuple[Alarm, Injury]]:
+    """Each row of the table with each injury that hurt as it says."""
     for injury in evidence.seen.schedule.injuries:
-        if any(injury.kind in alarm.kinds and alarm.hurt(evidence, injury) for alarm in ALARMS):
-            yield injury.kind
+        for alarm in ALARMS:
+            if injury.kind in alarm.kinds and alarm.hurt(evidence, injury):
+                yield alarm, injury
 
 
 def _of(service: str, hurt: Hurt) -> Hurt:

@@ -225,14 +225,13 @@ class Switchboard:
         """It does not take the attempt, or gives it back; also one that its hello named as connected, which another
         gateway has had released since. Whatever it says, it is there."""
         one = self._spoken_of(link, attempt, now)
-        psap = self._psaps.on(link)
-        if one is None and psap is not None and attempt in psap.held:
-            psap.held.discard(attempt)
-            psap.over.add(attempt)
         if one is not None:
             self._psaps.trust(one.psap)
             self._rings.forget(one)
             self._rings.became(one, Outcome.FAILED, failure, reason)
+        elif (psap := self._psaps.on(link)) is not None and attempt in psap.held:
+            psap.held.discard(attempt)
+            psap.over.add(attempt)
         return self._flush(now)
 
     def have(self, link: int, call_id: str, attempt: str, now: float) -> list[Effect]:

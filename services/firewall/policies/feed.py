@@ -9,10 +9,10 @@ doing so, and log, metrics and `/readyz` say so. What is quarantined answers not
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from throughline.v1 import screening_pb2
 
@@ -24,6 +24,7 @@ from services.firewall.policies.topic import PolicyTopic
 from services.firewall.policies.trials import Trials
 from services.firewall.policies.vetting import Vetting
 from services.firewall.policies.wishes import Change, Wish, Wishes
+from services.host.readers import Readers
 from services.host.world import World
 from services.journal import Follower, Topic
 from services.policy.bundle import Bundle
@@ -60,13 +61,11 @@ class PolicyFeed:
         self._candidate: Bundle | None = None
         self._kept = Kept()
         self._stepping: Wish | None = None
-        self._follower: Follower | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._readers = Readers(self._ended)
         self._changed = asyncio.Event()
         self._looked = asyncio.Event()
         self._seen = asyncio.Event()
         self._trouble = ""
-        self._stopping = False
 
     # What screening asks, anew for each call.
 
@@ -193,22 +192,18 @@ class PolicyFeed:
         """Takes the best that is here, then waits a moment for the topic. Never raises for what those hold."""
         self.keys = await self._vetting.load_keys(self._settings.policy_keys)
         await self._take_kept()
-        self._follower = self._world.log.follow(Topic.POLICY)
-        self._begin(self._topic.follow(self._follower, self._heard_of), "policy follower")
-        self._begin(self._look_on(self._follower), "policy feed")
-        self._begin(self._pace(), "policy pace")
+        follower = self._world.log.follow(Topic.POLICY)
+        self._readers.follow(follower)
+        self._readers.begin(self._topic.follow(follower, self._heard_of), "policy follower")
+        self._readers.begin(self._look_on(follower), "policy feed")
+        self._readers.begin(self._pace(), "policy pace")
         with suppress(TimeoutError):
             async with asyncio.timeout(START_PATIENCE_S):
                 await self._seen.wait()
 
     async def stop(self) -> None:
         """Follows no longer; `live` still answers."""
-        self._stopping = True
-        if self._follower is not None:
-            await self._follower.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._readers.stop()
 
     async def _take_kept(self) -> None:
         if (kept := await self._last_good.read()) is None:
@@ -235,7 +230,7 @@ class PolicyFeed:
     async def _look_on(self, follower: Follower) -> None:
         """Looks once the end seen at the start is reached, then after each change and each while."""
         await follower.caught_up.wait()
-        self._begin(self._wishes.write_on(), "policy wishes")
+        self._readers.begin(self._wishes.write_on(), "policy wishes")
         while True:
             self._changed.clear()
             self._looked.set()
@@ -335,13 +330,8 @@ class PolicyFeed:
         self._kept = kept
         await self._last_good.write(kept)
 
-    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        task.add_done_callback(self._ended)
-        self._tasks.append(task)
-
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if not self._stopping:
+        if not self._readers.stopping:
             mistake = None if task.cancelled() else task.exception()
             self._trouble = "the reader of `policy` has ended, by a mistake of ours, until a restart"
             self._world.logger.error("policy.feed_failed", cancelled=task.cancelled(), exc_info=mistake)

@@ -11,10 +11,10 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from hashlib import sha256
-from itertools import islice
 from typing import Any, Final
 
 from services.domain.policy import Divert, Flag, Pass, Verdict
+from services.firewall.pieces import in_pieces
 from services.host.blocking import RunBlocking
 from services.host.children import Busy, Children, Gone, Program, Silent, serve
 from services.policy.attributes import Listed
@@ -25,8 +25,6 @@ SMALL_BYTES_MAX: Final = 64 * 1024
 """Up to this a file is read in a thread: it takes as long as a few calls."""
 START_S: Final = 20.0
 READ_S: Final = 30.0
-PIECE_ITEMS: Final = 2_000
-"""A millisecond, more or less."""
 
 ReadFile = Callable[[bytes], Awaitable[Bundle]]
 """Raises BundleRefused, or NotRead."""
@@ -88,8 +86,7 @@ def _head(bundle: Bundle) -> dict[str, Any]:
 
 def _items(bundle: Bundle) -> Iterator[str]:
     for number, each in enumerate(bundle.lists.values()):
-        items = iter(each.items)
-        while piece := list(islice(items, PIECE_ITEMS)):
+        for piece in in_pieces(each.items):
             yield json.dumps([number, piece])
 
 

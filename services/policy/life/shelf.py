@@ -139,7 +139,8 @@ class Shelf:
         kept = {each.digest for each in (state.live, state.last_good, state.candidate) if each is not None}
         newest = sorted(self._submitted, key=lambda pointer: pointer.version, reverse=True)
         signed = [pointer.digest for pointer in newest]
-        loose = [digest for digest in reversed(self._contents) if digest not in set(signed)]
+        known = set(signed)
+        loose = [digest for digest in reversed(self._contents) if digest not in known]
         kept |= self._fitting(signed, CONTENT_BYTES_MAX) | self._fitting(loose, LOOSE_BYTES_MAX)
         for digest in [each for each in self._contents if each not in kept]:
             self._contents_bytes -= len(self._contents.pop(digest))

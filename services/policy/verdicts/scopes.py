@@ -89,7 +89,6 @@ class Scope:
     def __init__(self) -> None:
         self._windows = tuple(_Proposals() for _ in (*WINDOWS_S, CALLS))
         self._until: float | None = None
-        self._in_budget = True
         self._latest: tuple[float, Flow] = (0.0, Flow())
 
     def proposed(self, call: Heard, number: int, at: float) -> None:
