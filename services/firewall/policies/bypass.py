@@ -1,6 +1,6 @@
 """The switch past all policies, and the system's own hourly drill of it.
 
-Three things switch it on, and each is enough: a file, the environment, one signed order (`policy_feed.py`). The file
+Three things switch it on, and each is enough: a file, the environment, one signed order (`feed.py`). The file
 needs neither Kafka nor Kubernetes nor a login to anything but the machine. `services/policy/life/bypass.py` decides.
 """
 
