@@ -35,7 +35,7 @@ class KnownCalls:
         self.breakers = Breakers(bundle.limits)
         self._windows = Windows()
         self._tests = Windows(TEST_KEYS_MAX, TEST_KEYS_MAX)
-        self._known: Lately[Known] = Lately(KNOWN_S, KNOWN_MAX)
+        self._known: Lately[str, Known] = Lately(KNOWN_S, KNOWN_MAX)
 
     def seen(self, call_id: str, keys: Keys, now: float, *, test: bool) -> Counts:
         """Counts a call of this replica; a test call among test calls alone."""

@@ -14,7 +14,7 @@ NOTES = st.lists(st.tuples(st.integers(0, 30), st.sampled_from([0.0, 0.5, 3.0, 9
 @given(NOTES)
 def test_a_name_is_known_for_a_span_at_least_and_two_at_most(notes: list[tuple[int, float]]) -> None:
     """Against the list of all that was noted; so few names that none is forgotten for want of room."""
-    lately: Lately[int] = Lately(SPAN_S, 1_000)
+    lately: Lately[str, int] = Lately(SPAN_S, 1_000)
     noted_at: dict[str, tuple[int, float]] = {}
     now = 0.0
     for name, pause_s in notes:
@@ -30,7 +30,7 @@ def test_a_name_is_known_for_a_span_at_least_and_two_at_most(notes: list[tuple[i
 @given(st.integers(1, 40))
 def test_past_its_room_the_newer_half_of_the_names_is_known(room: int) -> None:
     """Memory that does not grow with what strangers make up."""
-    lately: Lately[int] = Lately(SPAN_S, room)
+    lately: Lately[str, int] = Lately(SPAN_S, room)
     for name in range(200):
         lately.note(f"c{name}", name, 0.0)
         assert len(lately) <= max(2, room)

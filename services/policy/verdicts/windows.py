@@ -4,19 +4,20 @@ Distinct calls are counted: the same call_id once, whoever screened it (L3). Mem
 up, and so is the error, to one side: a call older than the window is never counted, and each call of the newest 19/20
 of it is, unless its key was forgotten for want of room. Every such error makes a verdict milder.
 
+Most numbers call once, and a region has many: a number is kept as its hash (64 bits, by a seed of this process, so that
+nobody can find two that are alike), and one call as one number. A hundred bytes a call, for an hour.
+
 Time is `now`, in seconds of the process's own clock, so that a wall clock that is set changes no count; what other
 replicas screened is told with its age, in any order. Pure.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import OrderedDict
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 from math import floor, inf
-from typing import Final
+from typing import Final, TypeVar
 
 from services.domain.identity import cell_of, identity_of, own_number
 from services.domain.offer import Offer
@@ -33,6 +34,7 @@ CALLS_MAX: Final = 100_000
 FEW_MAX: Final = 4
 """So many calls of a key are kept as they came: most numbers call once, and most cells seldom."""
 _Few = tuple[float, ...]
+_V = TypeVar("_V")
 _NAMES: Final = {by: tuple(counter(by, window_s) for window_s in WINDOWS_S) for by in Counted}
 _MINUTE_S, _HOUR_S = 60, 3600
 _STATE: Final = "state"
@@ -75,17 +77,18 @@ class Windows:
 
     def __init__(self, keys_max: int = KEYS_MAX, calls_max: int = CALLS_MAX) -> None:
         self._keys_max = keys_max
-        self._tallies: dict[Counted, OrderedDict[str, _Few | _Tally]] = {by: OrderedDict() for by in Counted}
+        self._tallies: dict[Counted, dict[int, float | _Few | _Tally]] = {by: {} for by in Counted}
         self._state = _Tally()
         self._oldest_at: float | None = None
         """When the oldest call was that was told within an hour of it: from then on the state's calls are known."""
-        self._nameless: OrderedDict[str, float] = OrderedDict()  # identities that are no number; their newest call
-        self._calls: Lately[bool] = Lately(LONGEST_S, calls_max)  # whether it was the first of its identity
+        self._nameless: dict[int, float] = {}  # identities that are no number; their newest call
+        self._calls: Lately[int, bool] = Lately(LONGEST_S, calls_max)  # whether it was the first of its identity
 
     def seen(self, call_id: str, keys: Keys, now: float, age_s: float = 0.0) -> Counts:
         """Counts a call that came `age_s` ago, once for its id, and tells what stands now. A call without an id is
         counted each time."""
-        first = self._calls.get(call_id)
+        known_as = hash(call_id)
+        first = self._calls.get(known_as)
         again = first is not None
         if first is None:
             at = now - max(0.0, age_s)
@@ -93,48 +96,38 @@ class Windows:
             if at >= now - LONGEST_S and (self._oldest_at is None or at < self._oldest_at):
                 self._oldest_at = at
             if call_id:
-                self._calls.note(call_id, first, now)
+                self._calls.note(known_as, first, now)
         return self._counts(keys, now, first, again)
 
     def _count(self, keys: Keys, at: float) -> bool:
         newest = self._newest(keys)
         for by, key in _by(keys):
             tallies = self._tallies[by]
-            tally = tallies.get(key)
-            if tally is None:
-                tallies[key] = (at,)
-                _bound(tallies, self._keys_max)
-                continue
-            tallies.move_to_end(key)
-            if isinstance(tally, _Tally):
-                tally.add(at)
-            elif len(tally) < FEW_MAX:
-                tallies[key] = (*tally, at)
-            else:
-                tallies[key] = _Tally((*tally, at))
+            _note(tallies, key, _with(tallies.get(key), at), self._keys_max)
         self._state.add(at)
         if keys.identity != keys.number:
-            self._nameless[keys.identity] = at if newest is None else max(at, newest)
-            self._nameless.move_to_end(keys.identity)
-            _bound(self._nameless, self._keys_max)
+            _note(self._nameless, hash(keys.identity), at if newest is None else max(at, newest), self._keys_max)
         return newest is None or newest <= at - LONGEST_S
 
     def _newest(self, keys: Keys) -> float | None:
         """The newest call of this identity so far."""
         if keys.identity != keys.number:
-            return self._nameless.get(keys.identity)
-        tally = self._tallies[Counted.NUMBER].get(keys.number)
-        if tally is None:
-            return None
-        return tally.newest if isinstance(tally, _Tally) else max(tally)
+            return self._nameless.get(hash(keys.identity))
+        tally = self._tallies[Counted.NUMBER].get(hash(keys.number))
+        match tally:
+            case None | float():
+                return tally
+            case _Tally():
+                return tally.newest
+            case few:
+                return max(few)
 
     def _counts(self, keys: Keys, now: float, first: bool, again: bool) -> Counts:
         by_name = dict.fromkeys((name for names in _NAMES.values() for name in names), 0)
         for by, key in _by(keys):
             tally = self._tallies[by].get(key)
             if tally is not None:
-                within = tally.within(now) if isinstance(tally, _Tally) else _few_within(tally, now)
-                by_name.update(zip(_NAMES[by], within, strict=True))
+                by_name.update(zip(_NAMES[by], _within(tally, now), strict=True))
         return Counts(by_name, self._state_load(now), first, again)
 
     def _state_load(self, now: float) -> float:
@@ -145,59 +138,79 @@ class Windows:
         return state[_MINUTE_S] / mean if mean else 0.0
 
 
-def _by(keys: Keys) -> list[tuple[Counted, str]]:
+def _by(keys: Keys) -> list[tuple[Counted, int]]:
     all_of_them = (
         (Counted.NUMBER, keys.number),
         (Counted.SOURCE, keys.source),
         (Counted.CELL, keys.cell),
         (Counted.TRUNK, keys.trunk),
     )
-    return [(by, key) for by, key in all_of_them if key]
+    return [(by, hash(key)) for by, key in all_of_them if key]
 
 
-def _bound(kept: OrderedDict[str, _Few | _Tally] | OrderedDict[str, float], most: int) -> None:
+def _note(kept: dict[int, _V], key: int, value: _V, most: int) -> None:
+    """Puts it last, and forgets the first where there are too many."""
+    kept.pop(key, None)
+    kept[key] = value
     while len(kept) > most:
-        kept.popitem(last=False)
+        del kept[next(iter(kept))]
 
 
 class _Tally:
-    """The calls of one key: for each window the parts of time in which there were any, oldest first, and how many."""
+    """The calls of one key: for each window a ring of its newest parts, how many calls in each; half a kilobyte."""
 
-    __slots__ = ("_parts", "newest")
+    __slots__ = ("_counts", "_last", "newest")
 
     def __init__(self, calls: _Few = ()) -> None:
         self.newest = -inf
         """When its newest call was."""
-        self._parts: tuple[tuple[list[int], list[int]], ...] = tuple(([], []) for _ in WINDOWS_S)
+        self._last = [-PARTS] * len(WINDOWS_S)  # the newest part of each window's ring
+        self._counts = array("I", bytes(4 * PARTS * len(WINDOWS_S)))
         for at in calls:
             self.add(at)
 
     def add(self, at: float) -> None:
+        """One call more; nothing where it is out of the window, by what is known already."""
         self.newest = max(self.newest, at)
-        for window_s, (parts, counts) in zip(WINDOWS_S, self._parts, strict=True):
+        for ring, window_s in enumerate(WINDOWS_S):
             part = _part(at, window_s)
-            if parts and part <= parts[-1] - PARTS:
-                continue  # out of the window, by what is known already
-            place = bisect_left(parts, part)
-            if place < len(parts) and parts[place] == part:
-                counts[place] += 1
-                continue
-            parts.insert(place, part)
-            counts.insert(place, 1)
-            gone = bisect_left(parts, parts[-1] - PARTS + 1)
-            del parts[:gone], counts[:gone]
+            for passed in range(max(self._last[ring], part - PARTS) + 1, part + 1):
+                self._counts[ring * PARTS + passed % PARTS] = 0
+            self._last[ring] = max(self._last[ring], part)
+            if part > self._last[ring] - PARTS:
+                self._counts[ring * PARTS + part % PARTS] += 1
 
     def within(self, now: float) -> list[int]:
-        """The calls in each window: those of the parts that lie in it whole."""
+        """Those of the parts that lie in each window whole."""
         found = []
-        for window_s, (parts, counts) in zip(WINDOWS_S, self._parts, strict=True):
-            oldest = _part(now, window_s) - PARTS + 1
-            found.append(sum(islice(counts, bisect_left(parts, oldest), None)))
+        for ring, window_s in enumerate(WINDOWS_S):
+            oldest, last = _part(now, window_s) - PARTS + 1, self._last[ring]
+            counts = self._counts[ring * PARTS : (ring + 1) * PARTS]
+            found.append(sum(counts[part % PARTS] for part in range(max(oldest, last - PARTS + 1), last + 1)))
         return found
 
 
-def _few_within(calls: _Few, now: float) -> list[int]:
-    """The same of a key of few calls."""
+def _with(tally: float | _Few | _Tally | None, at: float) -> float | _Few | _Tally:
+    """One call more: one is kept as it came, and so are a few."""
+    match tally:
+        case None:
+            return at
+        case float():
+            return (tally, at)
+        case _Tally():
+            tally.add(at)
+            return tally
+        case few if len(few) < FEW_MAX:
+            return (*few, at)
+        case few:
+            return _Tally((*few, at))
+
+
+def _within(tally: float | _Few | _Tally, now: float) -> list[int]:
+    """The calls in each window."""
+    if isinstance(tally, _Tally):
+        return tally.within(now)
+    calls = (tally,) if isinstance(tally, float) else tally
     found = []
     for window_s in WINDOWS_S:
         oldest = _part(now, window_s) - PARTS + 1
