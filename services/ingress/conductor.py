@@ -303,7 +303,8 @@ class Conductor:
 
     async def _route(self, excluded: tuple[str, ...]) -> None:
         try:
-            routed = await self._desk.neighbours.route(self.offer, self._wire_offer.place, excluded)
+            place = self._wire_offer.place
+            routed = await self._desk.neighbours.route(self.offer, place, excluded, self._suspicion)
         except Exception as mistake:
             self._desk.mistaken(mistake, self.offer.call_id)
             routed = Routed(None, "mistake")

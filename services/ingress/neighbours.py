@@ -138,10 +138,15 @@ class Neighbours:
             return UNKNOWN
         return to_holding(answer)
 
-    async def route(self, offer: Offer, place: place_pb2.Place, excluded: tuple[str, ...]) -> Routed:
-        """The router's answer, or our own atlas's."""
+    async def route(self, offer: Offer, place: place_pb2.Place, excluded: tuple[str, ...], suspicion: int) -> Routed:
+        """The router's answer, or our own atlas's, which asks for no suspicion."""
         request = routing_pb2.RouteRequest(
-            call_id=offer.call_id, leg=offer.leg, place=place, service_urn=offer.service_urn, excluded=excluded
+            call_id=offer.call_id,
+            leg=offer.leg,
+            place=place,
+            service_urn=offer.service_urn,
+            excluded=excluded,
+            suspicion=suspicion,
         )
         try:
             answer = await self._routers.ask(ROUTE, request, self._route_s)

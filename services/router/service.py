@@ -81,10 +81,9 @@ class Router:
             psap_id=answer.psap_id,
             reason=answer.reason,
             reachable=answer.reachable,
+            suspicion=asked.suspicion,
         )
-        record = routes.encode(
-            asked.call_id, asked.leg, self._settings.name, answer, asked.excluded, self._world.wall_ms()
-        )
+        record = routes.encode(asked, self._settings.name, answer, self._world.wall_ms())
         self._journal.append_soon(Topic.ROUTINGS, asked.call_id, record)
         return answer
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from throughline.v1 import routing_pb2
 
 from services.domain.routing import Route
+from services.wire.verdicts import SCORE_MAX
 
 
 def to_wire(route: Route, why: str) -> routing_pb2.RouteResponse:
@@ -19,10 +18,14 @@ def to_wire(route: Route, why: str) -> routing_pb2.RouteResponse:
     )
 
 
-def encode(
-    call_id: str, leg: int, router: str, response: routing_pb2.RouteResponse, excluded: Sequence[str], at_ms: int
-) -> bytes:
-    """The record's value."""
+def encode(asked: routing_pb2.RouteRequest, router: str, response: routing_pb2.RouteResponse, at_ms: int) -> bytes:
+    """The record's value: what this router was asked and answered."""
     return routing_pb2.Routing(
-        call_id=call_id, leg=leg, router=router, route=response, excluded=excluded, at_ms=at_ms
+        call_id=asked.call_id,
+        leg=asked.leg,
+        router=router,
+        route=response,
+        excluded=asked.excluded,
+        at_ms=at_ms,
+        suspicion=min(asked.suspicion, SCORE_MAX),
     ).SerializeToString()

@@ -140,6 +140,7 @@ class Stage:
         """What each gateway, or "lines", says of a confirmed attempt; by default that it has none of it."""
         self.resume_after_s = 0.0
         self.asked_to_resume: list[str] = []
+        self.asked_to_route: list[routing_pb2.RouteRequest] = []
         self.kept: list[Fact] = []
         self.servers: dict[str, Server] = {}
         self.reachable = True
@@ -188,6 +189,7 @@ class Stage:
         return screening_pb2.ScreenResponse(verdict=self.verdict)
 
     async def _route(self, asked: routing_pb2.RouteRequest) -> routing_pb2.RouteResponse:
+        self.asked_to_route.append(asked)
         await asyncio.sleep(self.route_after_s)
         left = [psap_id for psap_id in self.candidates if psap_id not in asked.excluded]
         if not left:

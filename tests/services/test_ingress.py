@@ -65,6 +65,21 @@ def test_a_silent_firewall_costs_its_budget_and_no_more() -> None:
     play(scene())
 
 
+def test_a_suspicion_travels_to_the_router_and_to_the_psap() -> None:
+    """A flag moves no call by itself; whoever has rules of their own is told (i3 CallSuspicion)."""
+
+    async def scene() -> None:
+        async with Stage() as stage:
+            flag = screening_pb2.Flag(score=40, rule="repeats", reason="repeated")
+            stage.verdict = screening_pb2.Verdict(flag=flag, policy="scripted")
+            words = await stage.place().call()
+            assert words[-1] == "connected"
+            assert [asked.suspicion for asked in stage.asked_to_route] == [40]
+            assert [offer.suspicion for offer in stage.offered] == [40]
+
+    play(scene())
+
+
 def test_without_a_router_our_own_atlas_finds_the_psap() -> None:
     """Worcester's own PSAP is rung though no router answers."""
 

@@ -65,10 +65,11 @@ class Stage:
         self.router = Router(world, RouterSettings(name="router-1", listen="router:1", region_dir=REGION, **settings))
 
     async def route(
-        self, place: place_pb2.Place | None = None, excluded: tuple[str, ...] = ()
+        self, place: place_pb2.Place | None = None, excluded: tuple[str, ...] = (), suspicion: int = 0
     ) -> routing_pb2.RouteResponse:
+        urn = "urn:service:sos"
         asked = routing_pb2.RouteRequest(
-            call_id="call-1", leg=1, place=place, service_urn="urn:service:sos", excluded=excluded
+            call_id="call-1", leg=1, place=place, service_urn=urn, excluded=excluded, suspicion=suspicion
         )
         return await self.network.ask("router:1", ROUTE, asked, within_s=0.15)
 
@@ -255,6 +256,18 @@ def test_without_kafka_it_answers_from_its_settings_and_learns_later() -> None:
         await stage.router.stop(0.0)
 
     run_virtual(staged())
+
+
+def test_a_suspicion_is_published_as_it_was_told_and_moves_nothing() -> None:
+    """Past 100 it counts as 100; the answer is that of anybody else in that place."""
+
+    async def scene(stage: Stage) -> None:
+        asked = [await stage.route(circle(*WORCESTER), suspicion=told) for told in (0, 40, 4_000_000_000)]
+        assert asked[0] == asked[1] == asked[2]
+        await asyncio.sleep(0.1)
+        assert [told.suspicion for told in stage.published()] == [0, 40, 100]
+
+    play(scene)
 
 
 def test_a_broken_region_stops_it_at_its_start_with_the_file() -> None:

@@ -105,7 +105,8 @@ def test_a_route_says_where_through_whom_and_why() -> None:
         psap_id="P1", gateways=["g2:1", "g1:1"], reachable=True, reason="town_primary"
     )
     assert routes.to_wire(Route(None, (), False, RouteReason.ALL_EXCLUDED), "sea").psap_id == ""
-    told = routing_pb2.Routing.FromString(routes.encode("c", 2, "router-1", answer, ["P9"], 5))
+    asked = routing_pb2.RouteRequest(call_id="c", leg=2, excluded=["P9"])
+    told = routing_pb2.Routing.FromString(routes.encode(asked, "router-1", answer, 5))
     assert (told.call_id, told.leg, told.router, told.route, list(told.excluded), told.at_ms) == (
         "c", 2, "router-1", answer, ["P9"], 5,
     )  # fmt: skip
