@@ -35,23 +35,26 @@ class KnownCalls:
         self.breakers = Breakers(bundle.limits)
         self._windows = Windows()
         self._tests = Windows(TEST_KEYS_MAX, TEST_KEYS_MAX)
-        self._known: Lately[str, Known] = Lately(KNOWN_S, KNOWN_MAX)
+        self._known: Lately[str, Known] = Lately(KNOWN_S, KNOWN_MAX, _by_name)
+        self._known_tests: Lately[str, Known] = Lately(KNOWN_S, TEST_KEYS_MAX, _by_name)
 
-    def seen(self, call_id: str, keys: Keys, now: float, *, test: bool) -> Counts:
-        """Counts a call of this replica; a test call among test calls alone."""
-        return (self._tests if test else self._windows).seen(call_id, keys, now)
+    def seen(self, call_id: str, keys: Keys, now: float, age_s: float = 0.0, *, test: bool) -> Counts:
+        """Counts a call that came `age_s` ago; a test call among test calls alone."""
+        return (self._tests if test else self._windows).seen(call_id, keys, now, age_s)
 
-    def known(self, call_id: str) -> Known | None:
+    def known(self, call_id: str, now: float, *, test: bool) -> Known | None:
         """What was answered for this call before, here or elsewhere."""
-        return self._known.get(call_id)
+        return (self._known_tests if test else self._known).get(call_id, now)
 
-    def answered(self, call_id: str, known: Known, now: float) -> None:
+    def answered(self, call_id: str, known: Known, now: float, *, test: bool) -> None:
         """Remembers the first answer for a call."""
-        if call_id and self._known.get(call_id) is None:
-            self._known.note(call_id, known, now)
+        if call_id and self.known(call_id, now, test=test) is None:
+            (self._known_tests if test else self._known).note(call_id, known, now)
 
     def heard(self, told: screening_pb2.Screening, spoke: Bundle | None, now: float, age_s: float) -> bool:
-        """Takes in a record; False where it says nothing new. `spoke` is its bundle, None where that is not here.
+        """Takes in a record; False where it says nothing new. `spoke` is its bundle, None where that is not here. A
+        call that came again when its answer was forgotten was screened anew: that is new, though its windows count it
+        once.
 
         Its texts are cut as an offer's are, and its id must be one that an offer can have: else whoever writes to Kafka
         could fill the memory with a few thousand calls."""
@@ -59,17 +62,22 @@ class KnownCalls:
             return False
         whole = completed(screenings.inputs_of(told))
         inputs = {name: _cut(value) if isinstance(value, str) else value for name, value in whole.items()}
-        windows = self._tests if told.test else self._windows
-        if windows.seen(told.call_id, keys_in(inputs), now, age_s).again:
-            return False
         verdict = verdicts.to_domain(told.verdict)
+        again = self.seen(told.call_id, keys_in(inputs), now, age_s, test=told.test).again
+        if again and (verdict is None or self.known(told.call_id, now, test=told.test) is not None):
+            return False
         proposed = verdicts.to_domain(told.proposed) if told.HasField("proposed") else verdict
         heard = heard_of(told.call_id, inputs, proposed, spoke, told.bundle)
         if not told.test:
             self.breakers.heard(heard, isinstance(verdict, Divert), now, age_s)
         if verdict is not None:
-            self.answered(told.call_id, Known.of(verdict, _cut(told.verdict.policy), _cut(told.bundle), heard), now)
+            known = Known.of(verdict, _cut(told.verdict.policy), _cut(told.bundle), heard)
+            self.answered(told.call_id, known, now, test=told.test)
         return True
+
+
+def _by_name(_: int) -> dict[str, Known]:
+    return {}
 
 
 def _cut(text: str) -> str:

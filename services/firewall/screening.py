@@ -105,7 +105,7 @@ class Screener:
             call_id=offer.call_id, leg=offer.leg, firewall=self._name, at_ms=self._world.wall_ms(), test=offer.test
         )
         began = loop.time()
-        known = self.calls.known(offer.call_id)
+        known = self.calls.known(offer.call_id, began, test=offer.test)
         verdict = await self._first(offer, record) if known is None else self._again(known, record, began)
         record.took_us = round((loop.time() - began) * 1e6)
         if not offer.test:
@@ -149,7 +149,8 @@ class Screener:
         self.tell_trips()
         digest = "" if word.bundle is None else bundle.digest
         verdict = self._answer(record, found, word.policy, digest)
-        self.calls.answered(offer.call_id, Known.of(verdict, word.policy, digest, heard), loop.time())
+        known = Known.of(verdict, word.policy, digest, heard)
+        self.calls.answered(offer.call_id, known, loop.time(), test=offer.test)
         if (shadowed := self._policies.shadowed()) is not None:
             self.shadow.begin(shadowed, record, inputs, wall_ms)
         return verdict

@@ -58,7 +58,7 @@ class Replica:
         wall_ms = START_MS + round(now * 1000)
         record = screening_pb2.Screening(call_id=offer.call_id, leg=offer.leg, at_ms=wall_ms, test=offer.test)
         live, breakers = self.evaluation.bundle, self.calls.breakers
-        known = self.calls.known(offer.call_id)
+        known = self.calls.known(offer.call_id, now, test=offer.test)
         if known is not None:
             found = judged_again(known, [live], Grounds(False, True, False, DESKS), breakers, now)
             return Said(offer, now, found.verdict, found.kept_from, found.proposed), record
@@ -74,7 +74,8 @@ class Replica:
         record.bundle = live.digest
         if found.kept_from:
             record.proposed.CopyFrom(verdicts.to_wire(proposed, live.label))
-        self.calls.answered(offer.call_id, Known.of(found.verdict, live.label, live.digest, heard), now)
+        answer = Known.of(found.verdict, live.label, live.digest, heard)
+        self.calls.answered(offer.call_id, answer, now, test=offer.test)
         breakers.ended(offer.call_id, True, now)
         return Said(offer, now, found.verdict, found.kept_from, proposed), record
 

@@ -206,6 +206,38 @@ def test_a_bundle_that_diverts_everything_diverts_twenty_calls_at_most(
     assert len(diverted) <= UNPROVEN_CALLS + min(behind_calls, UNPROVEN_CALLS * (replicas - 1)) <= 20
 
 
+def test_a_call_that_comes_again_after_an_hour_is_heard_by_all_replicas_again() -> None:
+    """What its first answer was is forgotten by then, so it is screened anew; were its record taken for a copy, the
+    others would not know of its divert, and six would be diverted."""
+    one = Offer("", 1, "", SOS_URN, None)
+    stream: list[Came] = []
+
+    def comes(where: int, callers: str, pause_s: float, call_id: str = "") -> None:
+        for number, caller in enumerate(callers):
+            offer = replace(one, call_id=call_id or f"call-{len(stream)}", caller=f"+1617555010{caller}")
+            stream.append(Came(0.1 if number else pause_s, where, offer))
+
+    comes(0, "000", 0.0)  # two are diverted
+    comes(0, "111", 4_000.0)  # and two
+    comes(0, "2346", 0.1)
+    comes(0, "1", 0.1, "kept back")  # by the breaker of the state
+    comes(0, "7", 0.1)  # by then all have heard of it
+    comes(1, "1", 3_700.0, "kept back")  # and diverted now: five
+    comes(2, "5555", 0.1)
+    said, _ = played(EVERYTHING[0], stream, 3)
+    diverted = [told.offer.call_id for told in said if isinstance(told.verdict, Divert)]
+    assert len(diverted) == UNPROVEN_CALLS and diverted[-1] == "kept back"
+
+
+def test_a_test_call_makes_nobody_forget_a_real_one() -> None:
+    """An hour later the same call comes again, twice, with a test call between."""
+    live, one = EVERYTHING[0], Offer("", 1, NUMBERS[0], SOS_URN, None)
+    real = [Came(pause_s, 0, replace(one, call_id="call")) for pause_s in (0.0, 4_000.0, 0.0)]
+    between = Came(0.0, 0, replace(one, call_id="test", service_urn=TEST_URN))
+    mixed = [told for told in played(live, [*real[:2], between, real[2]])[0] if not told.offer.test]
+    assert mixed == played(live, real)[0]
+
+
 def test_four_replicas_apart_divert_twenty_calls_of_callers_who_repeat() -> None:
     """The bound is met, so nothing smaller is promised: Kafka is away, four callers call again and again."""
     one = Offer("", 1, "", SOS_URN, None)

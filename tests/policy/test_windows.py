@@ -72,8 +72,8 @@ def test_what_is_remembered_is_bounded_and_forgetting_makes_a_count_smaller() ->
     windows = Windows(keys_max=10, calls_max=10)
     for n in range(3):
         windows.seen(f"a{n}", keys("a"), 0.0)
-    for n in range(100):
-        windows.seen(f"b{n}", keys(f"b{n}"), 1.0)
+    for n in range(200):
+        windows.seen(f"b{n}", keys(f"b{n // 2}"), 1.0)
     counts = windows.seen("a3", keys("a"), 2.0)
     assert counts.first and counts.by_name[counter(Counted.NUMBER, 60)] == 1
 

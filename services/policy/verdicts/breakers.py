@@ -117,9 +117,8 @@ class Breakers:
         return trips
 
     def _hear(self, call: Heard, at: float, now: float) -> None:
-        told = (at, not call.repeats)
         for name in _flow_names(call):
-            self._flow(name).hear(told, now)
+            self._flow(name).hear(at, not call.repeats, now)
         self._note_redial(call, at, now)
         if not call.rule and not call.repeats:
             self._credit.passes(call.bundle)

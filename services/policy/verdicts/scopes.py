@@ -5,9 +5,11 @@ What a scope is, and what its budget, is said in `breakers.py`.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, deque
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from typing import Final
 
 from services.domain.identity import is_one_caller
@@ -58,28 +60,33 @@ class Flow:
     def __init__(self) -> None:
         self.heard = 0
         """All of them since the start, those who repeat too: which are the last fifty."""
-        self._calls: tuple[deque[float], ...] = tuple(deque(maxlen=HEARD_MAX) for _ in WINDOWS_S)
-        self._last: deque[tuple[float, bool]] = deque(maxlen=CALLS)
+        self._calls = tuple(array("d") for _ in WINDOWS_S)
+        self._last = array("d")
+        """When each of the last fifty was; one that does not count was too long ago for any window."""
 
-    def hear(self, call: tuple[float, bool], now: float) -> None:
-        """One call of it: when, and whether it counts. It is one of several scopes, which all keep this very pair."""
+    def hear(self, at: float, counts: bool, now: float) -> None:
+        """One call of it: when, and whether it counts."""
         self.heard += 1
-        self._last.append(call)
+        self._last.append(at if counts else -inf)
+        if len(self._last) > CALLS:
+            del self._last[0]
         self._forget(now)
-        at, counts = call
         for calls, window_s in zip(self._calls, WINDOWS_S, strict=True):
             if counts and at > now - window_s:
                 calls.append(at)
+                if len(calls) > HEARD_MAX:
+                    del calls[0]
 
     def _forget(self, now: float) -> None:
         for calls, window_s in zip(self._calls, WINDOWS_S, strict=True):
-            while calls and calls[0] <= now - window_s:
-                calls.popleft()
+            if calls and calls[0] <= now - window_s:
+                stays = next((place for place, at in enumerate(calls) if at > now - window_s), len(calls))
+                del calls[:stays]
 
     def within(self, now: float) -> tuple[int, ...]:
         """The calls in each window of time, then among the last fifty."""
         self._forget(now)
-        last = sum(counts for at, counts in self._last if at > now - LAST_CALLS_S)
+        last = sum(at > now - LAST_CALLS_S for at in self._last)
         return (*(len(calls) for calls in self._calls), last)
 
 

@@ -4,8 +4,8 @@ Distinct calls are counted: the same call_id once, whoever screened it (L3). Mem
 up, and so is the error, to one side: a call older than the window is never counted, and each call of the newest 19/20
 of it is, unless its key was forgotten for want of room. Every such error makes a verdict milder.
 
-Most numbers call once, and a region has many: a number is kept as its hash (64 bits, by a seed of this process, so that
-nobody can find two that are alike), and one call as one number. A hundred bytes a call, for an hour.
+Most numbers call once, and a region has many: who called once is a place in a table (`table.py`), under the hash of the
+number (64 bits, by a seed of this process, so that nobody can find two that are alike), and so is each call.
 
 Time is `now`, in seconds of the process's own clock, so that a wall clock that is set changes no count; what other
 replicas screened is told with its age, in any order. Pure.
@@ -17,12 +17,13 @@ from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import floor, inf
-from typing import Final, TypeVar
+from typing import Final
 
 from services.domain.identity import cell_of, identity_of, own_number
 from services.domain.offer import Offer
 from services.policy.attributes import WINDOWS_S, Counted, counter
 from services.policy.verdicts.lately import Lately
+from services.policy.verdicts.table import Table
 
 PARTS: Final = 20
 """Into so many parts a window is cut; one part is its error."""
@@ -34,7 +35,6 @@ CALLS_MAX: Final = 100_000
 FEW_MAX: Final = 4
 """So many calls of a key are kept as they came: most numbers call once, and most cells seldom."""
 _Few = tuple[float, ...]
-_V = TypeVar("_V")
 _NAMES: Final = {by: tuple(counter(by, window_s) for window_s in WINDOWS_S) for by in Counted}
 _MINUTE_S, _HOUR_S = 60, 3600
 _STATE: Final = "state"
@@ -77,57 +77,62 @@ class Windows:
 
     def __init__(self, keys_max: int = KEYS_MAX, calls_max: int = CALLS_MAX) -> None:
         self._keys_max = keys_max
-        self._tallies: dict[Counted, dict[int, float | _Few | _Tally]] = {by: {} for by in Counted}
+        self._once: Lately[int, float] = Lately(LONGEST_S, 2 * keys_max, Table)  # when who called once did so
+        self._tallies: dict[Counted, dict[int, _Few | _Tally]] = {by: {} for by in Counted}  # who called more often
         self._state = _Tally()
         self._oldest_at: float | None = None
         """When the oldest call was that was told within an hour of it: from then on the state's calls are known."""
-        self._nameless: dict[int, float] = {}  # identities that are no number; their newest call
-        self._calls: Lately[int, bool] = Lately(LONGEST_S, calls_max)  # whether it was the first of its identity
+        self._nameless: Lately[int, float] = Lately(LONGEST_S, keys_max, Table)
+        """Identities that are no number; their newest call."""
+        self._calls: Lately[int, float] = Lately(LONGEST_S, calls_max, Table)
+        """Whether it was the first of its identity: 1.0 or 0.0."""
 
     def seen(self, call_id: str, keys: Keys, now: float, age_s: float = 0.0) -> Counts:
         """Counts a call that came `age_s` ago, once for its id, and tells what stands now. A call without an id is
         counted each time."""
         known_as = hash(call_id)
-        first = self._calls.get(known_as)
-        again = first is not None
-        if first is None:
+        known = self._calls.get(known_as, now)
+        first = bool(known)
+        if known is None:
             at = now - max(0.0, age_s)
-            first = self._count(keys, at)
+            first = self._count(keys, at, now)
             if at >= now - LONGEST_S and (self._oldest_at is None or at < self._oldest_at):
                 self._oldest_at = at
             if call_id:
                 self._calls.note(known_as, first, now)
-        return self._counts(keys, now, first, again)
+        return self._counts(keys, now, first, known is not None)
 
-    def _count(self, keys: Keys, at: float) -> bool:
-        newest = self._newest(keys)
+    def _count(self, keys: Keys, at: float, now: float) -> bool:
+        newest = self._newest(keys, now)
         for by, key in _by(keys):
-            tallies = self._tallies[by]
-            _note(tallies, key, _with(tallies.get(key), at), self._keys_max)
+            tally = self._tally(by, key, now)
+            if tally:
+                _note(self._tallies[by], key, _with(tally, at), self._keys_max)
+            else:
+                self._once.note(key, at, now)
         self._state.add(at)
         if keys.identity != keys.number:
-            _note(self._nameless, hash(keys.identity), at if newest is None else max(at, newest), self._keys_max)
+            self._nameless.note(hash(keys.identity), at if newest is None else max(at, newest), now)
         return newest is None or newest <= at - LONGEST_S
 
-    def _newest(self, keys: Keys) -> float | None:
+    def _newest(self, keys: Keys, now: float) -> float | None:
         """The newest call of this identity so far."""
         if keys.identity != keys.number:
-            return self._nameless.get(hash(keys.identity))
-        tally = self._tallies[Counted.NUMBER].get(hash(keys.number))
-        match tally:
-            case None | float():
-                return tally
-            case _Tally():
-                return tally.newest
-            case few:
-                return max(few)
+            return self._nameless.get(hash(keys.identity), now)
+        tally = self._tally(Counted.NUMBER, _key(Counted.NUMBER, keys.number), now)
+        return tally.newest if isinstance(tally, _Tally) else max(tally, default=None)
+
+    def _tally(self, by: Counted, key: int, now: float) -> _Few | _Tally:
+        tally = self._tallies[by].get(key)
+        if tally is not None:
+            return tally
+        once = self._once.get(key, now)
+        return () if once is None else (once,)
 
     def _counts(self, keys: Keys, now: float, first: bool, again: bool) -> Counts:
         by_name = dict.fromkeys((name for names in _NAMES.values() for name in names), 0)
         for by, key in _by(keys):
-            tally = self._tallies[by].get(key)
-            if tally is not None:
-                by_name.update(zip(_NAMES[by], _within(tally, now), strict=True))
+            by_name.update(zip(_NAMES[by], _within(self._tally(by, key, now), now), strict=True))
         return Counts(by_name, self._state_load(now), first, again)
 
     def _state_load(self, now: float) -> float:
@@ -145,15 +150,19 @@ def _by(keys: Keys) -> list[tuple[Counted, int]]:
         (Counted.CELL, keys.cell),
         (Counted.TRUNK, keys.trunk),
     )
-    return [(by, hash(key)) for by, key in all_of_them if key]
+    return [(by, _key(by, key)) for by, key in all_of_them if key]
 
 
-def _note(kept: dict[int, _V], key: int, value: _V, most: int) -> None:
+def _key(by: Counted, key: str) -> int:
+    return hash((by, key))
+
+
+def _note(tallies: dict[int, _Few | _Tally], key: int, tally: _Few | _Tally, most: int) -> None:
     """Puts it last, and forgets the first where there are too many."""
-    kept.pop(key, None)
-    kept[key] = value
-    while len(kept) > most:
-        del kept[next(iter(kept))]
+    tallies.pop(key, None)
+    tallies[key] = tally
+    while len(tallies) > most:
+        del tallies[next(iter(tallies))]
 
 
 class _Tally:
@@ -190,31 +199,22 @@ class _Tally:
         return found
 
 
-def _with(tally: float | _Few | _Tally | None, at: float) -> float | _Few | _Tally:
-    """One call more: one is kept as it came, and so are a few."""
-    match tally:
-        case None:
-            return at
-        case float():
-            return (tally, at)
-        case _Tally():
-            tally.add(at)
-            return tally
-        case few if len(few) < FEW_MAX:
-            return (*few, at)
-        case few:
-            return _Tally((*few, at))
+def _with(tally: _Few | _Tally, at: float) -> _Few | _Tally:
+    """One call more: a few are kept as they came."""
+    if isinstance(tally, _Tally):
+        tally.add(at)
+        return tally
+    return (*tally, at) if len(tally) < FEW_MAX else _Tally((*tally, at))
 
 
-def _within(tally: float | _Few | _Tally, now: float) -> list[int]:
+def _within(tally: _Few | _Tally, now: float) -> list[int]:
     """The calls in each window."""
     if isinstance(tally, _Tally):
         return tally.within(now)
-    calls = (tally,) if isinstance(tally, float) else tally
     found = []
     for window_s in WINDOWS_S:
         oldest = _part(now, window_s) - PARTS + 1
-        found.append(sum(_part(at, window_s) >= oldest for at in calls))
+        found.append(sum(_part(at, window_s) >= oldest for at in tally))
     return found
 
 
