@@ -110,7 +110,7 @@ def campaign(seeds: Iterable[int], wanted: Wanted, jobs: int) -> Iterator[Result
         for seed in seeds:
             yield judged(wanted.schedule(seed))[1]
         return
-    with _workers(jobs) as pool:
+    with workers(jobs, "simulator.cli", schedules_max=SCHEDULES_OF_A_WORKER, collects=False) as pool:
         yield from pool.imap(_one, ((seed, wanted) for seed in seeds))
 
 
@@ -119,10 +119,13 @@ def _one(asked: tuple[int, Wanted]) -> Result:
     return judged(wanted.schedule(seed))[1]
 
 
-def _settle_in() -> None:
+def _settle_in(collects: bool) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's; it ends its workers
     threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
-    gc.disable()
+    if collects:
+        gc.freeze()  # what was imported stays; only what a run leaves is looked through
+    else:
+        gc.disable()
 
 
 def _end_with(command: Any) -> None:
@@ -132,10 +135,12 @@ def _end_with(command: Any) -> None:
 
 
 @contextmanager
-def _workers(jobs: int) -> Iterator[Any]:
+def workers(jobs: int, imports: str, *, schedules_max: int | None, collects: bool) -> Iterator[Any]:
+    """A pool of them, forked from a process that has imported this, of so many schedules each at most. Leaving it ends
+    them where they stand; so does the end of the command, however that comes."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["simulator.cli"])
-    pool = context.Pool(jobs, _settle_in, maxtasksperchild=SCHEDULES_OF_A_WORKER)
+    context.set_forkserver_preload([imports])
+    pool = context.Pool(jobs, _settle_in, (collects,), maxtasksperchild=schedules_max)
     try:
         yield pool
     finally:

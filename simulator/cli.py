@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
@@ -101,8 +101,13 @@ def _campaign(wanted: Wanted, seeds: range, jobs: int, kept: Kept | None, record
     workers = 1 if len(rest) <= FEW else min(jobs, len(rest))
     if workers > 1:
         _say(f"{len(rest):,} schedules in {workers} processes")
+
+    def interrupted() -> str:
+        again = "; the same command goes on from there" if kept else ""
+        return f"interrupted after {tally.schedules:,} of {len(seeds):,} schedules{again}"
+
     try:
-        for result in _results(rest, wanted, workers):
+        for result in _results(rest, wanted, workers, interrupted):
             tally.add(result)
             if kept:
                 kept.add(result)
@@ -117,8 +122,7 @@ def _campaign(wanted: Wanted, seeds: range, jobs: int, kept: Kept | None, record
                     f"{len(tally.found)} with findings, {rate:.1f} a second"
                 )
     except KeyboardInterrupt:
-        again = "; the same command goes on from there" if kept else ""
-        _say(f"interrupted after {tally.schedules:,} of {len(seeds):,} schedules{again}")
+        _say(interrupted())
         return EXIT_INTERRUPTED
     with _ended_at_once():
         for result in broken[:SHRUNK_MAX]:
@@ -130,11 +134,11 @@ def _campaign(wanted: Wanted, seeds: range, jobs: int, kept: Kept | None, record
     return EXIT_FOUND if tally.found else 0
 
 
-def _results(seeds: list[int], wanted: Wanted, workers: int) -> Iterator[Result]:
+def _results(seeds: list[int], wanted: Wanted, workers: int, interrupted: Callable[[], str]) -> Iterator[Result]:
     if workers > 1:
         yield from campaign(seeds, wanted, workers)
         return
-    with _ended_at_once():  # each result is kept before the next is begun
+    with _ended_at_once(interrupted):  # each result is kept before the next is begun
         yield from campaign(seeds, wanted, 1)
 
 
@@ -211,11 +215,11 @@ def _list_faults() -> None:
 
 
 @contextmanager
-def _ended_at_once() -> Iterator[None]:
+def _ended_at_once(words: Callable[[], str] = lambda: "interrupted") -> Iterator[None]:
     """Ctrl-C ends the process where it stands: what is simulated could take a KeyboardInterrupt for its own."""
 
     def end(*_: object) -> None:
-        _say("interrupted")
+        _say(words())
         os._exit(EXIT_INTERRUPTED)
 
     before = signal.signal(signal.SIGINT, end)

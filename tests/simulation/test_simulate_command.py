@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from loadtest.bounds import upper_bound
+from services.cli import app
 from simulator import record
 from simulator.campaign import Result, Tally, Wanted
 from simulator.checkers import Finding
 from simulator.record import Kept, OtherRun
+from tests.simulation.bugs.families import KNOWN
 
 
 def simulate(*words: str, hash_seed: str = "0") -> subprocess.CompletedProcess[str]:
@@ -58,6 +62,24 @@ def test_words_that_mean_nothing_are_refused_with_what_to_say(words: tuple[str, 
     ended = simulate(*words)
     assert ended.returncode == 64
     assert says in ended.stderr
+
+
+def test_a_failure_prints_the_command_that_repeats_it_and_the_shrunk_story_of_its_call() -> None:
+    """With a mistake made: exit code 1, one command, the injury that is needed, and what every witness says."""
+    words = ["simulate", "--schedules", "1", "--seed", "0", "--calls", "6", "--only", "kill@ingress"]
+    with KNOWN["take_over_says_diverted"].made():
+        ended = CliRunner().invoke(app, words)
+    told = ended.output
+    assert ended.exit_code == 1, told
+    again = re.search(r"^again: throughline (.*)$", told, re.MULTILINE)
+    assert again and again[1].split() == ["simulate", *words[1:5], "--calls", "6", "--only", "kill@ingress"]
+    assert "findings after 1 schedules: seeds 0" in told and "no findings" not in told
+    shrunk = told.partition("shrunk to ")[2]
+    assert shrunk.startswith("1 injuries and ") and "  kill ingress-" in shrunk
+    found = re.search(r"^  three_witnesses: (c\d+): ", shrunk, re.MULTILINE)
+    assert found, shrunk
+    for heard in ("caller, leg 1", "journal, failover", "taken_over", f"{found[1]}/1/1", " hurt ", " healed "):
+        assert heard in shrunk, f"{heard} is no part of {shrunk}"
 
 
 def test_every_fault_is_listed_with_what_it_does() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.story import RECOVERY
+from tests.marked import MARK, marked
 
 EARLY = 17
 """Moments while it comes up and the first callers call: most processes are started there."""
@@ -30,21 +31,6 @@ SAYS_SO_WITHIN_S = 200.0
 AFTER_S = 1.5
 GONE_WITHIN_S = 2.0
 INTERRUPTED_WITHIN_S = 20.0
-MARK = "THROUGHLINE_TEST_MARK"
-
-
-def marked(mark: str) -> list[str]:
-    """Every process, by its command, whose environment holds the mark: a parent hands it to its children."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdecimal():
-            continue
-        try:
-            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:120])
-        except OSError:
-            continue  # it has ended meanwhile, or is not ours
-    return found
 
 
 class Copy:

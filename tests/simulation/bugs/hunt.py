@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass
 from typing import Final
 
 from simulator.checkers import Finding, check
 from simulator.run import run
 from simulator.schedule import draw
+from tests.simulation.bugs.families import KNOWN
 from tests.simulation.bugs.mistake import Mistake
 
 WITHIN: Final = 1_000
@@ -16,6 +18,16 @@ FALLS_OVER: Final = "no_mistake"
 """What a checker says of a part that raises what nobody awaits: a mistake that does so would be seen by anybody."""
 CALLS_OF_A_RUN: Final = 100
 """In each schedule of `make test`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A mistake's name, how many schedules at most, the first one's seed, and whether the default draw is tried too."""
+
+    name: str
+    within: int
+    first: int
+    by_default: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +66,11 @@ def hunt(mistake: Mistake, within: int = WITHIN, first: int = 0, *, by_default: 
             continue
         return Hunted(mistake.name, seed, tuple(found), n, dirty, time.process_time() - began)
     return Hunted(mistake.name, None, (), within, dirty, time.process_time() - began)
+
+
+def hunt_as_asked(asked: Asked) -> tuple[Hunted, Hunted | None]:
+    """With the faults that were chosen for it and, where it is asked for, with those of the default draw."""
+    warnings.simplefilter("ignore", RuntimeWarning)  # a coroutine of a dead process is never awaited
+    mistake = KNOWN[asked.name]
+    chosen = hunt(mistake, asked.within, asked.first)
+    return chosen, hunt(mistake, asked.within, asked.first, by_default=True) if asked.by_default else None
