@@ -11,16 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from loadtest.call_told import CallTold, Entry
-from services.journal.safekeeping import WITHIN_S
+from simulator.checkers.agreed import APPEND_MS, SAFE_MS
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 from simulator.injuries import FAMILIES
 from simulator.installation import RING_TIMEOUT_MS, SERVICE_OF
 from simulator.region import PSAPS
 
-APPEND_MS: Final = 50
-"""An ingress's budget for its first fact's acknowledgement."""
-ACCEPTED_MS: Final = APPEND_MS + round(WITHIN_S * 1000) + 20
+ACCEPTED_MS: Final = APPEND_MS + SAFE_MS + 20
 """J4, and the ways there and back."""
 SETS_UP_MS: Final = 150
 """From an offer to the first ringing where everybody answers at once: some forty messages of at most 2 ms each, when

@@ -8,11 +8,11 @@ from typing import Final
 
 from loadtest.ring import order_of
 from services.domain.events import Fact, FactKind, Tick
-from services.domain.take_overs.facts import LOST_CONDUCTOR, TRIES_MAX, Leg, attempt_name
-from services.domain.take_overs.ring_backs import AFTER_S, PAUSES_S
+from services.domain.take_overs.facts import LOST_CONDUCTOR, Leg, attempt_name
 from services.domain.take_overs.taking_over import Cause
 from services.wire import facts
 from services.wire.methods import Unreadable
+from simulator.checkers.agreed import AFTER_S, PAUSES_S, TRIES_MAX
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 from simulator.injuries import FAMILIES, Injury

@@ -13,10 +13,8 @@ from typing import Final
 from loadtest.call_told import CallTold, Entry
 from services.journal import Topic
 from services.journal.memory import MemoryBroker
-from services.policy.bundle import Limits
-from services.policy.verdicts.guards import REPEATS_CALLS_MIN
-from services.policy.verdicts.scopes import SLACK_CALLS
 from services.wire import screenings
+from simulator.checkers.agreed import DIVERTED_SHARE, REPEATS_CALLS_MIN, SLACK_CALLS
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.hearing import ours, replicas_of
 from simulator.injuries import FAMILIES, Injury
@@ -322,7 +320,7 @@ def overdrew(evidence: Evidence, injury: Injury) -> bool:
         would = "divert" in (record.verdict.WhichOneof("said"), record.proposed.WhichOneof("said"))
         if from_ms <= record.at_ms <= to_ms and would and not (record.shadow or record.test or repeats):
             proposed.add(record.call_id)
-    few = Limits().diverted_share * len(evidence.calls) < PROPOSED_SURE
+    few = DIVERTED_SHARE * len(evidence.calls) < PROPOSED_SURE
     return few and len(proposed) >= PROPOSED_SURE and not beside(evidence, injury, injury.targets)
 
 

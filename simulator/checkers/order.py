@@ -16,6 +16,7 @@ from services.ingress.scribe import OPENS_OR_SETTLES
 from services.journal import Topic
 from services.journal.segments import read
 from services.wire import facts
+from simulator.checkers.agreed import APPEND_MS
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 from simulator.checkers.spools import KEPT, SEGMENT
@@ -31,7 +32,6 @@ IN_ORDER: Final = frozenset({"kafka_gone", "kafka_deaf", "kafka_late", "compacte
 """Kinds of a hurt Kafka that treat all appends of a process alike."""
 SOME: Final = frozenset(kind.name for kind in FAMILIES["kafka"]) - IN_ORDER
 DIES: Final = DEATHS | {"disk_lost"}
-BUDGET_MS: Final = 50
 
 
 def in_order(evidence: Evidence) -> Iterator[Finding]:
@@ -97,10 +97,10 @@ def _excused(evidence: Evidence, fact: Entry, landed_ms: int) -> bool:
     for injury in evidence.weather.during(said_ms, max(said_ms, landed_ms)):
         strikes_ms, heals_ms = evidence.weather.window_ms(injury)
         everybodys = not any(target in SERVICE_OF for target in injury.targets)
-        if injury.kind in DIES and writer in injury.targets and strikes_ms >= said_ms - BUDGET_MS:
+        if injury.kind in DIES and writer in injury.targets and strikes_ms >= said_ms - APPEND_MS:
             return True
         hurts = writer in injury.targets or everybodys
-        if injury.kind in SOME and hurts and strikes_ms - BUDGET_MS <= said_ms <= heals_ms + BUDGET_MS:
+        if injury.kind in SOME and hurts and strikes_ms - APPEND_MS <= said_ms <= heals_ms + APPEND_MS:
             return True
     return False
 

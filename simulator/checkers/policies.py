@@ -16,16 +16,14 @@ from throughline.v1 import screening_pb2
 
 from services.domain.fold import Outcome
 from services.domain.offer import TEST_URN
-from services.firewall.policies.bypass import LOOK_EVERY_S
-from services.policy.bundle import Limits
 from services.policy.files.built_in import built_in
 from services.policy.files.signing import TWO, read_keys
 from services.policy.life.lifecycle import Pointer, Stage, State
 from services.policy.life.shelf import Shelf
-from services.policy.verdicts.guards import BREAKER, REPEATS_CALLS_MIN
-from services.policy.verdicts.scopes import SLACK_CALLS
+from services.policy.verdicts.guards import BREAKER
 from services.wire import policy_records, screenings
 from services.wire.methods import Unreadable
+from simulator.checkers.agreed import BYPASS_MS, DIVERTED_SHARE, REPEATS_CALLS_MIN, SLACK_CALLS
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 from simulator.injuries import FAMILIES
@@ -168,7 +166,7 @@ def _few(evidence: Evidence, told: Sequence[Told]) -> Iterator[Finding]:
 
 def _budget(evidence: Evidence, told: Sequence[Told]) -> Iterator[Finding]:
     """What other firewalls divert counts here, too: past the state's budget nobody is diverted."""
-    share = Limits().diverted_share
+    share = DIVERTED_SHARE
     real = [each for each in told if each.first and not each.record.test and not each.repeats]
     landed = sorted(_earliest((one.call_id, one.landed_ms) for one in real if one.proposed).values())
     began = sorted(_earliest((one.call_id, one.at_ms) for one in real).values())
@@ -252,7 +250,7 @@ def _bypass(evidence: Evidence, told: Sequence[Told]) -> Iterator[Finding]:
         if injury.kind not in (_FILE, _ORDERED):
             continue
         from_ms, to_ms = evidence.weather.window_ms(injury)
-        from_ms += round(LOOK_EVERY_S * 1000) + TOLD_MS if injury.kind == _FILE else TOLD_MS
+        from_ms += BYPASS_MS + TOLD_MS if injury.kind == _FILE else TOLD_MS
         for each in told:
             away = _gone(evidence, each, from_ms - TOLD_MS)
             if each.diverts and from_ms <= each.at_ms and each.said_ms < to_ms and not away:

@@ -7,8 +7,8 @@ from typing import Final
 
 from loadtest.call_told import CallTold, Connection, Entry
 from loadtest.witness import ATTESTED, MAYBE_CONNECTED
-from services.domain.gateways.rings import CONFIRM_S
-from services.domain.take_overs.facts import TRIES_MAX, Leg, attempt_name
+from services.domain.take_overs.facts import Leg, attempt_name
+from simulator.checkers.agreed import CONFIRM_MS, TRIES_MAX
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 from simulator.injuries import FAMILIES
@@ -113,8 +113,8 @@ def _in_time(evidence: Evidence, call: CallTold, entry: Entry, answered_ms: int 
     weather = evidence.weather
     kept_back = any(each.kind in KEEPS_BACK for each in weather.during(answered_ms, entry["at_ms"]))
     held_up = kept_back or weather.held_up(_EVERYBODY, answered_ms, entry["at_ms"])
-    if took_ms > CONFIRM_S * 1000 + NEAR_MS and not held_up:
-        words = f"connected as {Connection.of(entry)} {took_ms} ms after the answer: at most {CONFIRM_S * 1000:.0f}"
+    if took_ms > CONFIRM_MS + NEAR_MS and not held_up:
+        words = f"connected as {Connection.of(entry)} {took_ms} ms after the answer: at most {CONFIRM_MS}"
         yield Finding("callers_stream", call.call_id, words)
 
 

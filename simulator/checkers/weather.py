@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-from services.host.region_feed import START_PATIENCE_S
-from services.journal.safekeeping import OPEN_WITHIN_S
+from simulator.checkers.agreed import START_MS
 from simulator.injuries import FAMILIES, Injury
 from simulator.installation import SERVICE_OF
 
@@ -22,7 +21,6 @@ IN_ORDER: Final = frozenset({"restart", "roll", "scale", "joins"})
 """Kinds of an end that takes its time."""
 DEATHS: Final = IN_ORDER | {"kill", "crash", "kill_all", "power"}
 KAFKA: Final = frozenset(kind.name for kind in FAMILIES["kafka"])
-PATIENCE_MS: Final = round(max(START_PATIENCE_S, OPEN_WITHIN_S) * 1000)
 TAKES_AGAIN_MS: Final = 6_000
 """A spool whose disk is well again takes again within five seconds (J6)."""
 AFTERWARDS_MS: Final = 1_000
@@ -54,8 +52,8 @@ class Weather:
             return 0
         for other in self._injuries:
             strikes_ms, heals_ms = self.window_ms(other)
-            if other.kind in DISKS | KAFKA and strikes_ms <= starts_ms + PATIENCE_MS and starts_ms <= heals_ms:
-                return PATIENCE_MS
+            if other.kind in DISKS | KAFKA and strikes_ms <= starts_ms + START_MS and starts_ms <= heals_ms:
+                return START_MS
         return 0
 
     def held_up(self, hosts: Collection[str], from_ms: int, to_ms: int) -> bool:

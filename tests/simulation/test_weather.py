@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.checkers.weather import AFTERWARDS_MS, PATIENCE_MS, Weather
+from simulator.checkers.agreed import START_MS
+from simulator.checkers.weather import AFTERWARDS_MS, Weather
 from simulator.injuries import Injury
 
 
@@ -31,7 +32,7 @@ def test_only_who_died_after_its_disk_was_hurt_may_have_lost_what_it_wrote(
 @pytest.mark.parametrize(
     ("other", "hurts_ms"),
     [
-        (Injury("kafka_gone", 5.5, 9.0, ("broker-1",)), 6_000 + AFTERWARDS_MS + PATIENCE_MS),
+        (Injury("kafka_gone", 5.5, 9.0, ("broker-1",)), 6_000 + AFTERWARDS_MS + START_MS),
         (Injury("kafka_gone", 9.0, 9.0, ("broker-1",)), 6_000 + AFTERWARDS_MS),
         (Injury("kafka_gone", 1.0, 4.0, ("broker-1",)), 6_000 + AFTERWARDS_MS),
         (Injury("clock_skew", 5.5, 9.0, ("ingress-1",)), 6_000 + AFTERWARDS_MS),
