@@ -113,15 +113,14 @@ class Cables:
             self._tell_the_dead()
             self._net.flush()
 
-    def reset(self, one: str, other: str, *, at_opener: bool = True, at_server: bool = True) -> int:
-        """Their connections break, at one side or both; the side that is not told learns by ping. Returns how many."""
+    def reset(self, one: str, other: str, *, at_opener: bool = True, at_server: bool = True) -> None:
+        """Their connections break, at one side or both; the side that is not told learns by ping."""
         broken = [each for each in self._streams() if {self._opener(each), self._server(each)} == {one, other}]
         for stream in broken:
             stream.lose(opener=at_opener, server=at_server)
             if not (at_opener and at_server):
                 loop = asyncio.get_running_loop()
                 loop.call_later(self._random.uniform(1.0, 3.0), stream.lose, context=self._net.context)
-        return len(broken)
 
     # Pings.
 

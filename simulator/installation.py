@@ -10,6 +10,7 @@ import copy
 import random
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +30,7 @@ from services.psap_gateway.settings import PsapGatewaySettings
 from services.router.service import Router
 from services.router.settings import RouterSettings
 from simulator.region import CREDENTIALS_FILE, FOLDER, KEYS_FILE
-from simulator.replicas import Ground, Plan, Replica
+from simulator.replicas import Ground, Replica
 from simulator.tables import Tables
 
 COUNTS: Final[Mapping[str, int]] = {
@@ -77,10 +78,10 @@ class Installation:
         self.store: SqlStore | None = None
         """The ledger's, of its newest process."""
         apart = copy.copy(ground.by)  # a run in which nobody joins is the same, whoever might have
-        self.replicas = {name: Replica(self._plan(name), ground) for name in ALL_NAMES}
+        self.replicas = {name: Replica(name, partial(self._build, name), ground) for name in ALL_NAMES}
         for name in SPARE.values():
             of_its_own = replace(ground, by=random.Random(f"{apart.getrandbits(64)} {name}"))
-            self.replicas[name] = Replica(self._plan(name), of_its_own)
+            self.replicas[name] = Replica(name, partial(self._build, name), of_its_own)
         self.known = {service: addresses_of(service) for service in COUNTS}
         """Whom a process is told of by its settings, when it starts."""
 
@@ -102,13 +103,9 @@ class Installation:
     def of(self, service: str) -> list[Replica]:
         return [self.replicas[name] for name in names_of(service)]
 
-    def _plan(self, name: str) -> Plan:
-        service = SERVICE_OF[name]
-        return Plan(name, service, f"{name}:1", lambda world, tables: self._build(service, name, world, tables))
-
-    def _build(self, service: str, name: str, world: World, tables: Tables) -> Service:
+    def _build(self, name: str, world: World, tables: Tables) -> Service:
         settings = _settings(name, self.known)
-        match service:
+        match SERVICE_OF[name]:
             case "psap_gateway":
                 return PsapGateway(world, settings)
             case "firewall":

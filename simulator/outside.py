@@ -154,10 +154,9 @@ class Outside:
 
     # What is wrong with whom.
 
-    def fault(self, psap_id: str, fault: Fault, *, at_next_ring: bool = False) -> None:
-        """From now on, or from the next ring on, this is wrong with the PSAP."""
-        point = self._points[psap_id]
-        (point.arm if at_next_ring else point.strike)(fault)
+    def fault(self, psap_id: str, fault: Fault) -> None:
+        """From now on this is wrong with the PSAP."""
+        self._points[psap_id].strike(fault)
 
     def heal(self, psap_id: str) -> None:
         """All is well with the PSAP again, and it does no mischief."""

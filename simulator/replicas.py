@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-import structlog
 from prometheus_client import CollectorRegistry
 
 from services.host.blocking import at_once
@@ -23,7 +22,7 @@ from services.journal.disk import MemoryDisk
 from services.journal.memory import Faults, MemoryBroker, MemoryLog
 from simulator.cables import Cables
 from simulator.tables import Tables
-from simulator.virtual_loop import Process, State, running_loop
+from simulator.virtual_loop import Process, running_loop
 
 RESTARTS_AFTER_S: Final = 1.0
 """A process that ended by itself is started again after this, as by any supervisor."""
@@ -32,6 +31,8 @@ SYNC_S: Final = (0.0005, 0.005)
 KAFKA_WAY_S: Final = (0.0005, 0.005)
 """What a message takes to a well Kafka and back, each: an append 1 to 10 ms."""
 
+SEGMENT: Final = ".spool"
+"""How the name of a file ends in which a service keeps facts."""
 CREATED: Final = "_created"
 """What the metrics' library adds to each counter: an instant of real time, and no count."""
 
@@ -44,16 +45,6 @@ class Stands(StrEnum):
     DOWN = "down"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a replica is made of."""
-
-    name: str
-    service: str
-    address: str
-    build: Callable[[World, Tables], Service]
-
-
 @dataclass(slots=True)
 class Ground:
     """What all replicas stand on."""
@@ -62,22 +53,20 @@ class Ground:
     broker: MemoryBroker
     texts: Mapping[Any, str]
     by: random.Random
-    logger: Any = field(default_factory=structlog.get_logger)
+    logger: Any
 
 
 class Replica:
     """A name, an address, files and a disk that outlive its processes, and the process that runs now."""
 
-    def __init__(self, plan: Plan, ground: Ground) -> None:
-        self.plan = plan
-        self.name = plan.name
+    def __init__(self, name: str, build: Callable[[World, Tables], Service], ground: Ground) -> None:
+        self.name = name
         self.stands = Stands.DOWN
         self.disk = MemoryDisk(sync_s=SYNC_S, random=random.Random(ground.by.getrandbits(64)))
         self.tables = Tables(random.Random(ground.by.getrandbits(64)))
         """The database on that disk, for who has one."""
         self.registries: list[CollectorRegistry] = []
         """Of each of its processes, in the order of their starts: what was counted is not forgotten by a death."""
-        self.incarnations: list[str] = []
         self.failures: list[BaseException] = []
         """By which its processes ended though nobody hurt them."""
         self.clock_ahead_ms = 0
@@ -88,6 +77,7 @@ class Replica:
         self._faults = Faults()
         self.service: Service | None = None
         self.log: MemoryLog | None = None
+        self._build = build
         self._ground = ground
         self.files = MemoryFiles(ground.texts)
         """Its own copy; they outlive its processes."""
@@ -112,14 +102,14 @@ class Replica:
         process.clock_ahead_ms = self.clock_ahead_ms
         self._host = network.host(self.name)
         chance = random.Random(ground.by.getrandbits(64))
-        self.incarnations.append(mint_incarnation(process.wall_ms(), chance))
+        incarnation = mint_incarnation(process.wall_ms(), chance)
         self.registries.append(CollectorRegistry())
         self.log = MemoryLog(ground.broker, random=chance, way_s=KAFKA_WAY_S)
         self.log.suffer(self._faults)
         self.children = InPlace(self.ailment)
         world = World(
             name=self.name,
-            incarnation=self.incarnations[-1],
+            incarnation=incarnation,
             network=self._host,
             log=self.log,
             wall_ms=process.wall_ms,
@@ -137,7 +127,7 @@ class Replica:
         self._living.add_done_callback(self._ended, context=network.context)
 
     async def _live(self, world: World, asked_to_stop: asyncio.Future[float]) -> None:
-        service = self.plan.build(world, self.tables)
+        service = self._build(world, self.tables)
         await service.start()
         self.service = service
         grace_s = await asked_to_stop
@@ -222,10 +212,6 @@ class Replica:
             self._process.clock_ahead_ms = ahead_ms
 
     # What can be seen of it.
-
-    @property
-    def state(self) -> State:
-        return self._process.state if self._process is not None else State.DEAD
 
     @property
     def ready(self) -> bool:

@@ -123,7 +123,7 @@ class Observed:
     looks: list[tuple[float, Counts]] = field(default_factory=list)
     """Those of COUNTED_ON in the schedule's second in which an injury strikes or heals, just before it does, oldest
     first."""
-    disks: Sequence[Disks] = field(default_factory=list)
+    disks: list[Disks] = field(default_factory=list)
     """By replica, in the same instants: every file that lay on its disk."""
     digest: str = ""
 
@@ -224,7 +224,7 @@ async def _hurt(schedule: Schedule, scene: Scene, seen: Observed) -> None:
     for at_s, strikes, _, injury in sorted(todo, key=lambda each: each[:3]):
         await asyncio.sleep(max(0.0, began_s + at_s - loop.time()))
         seen.looks.append((at_s, _counted(scene, COUNTED_ON)))
-        seen.disks = [*seen.disks, _on_disks(scene)]
+        seen.disks.append(_on_disks(scene))
         kind = KINDS[injury.kind]
         if strikes:
             standing.append(injury)

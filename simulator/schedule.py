@@ -64,11 +64,6 @@ class Schedule:
             calls=tuple(each for n, each in enumerate(self.calls) if calls is None or n in calls),
         )
 
-    @property
-    def ends_s(self) -> float:
-        """When the last injury is over."""
-        return max((each.at_s + each.lasts_s for each in self.injuries), default=0.0)
-
 
 def draw(seed: int, calls: int = 100, only: Sequence[str] = ()) -> Schedule:
     """The schedule of a seed. `only`: kinds or families of injuries, no others; raises ValueError for unknown ones."""

@@ -19,10 +19,11 @@ from services.wire import facts
 from simulator.checkers.agreed import APPEND_MS
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
-from simulator.checkers.spools import KEPT, SEGMENT
+from simulator.checkers.spools import KEPT
 from simulator.checkers.weather import DEATHS
 from simulator.injuries import FAMILIES
 from simulator.installation import SERVICE_OF
+from simulator.replicas import SEGMENT
 
 CLOCKS: Final = frozenset({"clock_skew", "clock_jump"})
 COPIED: Final = frozenset(map(str, OPENS_OR_SETTLES))

@@ -14,8 +14,8 @@ from services.wire import facts
 from services.wire.methods import PARSE_BYTES_MAX, Unreadable, parse
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
+from simulator.replicas import SEGMENT
 
-SEGMENT: Final = ".spool"
 KEPT: Final = "/kept/"
 
 

@@ -50,7 +50,6 @@ CLIMBS: Final[Inputs] = frozenset(
     {Screened, Routed, Resumed, AttemptFailed, Doubted, TimePassed, NoRoom, PersonAnswered},
 )
 """Inputs after which the ladder may be climbed."""
-ANY: Final[Inputs] = frozenset(happened for row in TABLE.values() for happened in row)
 
 ANSWERS: Final = frozenset(
     {State.SCREENING, State.ROUTING, State.QUEUED, State.RINGING, State.PROPOSED, State.CONNECTING}

@@ -10,7 +10,7 @@ from typing import Final
 
 from simulator.injuries.kind import LONG_S, Drawn, Injury, Kind, Scene, seconds
 from simulator.installation import ALL_NAMES, COUNTS, SERVICE_OF, SPARE, addresses_of, names_of
-from simulator.replicas import Replica
+from simulator.replicas import SEGMENT, Replica
 from simulator.virtual_loop import running_loop
 
 DRAIN_S = 2.0
@@ -18,7 +18,6 @@ HELD_UP_S = (0.03, 0.6)
 AT_ONCE_S = (0.05, 0.3)
 BETWEEN_S = 1.5
 """From one replica's stop to the next one's, in a rolling restart; each is up again by then."""
-SPOOLED = ".spool"
 UP_S = 1.5
 """A new replica serves after so long; then its neighbours are told."""
 LISTED_BY: Final[Mapping[str, Sequence[str]]] = {
@@ -159,7 +158,7 @@ def _gone(scene: Scene, injury: Injury) -> None:
     scene.deployed = None
     name, *neighbours = injury.targets
     replica = scene.installation.replicas[name]
-    if any(data for path, data in replica.disk.files.items() if str(path).endswith(SPOOLED)):
+    if any(data for path, data in replica.disk.files.items() if str(path).endswith(SEGMENT)):
         replica.start()
     for neighbour in neighbours:
         scene.installation.replicas[neighbour].start()
