@@ -25,6 +25,12 @@ END: Final = "<!-- real processes: end -->\n"
 SLEEPERS: Final = frozenset((Kind.PAUSE, service) for service in ("ingress", "psap_gateway", "failover"))
 """Whoever may connect a caller, or bring the word to do it, stands still."""
 LASTS: Final = re.compile(r" for (\d+) s")
+COLUMNS: Final = (
+    *("what was done", "rounds", "accepted", "connected", "lost", "twice", "other findings"),
+    *("in its hands", "went on", "rang again", "median, ms", "p99, ms", "worst, ms"),
+    *("called meanwhile", "median, ms", "p99, ms", "worst, ms"),
+)
+"""Of the table of kinds."""
 Row = Mapping[str, Any]
 
 
@@ -105,16 +111,7 @@ def _hands(rows: Iterable[Row]) -> Iterator[Mapping[str, Any]]:
 
 
 def _kinds(rows: Sequence[Row]) -> Iterator[str]:
-    columns = ["what was done", "rounds", "accepted", "lost", "twice", "other findings", "in its hands", "went on"]
-    columns += [
-        "rang again",
-        "median, ms",
-        "p99, ms",
-        "worst, ms",
-        "called meanwhile",
-        *["median, ms", "p99, ms", "worst, ms"],
-    ]
-    yield f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n"
+    yield f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}\n"
     by_what: defaultdict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_what[_what(row)].append(row)
@@ -123,7 +120,8 @@ def _kinds(rows: Sequence[Row]) -> Iterator[str]:
         hit = [ms for row in there for ms in row["hit_ms"]]
         meanwhile = [ms for row in there for ms in row["meanwhile_ms"]]
         went_on = _sum(there, "went_on")
-        counts = f"{_played(there)} | {_sum(there, 'accepted'):,} | {_found(there, 'lost')} | {_found(there, 'twice')}"
+        answered = f"{_sum(there, 'accepted'):,} | {_sum(there, 'connected'):,}"
+        counts = f"{_played(there)} | {answered} | {_found(there, 'lost')} | {_found(there, 'twice')}"
         felt = f"{len(hit) + went_on:,} | {went_on:,} | {_sum(there, 'rang'):,} | {_delays(hit)}"
         yield f"| {what} | {counts} | {others} | {felt} | {len(meanwhile):,} | {_delays(meanwhile)} |\n"
     back = [row["backfilled_s"] for row in rows if row["backfilled_s"] is not None]

@@ -107,16 +107,20 @@ def judged(schedule: Schedule) -> tuple[Observed, Result]:
 def campaign(seeds: Iterable[int], wanted: Wanted, jobs: int) -> Iterator[Result]:
     """The results of these seeds, in their order. Leaving the loop ends the workers."""
     if jobs == 1:
-        for seed in seeds:
-            yield judged(wanted.schedule(seed))[1]
+        yield from (_one((seed, wanted)) for seed in seeds)
         return
     with workers(jobs, "simulator.cli", schedules_max=SCHEDULES_OF_A_WORKER, collects=False) as pool:
         yield from pool.imap(_one, ((seed, wanted) for seed in seeds))
 
 
 def _one(asked: tuple[int, Wanted]) -> Result:
+    """What the simulator itself fails with names the seed."""
     seed, wanted = asked
-    return judged(wanted.schedule(seed))[1]
+    try:
+        return judged(wanted.schedule(seed))[1]
+    except Exception as mistake:
+        mistake.add_note(f"in the schedule of seed {seed}")
+        raise
 
 
 def _settle_in(collects: bool) -> None:

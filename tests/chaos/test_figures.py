@@ -94,7 +94,7 @@ def test_the_paper_says_how_many_calls_stand_behind_each_zero() -> None:
     assert f"| an accepted call is lost | 0 | 780 accepted calls | {upper_bound(0, 780):.2g} |" in paper
     assert f"| ingress | 1 | 4 | 0 | 0 | {upper_bound(0, 4):.2g} |" in paper, "those in its hands, and no others"
     assert "| ledger | 1 | none | - | - | - |" in paper
-    assert "| kill | 1 | 390 | 0 | 0 | 0 | 4 | 1 | 3 | 20 | 30 | 30 | 2 | 40 | for ever | for ever |" in paper
+    assert "| kill | 1 | 390 | 300 | 0 | 0 | 0 | 4 | 1 | 3 | 20 | 30 | 30 | 2 | 40 | for ever | for ever |" in paper
     assert "| `python -m chaos run` | 1 | abc | 2 | 20 | 2 cores, 23 GB |" in paper
     assert rewritten(paper, rows) == paper
 
@@ -104,7 +104,7 @@ def test_what_is_found_late_counts_as_found_and_not_as_a_round() -> None:
     late = replace(TOLD, calls=0, accepted=0, connected=0, kills={}, hit_ms=[], lost=["round1-0001"])
     paper = rewritten(f"{BEGIN}{END}", rows_of(TOLD, late))
     assert "| an accepted call is lost | 1 | 390 accepted calls |" in paper
-    assert "| kill | 1 | 390 | 1 | 0 | 0 |" in paper
+    assert "| kill | 1 | 390 | 300 | 1 | 0 | 0 |" in paper
     assert f"| ingress | 1 | 4 | 1 | 0 | {upper_bound(1, 4):.2g} |" in paper
 
 

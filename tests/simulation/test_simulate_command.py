@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from loadtest.bounds import upper_bound
 from services.cli import app
 from simulator import record
-from simulator.campaign import Result, Tally, Wanted
+from simulator.campaign import Result, Tally, Wanted, campaign
 from simulator.checkers import Finding
 from simulator.record import Kept, OtherRun
 from tests.simulation.bugs.families import KNOWN
@@ -80,6 +80,14 @@ def test_a_failure_prints_the_command_that_repeats_it_and_the_shrunk_story_of_it
     assert found, shrunk
     for heard in ("caller, leg 1", "journal, failover", "taken_over", f"{found[1]}/1/1", " hurt ", " healed "):
         assert heard in shrunk, f"{heard} is no part of {shrunk}"
+
+
+def test_what_the_simulator_itself_fails_with_names_the_seed() -> None:
+    """One of a hundred thousand schedules is to be found again."""
+    for jobs in (1, 2):
+        with pytest.raises(ValueError, match="no such fault") as failed:
+            list(campaign([77], Wanted(only=("thunder",)), jobs))
+        assert "in the schedule of seed 77" in failed.value.__notes__
 
 
 def test_every_fault_is_listed_with_what_it_does() -> None:
