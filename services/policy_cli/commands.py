@@ -23,6 +23,7 @@ from services.readers.since import BadInstant, span_ms
 from services.readers.wording import plain
 
 REGION: Final = ROOT / "data" / "massachusetts"
+VALID: Final = f"{signing.VALID_MIN_MS // 3_600_000}h to {signing.VALID_MAX_MS // 86_400_000}d"
 
 policy = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -103,28 +104,27 @@ def keygen(
 def sign(
     file: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle's YAML file.")],
     key: Annotated[Path, typer.Option(metavar="FILE", help="The signer's private key: NAME.key.")],
-    valid: Annotated[str, typer.Option(metavar="SPAN", help="For how long the signature counts: 12h, 30d.")] = "30d",
+    valid: Annotated[str, typer.Option(metavar="SPAN", help=f"For how long it counts, {VALID}: 12h, 30d.")] = "30d",
 ) -> None:
     """Sign a bundle, byte for byte, into BUNDLE.NAME.sig beside it. A bundle that is refused cannot be signed.
 
-    Two different people sign what can divert more than the live bundle; one what cannot.
+    Two different people sign what can divert more than the live bundle; one what cannot. A signature that has expired
+    brings nothing live; what is live goes on, with an alarm, until it is signed and submitted again.
 
-    Example: throughline policy sign nuisance.yaml --key alice.key
+    Examples: throughline policy sign nuisance.yaml --key alice.key;
+    throughline policy sign nuisance.yaml --key alice.key --valid 7d
     """
+    valid_ms = valid_for(valid)
     content = content_of(file)
+    try:
+        person = seals.read_key(key)
+    except seals.BadSeal as why:
+        refuse(str(why), EXIT_FILE)
     checked = confinement.check(content, "", REGION)
     if checked.errors:
         refuse(plain_lines(checked.errors[0].told(str(file))), EXIT_REFUSED)
     bundle = seals.bundle_of(content)
-    now_ms = wall_ms()
-    try:
-        person = seals.read_key(key)
-        valid_ms = span_ms(valid)
-    except BadInstant as bad:
-        raise typer.BadParameter(str(bad), param_hint="--valid") from None
-    except seals.BadSeal as why:
-        refuse(str(why), EXIT_FILE)
-    signature = signing.sign_bundle(person.private, person.name, bundle, now_ms, valid_ms)
+    signature = signing.sign_bundle(person.private, person.name, bundle, wall_ms(), valid_ms)
     try:
         path = seals.write_signature(file, signature)
     except OSError as error:
@@ -143,6 +143,17 @@ def content_of(file: Path) -> bytes:
         return confinement.content_of(file)
     except confinement.CannotRead as why:
         refuse(str(why), EXIT_FILE)
+
+
+def valid_for(text: str) -> int:
+    """Milliseconds for which a signature counts; ends with a usage error."""
+    try:
+        span = span_ms(text)
+    except BadInstant:
+        span = 0
+    if not signing.VALID_MIN_MS <= span <= signing.VALID_MAX_MS:
+        raise typer.BadParameter(f"expected {VALID}, such as 12h or 30d; got {text[:80]!r}", param_hint="--valid")
+    return span
 
 
 def corpus_named(name: str) -> str:

@@ -101,7 +101,8 @@ def _calls(corpus: str, folder: Path) -> list[Mapping[str, Value]]:
     if not corpus:
         return []
     zone = ZoneInfo("America/New_York")
-    return [call.inputs for call in calls_of(named(Corpus(corpus), folder), read_region(folder), zone)]
+    region = read_region(folder)  # first: it refuses what is no file, and the corpora read the same ones
+    return [call.inputs for call in calls_of(named(Corpus(corpus), folder), region, zone)]
 
 
 if __name__ == "__main__":

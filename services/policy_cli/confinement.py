@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from services.policy.files.reading import BYTES_MAX
+from services.policy_cli import given
 from services.policy_cli.ending import EXIT_FILE
 
 MEMORY_BYTES_MAX: Final = 2 * 1024**3
@@ -79,7 +80,7 @@ class CannotRead(Exception):
 def content_of(path: Path) -> bytes:
     """A bundle's bytes, one past the limit at most: a gigabyte is refused without being read. Raises CannotRead."""
     try:
-        with path.open("rb") as file:
+        with given.opened(path) as file:
             return file.read(BYTES_MAX + 1)
     except OSError as error:
         raise CannotRead(f"cannot read {path}: {error.strerror or error}; expected a policy, as a YAML file") from None

@@ -21,6 +21,7 @@ from services.places.region import REGION_FILES, Region
 from services.policy.replays import retelling
 from services.policy.replays.difference import Call
 from services.policy.verdicts.inputs import Located
+from services.policy_cli import given
 
 LINE_BYTES_MAX: Final = 16 * 1024
 CALLS_MAX: Final = 1_000_000
@@ -56,7 +57,11 @@ def named(corpus: Corpus, folder: Path) -> list[Offered]:
 
 def read_region(folder: Path) -> Region:
     """The region of a folder; raises RegionRefused, OSError."""
-    return Region.from_texts({name: (folder / name).read_bytes() for name in REGION_FILES})
+    texts = {}
+    for name in REGION_FILES:
+        with given.opened(folder / name) as file:
+            texts[name] = file.read()
+    return Region.from_texts(texts)
 
 
 def calls_of(offered: Iterable[Offered], region: Region, zone: tzinfo) -> Iterator[Call]:
@@ -71,9 +76,13 @@ def calls_of(offered: Iterable[Offered], region: Region, zone: tzinfo) -> Iterat
 
 
 def read_calls(path: Path) -> list[Offered]:
-    """A file's calls in order of time; raises BadCorpus with the line, OSError."""
+    """A file's calls in order of time; raises BadCorpus, with the line where one is wrong."""
     offered = []
-    with path.open("rb") as file:
+    try:
+        opened = given.opened(path)
+    except OSError as error:
+        raise BadCorpus(f"{path}: {error.strerror or error}; expected a file of calls, one JSON a line") from None
+    with opened as file:
         for number, line in enumerate(iter(lambda: file.readline(LINE_BYTES_MAX + 1), b""), 1):
             if len(line) > LINE_BYTES_MAX or number > CALLS_MAX:
                 raise BadCorpus(f"{path}:{number}: expected at most {CALLS_MAX} lines of {LINE_BYTES_MAX} bytes")

@@ -17,6 +17,7 @@ from services.policy.bundle import Bundle
 from services.policy.files import signing
 from services.policy.files.canonical import Action, Order, Signature
 from services.policy.files.reading import BundleRefused, read_bundle
+from services.policy_cli import given
 
 KEY: Final = ".key"
 SIGNATURE: Final = ".sig"
@@ -149,7 +150,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 def _read(path: Path, what: str) -> str:
     try:
-        with path.open("rb") as file:
+        with given.opened(path) as file:
             return file.read(_BYTES_MAX).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"

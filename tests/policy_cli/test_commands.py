@@ -171,6 +171,19 @@ def test_what_sign_writes_is_a_signature_that_counts(tmp_path: Path) -> None:
     assert signature.expires_ms - signature.signed_ms == 12 * 3_600_000
 
 
+@pytest.mark.parametrize("valid", ["0", "0d", "-1d", "59m", "90.001d", "99999d", "soon", "1 year", "nan", ""])
+def test_a_signature_counts_for_hours_to_months_and_the_refusal_says_the_bounds(tmp_path: Path, valid: str) -> None:
+    """One for 273 years would never be looked at again (L8): a usage error, and nothing is signed."""
+    bundle = tmp_path / "nuisance.yaml"
+    bundle.write_bytes(NUISANCE.read_bytes())
+    invoke("keygen", "alice", "--folder", tmp_path)
+    result = invoke("sign", bundle, "--key", tmp_path / "alice.key", f"--valid={valid}")
+    assert result.exit_code == 2, result.output
+    assert "expected 1h to 90d" in " ".join(re.sub("[│╭╰─]", " ", result.stderr).split())
+    assert seals.signatures_beside(bundle) == []
+    assert "1h to 90d" in " ".join(invoke("sign", "--help").stdout.split())
+
+
 def test_a_bundle_that_is_refused_cannot_be_signed(tmp_path: Path) -> None:
     """Nobody puts a name under what no firewall takes."""
     invoke("keygen", "alice", "--folder", tmp_path)
@@ -330,7 +343,7 @@ def test_who_must_go_back_and_reaches_no_firewall_is_told_the_way_without_a_netw
         (("check", "."), "expected a policy, as a YAML file"),
         (("status",), "--firewall HOST:PORT,HOST:PORT, or in THROUGHLINE_INGRESS_FIREWALLS"),
         (("diff", "refused.yaml", "refused.yaml"), "write verdict: {divert: nuisance-desk}"),
-        (("sign", "nuisance.yaml", "--key", "bob.key", "--valid", "9" * 400 + "d"), "such as 30s, 5m, 12h or 30d"),
+        (("sign", "nuisance.yaml", "--key", "bob.key", "--valid", "9" * 400 + "d"), "1h to 90d, such as 12h or 30d"),
     ],
 )
 def test_a_refusal_says_what_to_do(

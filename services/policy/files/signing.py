@@ -27,6 +27,10 @@ SKEW_MS: Final = 60_000
 """How far an operator's clock may be ahead of a firewall's."""
 ORDER_VALID_MS: Final = 10 * 60_000
 """How long an order may be under way, from when it was made."""
+VALID_MIN_MS: Final = 60 * 60_000
+"""Of a bundle's signature: a shorter one ends before a canary does."""
+VALID_MAX_MS: Final = 90 * 86_400_000
+"""A longer one would outlive its signer's memory of what it was for; signed again, it is looked at again."""
 KEYS_BYTES_MAX: Final = 64 * 1024
 KEYS_MAX: Final = 200
 
