@@ -152,11 +152,12 @@ def bundle(chance: Random, when: Callable[[Random], str] = condition, rules: int
     lines.append("rules:")
     verdicts = ["{divert: nuisance-desk}", "{divert: nobody}", "{flag: 40}", "pass"]
     for number in range(rules or chance.randint(1, 6)):
+        verdict = chance.choice(verdicts)
         lines += [
             f"  - id: {said(f'rule-{number}')}",
-            f"    reason: {said('odd')}",
+            f"    reason: {said('odd_divert' if 'divert' in verdict else 'odd')}",
             f"    when: {said(_double(when(chance)))}",
-            f"    verdict: {said(chance.choice(verdicts))}",
+            f"    verdict: {said(verdict)}",
             f"    forecast_share: {share()}",
             f"    expires: {said(chance.choice(['2099-01-01T00:00:00Z', '2001-01-01T00:00:00Z']))}",
             f"    owner: {said('desk')}",

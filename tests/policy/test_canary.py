@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.policy.bundle import CanaryStep
-from services.policy.life.canary import Tally, diverges, under, waits_for
+from services.policy.life.canary import Tally, diverges, ran, reached, under, waits_for
 from tests.policy.files import bundle
 
 STEPS = (CanaryStep(0.1), CanaryStep(0.0, frozenset({"Worcester"})), CanaryStep(0.5), CanaryStep(1.0))
@@ -36,6 +36,15 @@ def test_a_step_waits_for_its_calls_and_its_time() -> None:
     assert waits_for(step, 0, 10**9, 9) == "9 of 10 calls"
     assert waits_for(step, 0, 14 * 60_000, 10) == "14.0 of 15 minutes"
     assert waits_for(step, 0, 15 * 60_000, 10) == ""
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=5), st.integers(0, 400))
+def test_a_plan_has_run_once_all_its_steps_have_had_their_time(minutes: list[int], waited: int) -> None:
+    """Whoever writes to the topic says of a step when it began; the order says when all of them did."""
+    steps = [CanaryStep(0.1, minutes_min=each) for each in minutes]
+    assert ran(steps, 1_000, 1_000 + waited * 60_000) is (waited >= sum(minutes))
+    last = reached(steps, 1_000, 1_000 + waited * 60_000) == len(steps) - 1
+    assert last or not ran(steps, 1_000, 1_000 + waited * 60_000)
 
 
 def test_a_call_counts_once_however_often_it_is_screened() -> None:

@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.domain.policy import Divert, Flag, Verdict
 from services.policy.attributes import ATTRIBUTES, Listed, Type, Value
-from services.policy.bundle import Bundle, Limits, NamedList, Pass
+from services.policy.bundle import Bundle, Limits, NamedList, Pass, Rule
 from services.policy.checks.check import FINDINGS_MAX, check
 from services.policy.checks.finding import Finding
 from services.policy.checks.grounds import groundless
 from services.policy.checks.reasoning import LOOKS_MAX, Room, meets, ways
 from services.policy.checks.shadows import shadows
+from services.policy.files.strict_yaml import NAME_CHARS_MAX
 from services.policy.language.read import read
 from services.policy.language.tree import Node, Size, walk
 from tests.policy.expressions import (
@@ -311,6 +313,43 @@ def test_forecasts_that_are_over_the_limit_together_are_an_error() -> None:
         "its rules forecast to divert 6.00% of all calls; limit 5.00%"
     ]
     assert check(bundle(*many[:2])).errors == ()
+
+
+def reasoned(when: str, rule_id: str, reason: str, verdict: str = "flag", **known: object) -> Rule:
+    """A rule with a reason of its own."""
+    said: Verdict = Divert("nuisance-desk", rule_id, reason) if verdict == "divert" else Flag(40, rule_id, reason)
+    return replace(rule(when, rule_id, Pass() if verdict == "pass" else said, **known), reason=reason)
+
+
+def test_a_reason_that_one_rule_flags_and_another_diverts_is_an_error() -> None:
+    """Who routes may divert by a flag's score: for each reason only one of the two may, and breakers see all of it."""
+    soon = reasoned("number_calls_600s >= 4", "soon", "repeats", line=3)
+    late = reasoned("number_calls_600s >= 9", "late", "repeats", "divert", line=9)
+    for first, second in ((soon, late), (late, soon)):
+        [found] = check(bundle(first, second)).errors
+        assert (found.line, found.rule_id) == (second.line, second.rule_id)
+        assert f"{first.rule_id} of line {first.line}" in found.what
+        assert "another reason for the flag, such as repeats_flagged" in found.instead
+    more = [reasoned(f"number_calls_600s >= {n}", f"more-{n}", "repeats", "divert") for n in (10, 11)]
+    assert len(check(bundle(soon, late, *more)).errors) == 1  # a reason is told once
+
+
+def test_reasons_that_are_only_flagged_or_only_diverted_are_nobodys_mistake() -> None:
+    """Nor is one that lets calls pass, or that speaks no more."""
+    flags = [reasoned(f"number_calls_600s >= {n}", f"flag-{n}", "repeats") for n in (4, 5)]
+    diverts = [reasoned(f"number_calls_600s >= {n}", f"divert-{n}", "floods", "divert") for n in (9, 10)]
+    passes = [reasoned("number in lists.known", f"pass-{reason}", reason, "pass") for reason in ("repeats", "floods")]
+    expired = reasoned("number_calls_600s >= 3", "expired", "floods", expires_ms=5_000)
+    assert check(bundle(*passes, *flags, *diverts, expired), wall_ms=5_000).errors == ()
+
+
+def test_the_reason_that_is_proposed_for_a_flag_can_be_written() -> None:
+    """However long the one is that it is made of."""
+    long = "r" * NAME_CHARS_MAX
+    made = bundle(reasoned("hour > 3", "soon", long), reasoned("number_calls_60s >= 3", "late", long, "divert"))
+    [found] = check(made).errors
+    proposed = found.instead.partition("such as ")[2].partition(":")[0]
+    assert proposed != long and len(proposed) <= NAME_CHARS_MAX
 
 
 def test_hours_that_a_set_of_rules_leaves_out_or_covers_twice_are_told() -> None:

@@ -476,14 +476,19 @@ def test_a_version_that_a_stranger_wrote_bars_no_new_one() -> None:
 
 
 def test_a_record_that_is_none_of_a_policys_life_is_counted_and_passed_over() -> None:
-    """What comes after it is read."""
+    """What comes after it is read. One without a value, by which Kafka deletes a key, is none either; and who is
+    started is told of all of them again (docs/runbooks)."""
 
     async def scene(stage: PolicyStage) -> None:
         for key in ("state/9/x", "bundle/1/x", "item/x/0", "signature/x/y"):
             stage.broker.land(Topic.POLICY, key, b"\xff")
+        stage.broker.land(Topic.POLICY, "state/8/x", b"")
         stage.broker.land(Topic.POLICY, "another/kind", b"of a later version")
         seven = await stage.forced_live(7)
-        assert (stage.first.feed.live().digest, stage.first.count("records_unreadable_total")) == (seven.digest, 4)
+        assert (stage.first.feed.live().digest, stage.first.count("records_unreadable_total")) == (seven.digest, 5)
+        await stage.first.again()
+        await asyncio.sleep(0.2)
+        assert (stage.first.feed.live().digest, stage.first.count("records_unreadable_total")) == (seven.digest, 5)
 
     play(scene)
 

@@ -80,6 +80,22 @@ def test_an_older_policy_that_two_people_signed_comes_not_back_by_a_strangers_wo
     play(scene)
 
 
+def test_between_two_policies_that_both_stand_a_stranger_may_choose() -> None:
+    """The last good one, as a revert has it, and forth again: people have ordered both. The paper says so
+    (docs/firewall.md); quarantine ends it."""
+
+    async def scene(stage: PolicyStage) -> None:
+        await stage.forced_live(6)
+        seven = await stage.forced_live(7)
+        for live, last_good in ((6, 7), (7, 6)):
+            await forge(stage, live=pointer_of(live), last_good=pointer_of(last_good))
+            assert live_on(stage) == [live, live]
+        await forge(stage, live=pointer_of(6), last_good=BUILT_IN_POINTER, quarantined=(seven.digest,))
+        assert live_on(stage) == [6, 6]
+
+    play(scene)
+
+
 def test_a_policy_that_was_handed_in_and_never_ordered_comes_not_live_by_a_strangers_word() -> None:
     """Two people have signed it, for a day that has not come: what answers calls goes on."""
 
@@ -113,6 +129,42 @@ def test_a_policy_in_shadow_answers_no_call_by_a_strangers_word() -> None:
         assert 20 < sum(stage.first.feed.candidate_for(call, "") is not None for call in calls) < 80
         await asyncio.sleep(65)
         assert all(stage.first.feed.candidate_for(call, "") is not None for call in calls)
+
+    play(scene)
+
+
+def test_a_canary_goes_no_faster_by_an_order_that_a_stranger_made_up() -> None:
+    """The plan's time counts from the order that people signed: one of long ago in the same state says nothing."""
+
+    async def scene(stage: PolicyStage) -> None:
+        seven = await stage.in_canary(7)
+        real = stage.first.feed.shelf.state.warrants
+        orders = [Order(action, 1, 7, seven.digest, False) for action in (Action.CANARY, Action.PROMOTE)]
+        made_up = tuple(Warrant(each, (Signature("ann", 1, 2**52, b"x" * 64),)) for each in orders)
+        await forge(stage, step=1, since_ms=1, warrants=(*made_up, *real))
+        calls = [f"call-{number}" for number in range(100)]
+        for one in stage.all:
+            assert 20 < sum(one.feed.candidate_for(call, "") is not None for call in calls) < 80
+
+    play(scene)
+
+
+def test_a_canary_is_not_through_before_its_plans_time_whatever_the_topic_says_of_it() -> None:
+    """A stranger says the last step long begun, and makes up its calls: a promotion is refused all the same."""
+
+    async def scene(stage: PolicyStage) -> None:
+        seven = await stage.in_canary(7)
+        await forge(stage, step=1, since_ms=1)
+        for one in stage.all:
+            for number in range(10):
+                one.hears(f"call-{number}", seven)
+        with pytest.raises(Exception, match="has not run through its canary"):
+            await stage.direct(Action.PROMOTE, 7)
+        assert live_on(stage) == [0, 0]
+        await asyncio.sleep(120)
+        await stage.direct(Action.PROMOTE, 7)
+        await asyncio.sleep(0.2)
+        assert live_on(stage) == [7, 7]
 
     play(scene)
 

@@ -30,7 +30,7 @@ from services.journal import Follower, Topic
 from services.policy.bundle import Bundle
 from services.policy.files.canonical import Action
 from services.policy.files.signing import NO_KEYS, Keys
-from services.policy.life.canary import reached, under
+from services.policy.life.canary import ran, reached, under
 from services.policy.life.lifecycle import BUILT_IN_POINTER, Pointer, Stage, State, tripped
 from services.policy.life.shelf import Shelf
 
@@ -78,8 +78,8 @@ class PolicyFeed:
         state, bundle = self.state, self._candidate
         if bundle is None or state.stage is not Stage.CANARY:
             return None
-        ordered = (each.order.made_ms for each in state.warrants if each.order.digest == bundle.digest)
-        step = min(state.step, reached(bundle.canary, min(ordered, default=0), self._world.wall_ms()))
+        now_ms = self._world.wall_ms()
+        step = min(state.step, reached(bundle.canary, self._warrants.canary_ms(bundle.digest, now_ms), now_ms))
         return bundle if under(bundle.canary, step, bundle.digest, call_id, area) else None
 
     def shadowed(self) -> Bundle | None:
@@ -141,7 +141,10 @@ class PolicyFeed:
 
     def canary_done(self) -> bool:
         """Whether the candidate has run through its plan, as far as this firewall knows."""
-        return self._candidate is not None and self._trials.done(self.state, self._candidate)
+        bundle, now_ms = self._candidate, self._world.wall_ms()
+        if bundle is None or not ran(bundle.canary, self._warrants.canary_ms(bundle.digest, now_ms), now_ms):
+            return False
+        return self._trials.done(self.state, bundle)
 
     def candidate(self) -> Bundle | None:
         """The candidate, in shadow or in its canary, where it could be taken."""

@@ -57,7 +57,11 @@ class PolicyMetrics:
             "Bundles that are asked of no call any more, since a breaker tripped, a forecast failed or an evaluator "
             "fell over them, and for which no newer one is live yet. Alarm: 1 or more.",
         )
-        self.unreadable = counter("records_unreadable", "Records of `policy` that are no part of a policy's life.")
+        self.unreadable = counter(
+            "records_unreadable",
+            "Records of `policy` that are no part of a policy's life: a stranger's, a newer version's, or one that was "
+            "deleted. A start counts those anew that are still there. Alarm: it rises.",
+        )
         self.unwritten = gauge(
             "changes_unwritten",
             "Changes that hold here alone, since `policy` cannot be written. Alarm: 1 or more for 60 s.",

@@ -72,6 +72,11 @@ class Warrants:
             return "it stands by an order that was followed before, and given up since"
         return f"expected the signed order to {action.name.lower()} it, and nobody known gave one"
 
+    def canary_ms(self, digest: str, now_ms: int) -> int:
+        """When that bundle's canary was ordered; now where by no order that counts. Others stand on the topic too."""
+        asked = (each.order for each in self.standing if each.order.digest == digest)
+        return max((order.made_ms for order in asked if order.action is Action.CANARY), default=now_ms)
+
     def counts(self, warrant: Warrant) -> bool:
         """Whether it is signed, and newer than all that ever counted, or stands since it did."""
         known = any(each.order == warrant.order for each in self.standing)

@@ -1,7 +1,8 @@
 """What is wrong with a bundle, before any call meets it. By the evaluator that screens, and by reasoning.
 
 An error is what could keep a call from its PSAP that should reach it: a divert without a ground, or always; a rule that
-lets calls through and never can; a cost that no call may have. What merely does nothing is a warning.
+lets calls through and never can; a reason for which two may divert; a cost that no call may have. What merely does
+nothing is a warning.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from services.policy.checks.finding import Finding, Report
 from services.policy.checks.grounds import INSTEAD, groundless
 from services.policy.checks.reasoning import WAYS_MAX, Room, ways
 from services.policy.checks.shadows import shadows
+from services.policy.files.strict_yaml import NAME_CHARS_MAX
 from services.policy.language.patterns import PATTERNS_MAX
 from services.policy.language.read import NotInLanguage, read
 from services.policy.language.tokens import RESERVED
@@ -37,6 +39,7 @@ FINDINGS_MAX: Final = 200
 SOON_MS: Final = 7 * 86_400_000
 _RULE_ID: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _LIST_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_FLAGGED: Final = "_flagged"
 _OF_THE_FIREWALL: Final = frozenset({"bypass", "built-in", "failed-open", "first_call", "no_desk", "reverted"})
 """Words of records for what no rule said."""
 
@@ -47,7 +50,7 @@ def check(bundle: Bundle, corpus: Sequence[Mapping[str, Value]] = (), *, wall_ms
         return Report((Finding(0, "", TOO_LONG, "name long lists under `lists`, and write fewer rules"),))
     errors = [*_names(bundle)]
     warnings = [*_expiry(bundle, wall_ms), *_overlaps(bundle)]
-    errors += _forecasts(bundle, wall_ms)
+    errors += [*_forecasts(bundle, wall_ms), *_reasons(bundle, wall_ms)]
     trees: list[tuple[Rule, Node]] = []
     kinds = kinds_of(bundle)
     for rule in bundle.rules:
@@ -112,6 +115,34 @@ def _forecasts(bundle: Bundle, wall_ms: int) -> Iterator[Finding]:
             f"its rules forecast to divert {share:.2%} of all calls; limit {bundle.limits.diverted_share:.2%}",
             "narrow the rules until their forecasts fit",
         )
+
+
+def _reasons(bundle: Bundle, wall_ms: int) -> Iterator[Finding]:
+    """Reasons that are flagged by one rule and diverted by another, each told once.
+
+    A flag hands its score and reason on, and whoever routes may send the call elsewhere for it; what is diverted here
+    has been sent. For one reason only one of the two may: else breakers, which count diverts, see a part of them.
+    """
+    said: dict[str, Rule] = {}
+    told: set[str] = set()
+    for rule in bundle.rules:
+        if isinstance(rule.verdict, Pass) or rule.expires_ms <= wall_ms or rule.reason in told:
+            continue
+        first = said.setdefault(rule.reason, rule)
+        if first.diverts != rule.diverts:
+            told.add(rule.reason)
+            here, there = ("diverts", "flags") if rule.diverts else ("flags", "diverts")
+            yield Finding(
+                rule.line,
+                rule.rule_id,
+                f"it {here} for the reason {rule.reason}, for which {first.rule_id} of line {first.line} {there}",
+                f"write another reason for the flag, such as {_flagged(rule.reason)}: who routes may divert by flags, "
+                "and for each reason only one may",
+            )
+
+
+def _flagged(reason: str) -> str:
+    return f"{reason[: NAME_CHARS_MAX - len(_FLAGGED)]}{_FLAGGED}"
 
 
 def _overlaps(bundle: Bundle) -> Iterator[Finding]:

@@ -41,6 +41,11 @@ def reached(steps: Sequence[CanaryStep], ordered_ms: int, now_ms: int) -> int:
     return step
 
 
+def ran(steps: Sequence[CanaryStep], ordered_ms: int, now_ms: int) -> bool:
+    """Whether the plan's whole time has passed since it was ordered: so long it takes, however full its steps were."""
+    return now_ms - ordered_ms >= sum(each.minutes_min for each in steps) * 60_000
+
+
 class Tally:
     """What the candidate said of distinct calls; past a bound further ones are not counted, which only waits longer."""
 
