@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.domain.publication import NUMBER_MAX
 from services.firewall.policies.metrics import NotTaken
 from services.firewall.policies.warrants import Warrants
 from services.journal import Topic
@@ -18,6 +19,7 @@ from services.policy.files.canonical import Action, Order, Signature
 from services.policy.files.reading import read_bundle
 from services.policy.files.signing import SKEW_MS, read_keys, sign_order
 from services.policy.life.lifecycle import BUILT_IN_POINTER, Pointer, Stage, State, Warrant, flaw, warranted
+from services.policy.life.shelf import FIRST_SERIAL_MAX
 from services.wire import policy_records
 from simulator.virtual_loop import run_virtual
 from tests.policy.files import text
@@ -184,6 +186,23 @@ def test_a_policy_that_fell_comes_not_out_of_quarantine_by_a_strangers_word() ->
         assert live_on(stage) == [0, 0]
         await forge(stage, live=pointer_of(7), quarantined=())
         assert live_on(stage) == [0, 0]
+
+    play(scene)
+
+
+@pytest.mark.parametrize("serial", [NUMBER_MAX, FIRST_SERIAL_MAX + 1, FIRST_SERIAL_MAX])
+def test_a_stranger_who_writes_first_leaves_room_for_a_next_state(serial: int) -> None:
+    """On a topic without one any serial begins; from the last number that there is nothing could go on, and what a
+    replica keeps on its disk of it would outlive the topic."""
+
+    async def scene(stage: PolicyStage) -> None:
+        first = State(serial, at_ms=1, by="a stranger")
+        stage.broker.land(Topic.POLICY, *policy_records.encode(first, "a stranger"))
+        await asyncio.sleep(0.2)
+        seven = await stage.forced_live(7)
+        assert [one.feed.live().digest for one in stage.all] == [seven.digest] * 2
+        await stage.first.again()
+        assert (live_on(stage), stage.first.feed.remarks()) == ([7, 7], [])
 
     play(scene)
 

@@ -31,6 +31,8 @@ BUNDLES_MAX: Final = 1_000
 LOOSE_MAX: Final = 100
 """Bundles and signatures, each, for which nobody known stands; past it the oldest makes way."""
 CHANGES_MAX: Final = 1_000
+FIRST_SERIAL_MAX: Final = 2**40
+"""Where a topic may begin, which had others before: behind it there are numbers for whatever happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Shelf:
             case SignedBy():
                 self._put_signature(entry)
             case State():
-                if not self.changes or flaw(self.state, entry) == "":
+                if flaw(self.state, entry) == "" if self.changes else entry.serial <= FIRST_SERIAL_MAX:
                     self.state = entry
                     self.changes = [*self.changes[-CHANGES_MAX + 1 :], entry]
 
