@@ -34,6 +34,9 @@ def _policy() -> None:
 
     The way: check, replay, sign, submit, shadow, canary, promote; and back: revert, bypass. docs/firewall.md leads
     through it with what each command answers.
+
+    Examples: throughline policy check nuisance.yaml; throughline policy status --firewall 127.0.0.1:7100;
+    throughline policy bypass on --key alice.key --firewall 127.0.0.1:7100,127.0.0.1:7101
     """
 
 

@@ -298,6 +298,7 @@ def test_firewalls_that_do_not_answer_are_said_in_one_line(words: tuple[str, ...
 
 def test_every_command_helps_with_an_example() -> None:
     """An operator at three in the morning reads the help alone."""
+    assert "Examples: throughline policy check" in re.sub(r"\s+", " ", invoke("--help").stdout)
     for command in policy.registered_commands:
         assert command.name is not None
         shown = invoke(command.name, "--help")
