@@ -322,7 +322,7 @@ def reasoned(when: str, rule_id: str, reason: str, verdict: str = "flag", **know
 
 
 def test_a_reason_that_one_rule_flags_and_another_diverts_is_an_error() -> None:
-    """Who routes may divert by a flag's score: for each reason only one of the two may, and breakers see all of it."""
+    """A router's rules may use the score: for each reason one of the two may divert, and breakers see all of it."""
     soon = reasoned("number_calls_600s >= 4", "soon", "repeats", line=3)
     late = reasoned("number_calls_600s >= 9", "late", "repeats", "divert", line=9)
     for first, second in ((soon, late), (late, soon)):

@@ -120,8 +120,8 @@ def _forecasts(bundle: Bundle, wall_ms: int) -> Iterator[Finding]:
 def _reasons(bundle: Bundle, wall_ms: int) -> Iterator[Finding]:
     """Reasons that are flagged by one rule and diverted by another, each told once.
 
-    A flag hands its score and reason on, and whoever routes may send the call elsewhere for it; what is diverted here
-    has been sent. For one reason only one of the two may: else breakers, which count diverts, see a part of them.
+    A router is told of flags, and its rules may send calls elsewhere by them. For one reason only one of the two may:
+    else breakers, which count what is diverted here, see a part of it.
     """
     said: dict[str, Rule] = {}
     told: set[str] = set()
@@ -136,8 +136,8 @@ def _reasons(bundle: Bundle, wall_ms: int) -> Iterator[Finding]:
                 rule.line,
                 rule.rule_id,
                 f"it {here} for the reason {rule.reason}, for which {first.rule_id} of line {first.line} {there}",
-                f"write another reason for the flag, such as {_flagged(rule.reason)}: who routes may divert by flags, "
-                "and for each reason only one may",
+                f"write another reason for the flag, such as {_flagged(rule.reason)}: routers are told of flags, and "
+                "for each reason only one of the two may divert",
             )
 
 
