@@ -43,6 +43,8 @@ class TrunkFault(StrEnum):
     FULL = "full"
     LATE = "late"
     """It connects at once, and says so half a second later."""
+    MUTE = "mute"
+    """It dials as ever, and whoever asks it who has a call hears nothing."""
 
 
 class Dialled(Ring):

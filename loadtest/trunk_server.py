@@ -28,6 +28,8 @@ class TrunkServer:
         self._server: Server | None = None
         self._healed = asyncio.Event()
         self._healed.set()
+        self._tells = asyncio.Event()
+        self._tells.set()
 
     async def serve(self, address: str) -> str:
         """Binds host:port (port 0: any free one) and returns the address as bound."""
@@ -44,10 +46,11 @@ class TrunkServer:
     async def strike(self, fault: TrunkFault) -> None:
         """From now on this is wrong with it; TrunkFault.NONE: all is well again."""
         self.trunk.fault = fault
-        if fault is TrunkFault.HUNG:
-            self._healed.clear()
-        else:
-            self._healed.set()
+        for well, ails in ((self._healed, {TrunkFault.HUNG}), (self._tells, {TrunkFault.HUNG, TrunkFault.MUTE})):
+            if fault in ails:
+                well.clear()
+            else:
+                well.set()
         if fault is TrunkFault.GONE:
             await self.stop()
         elif self._server is None:
@@ -86,12 +89,12 @@ class TrunkServer:
         self.trunk.give_back(ring, "stream_ended")
 
     async def _who_has(self, raw: bytes) -> bytes:
-        await self._healed.wait()
+        await self._tells.wait()
         request = _parsed(holding_pb2.WhoHasRequest.FromString, raw)
         return self.trunk.who_has(request).SerializeToString()
 
     async def _resume(self, raw: bytes) -> bytes:
-        await self._healed.wait()
+        await self._tells.wait()
         request = _parsed(holding_pb2.ResumeRequest.FromString, raw)
         return self.trunk.resume(request).SerializeToString()
 

@@ -39,6 +39,10 @@ _PRIVATE: Final = {**OPERATORS, STRANGER: sha256(STRANGER.encode()).hexdigest()}
 
 EVERYBODY: Final = 'service != ""'
 REPEATS: Final = "number_calls_600s >= 6"
+SELDOM: Final = "number_calls_600s >= 600"
+"""Nobody calls so often: a bundle that passes everybody, and says so."""
+CANARY_SHARE: Final = 0.3
+"""Of the calls, for longer than a schedule lasts."""
 UNFIT: Final = "phase_of_the_moon >= 6"
 """What a reader takes, and no evaluator: there is no such attribute."""
 
@@ -69,10 +73,11 @@ def hand_in(
     signers: Collection[str] = tuple(OPERATORS),
     signed_ago_ms: int = 0,
     valid_ms: int = DAY_MS,
+    canary: str = "",
 ) -> Pointer:
     """A bundle of one rule, signed by these."""
     version = next_version(broker)
-    content = _text(name, version, when, desk).encode()
+    content = (_text(name, version, when, desk) + canary).encode()
     bundle = read_bundle(content)
     pointer, now_ms = Pointer(bundle.version, bundle.digest), virtual_wall_ms()
     for part in parts_of(content):
@@ -96,6 +101,15 @@ def shadow(broker: MemoryBroker, pointer: Pointer) -> None:
     """Watched, and asked by no call."""
     now_ms = virtual_wall_ms()
     _stand(broker, lambda state: replace(state, candidate=pointer, stage=Stage.SHADOW, step=0, since_ms=now_ms))
+
+
+def try_out(broker: MemoryBroker, pointer: Pointer) -> None:
+    """It answers the first step of its canary."""
+    now_ms = virtual_wall_ms()
+    said = Order(Action.CANARY, now_ms, pointer.version, pointer.digest)
+    ordered = Warrant(said, tuple(sign_order(_PRIVATE[who], who, said, now_ms) for who in OPERATORS))
+    tried = {"candidate": pointer, "stage": Stage.CANARY, "step": 0, "since_ms": now_ms}
+    _stand(broker, lambda state: warranted(replace(state, **tried), ordered))
 
 
 def revert(broker: MemoryBroker) -> None:

@@ -150,7 +150,7 @@ class Conductor:
     def goes_on_with(self, offer: Offer) -> bool:
         """Whether the next leg may go on with what rings here: this one knows of all that its caller confirmed (P5)."""
         confirmed = offer.confirmed_attempt
-        ours = confirmed in self._rings or confirmed.startswith(f"{self.offer.call_id}/{self.offer.leg}/")
+        ours = confirmed in self._rings or self.machine.began(confirmed)
         return bool(self._rings) and (ours or confirmed == self.offer.confirmed_attempt)
 
     def hand_over(self, adopted: bool) -> None:

@@ -195,12 +195,14 @@ UNHEARD: Final[Mapping[str, str]] = {
                     _EVALUATOR),
     "policy_repeats": "it is a policy as any, and `throughline_firewall_verdicts_total` has what it says",
     "policy_shadow": "nobody is answered by it; `throughline_firewall_shadowed_total` counts what it was asked",
+    "policy_canary": "it passes everybody; `throughline policy status` tells how far a canary is",
     "policy_deserted": "only who would be diverted there feels it, and passes: `throughline_firewall_kept_total`",
     "policy_expires": "what is live stays so; each firewall says so of itself until another policy is",
     "policy_late": "no call waits for what a firewall reads",
     "trunk_gone": "the other trunk is dialled at once; `throughline_failover_dials_total` has what each said",
     "trunk_hung": "the other trunk is dialled soon; `throughline_failover_dials_total` has what each said",
     "trunk_late": "as psap_late",
+    "trunk_mute": "only drawn by name; whoever asks it counts that nobody could say, as of any who does not answer",
     "steps": "what it did stands beside it, by its own kinds",
 }  # fmt: skip
 """Kinds of which nothing more need be heard, and why."""

@@ -55,11 +55,12 @@ def waits(evidence: Evidence) -> Iterator[Finding]:
             continue
         legs: dict[int, list[Entry]] = {}
         for entry in call.caller:
-            if entry["event"] != "misbehaved":
-                legs.setdefault(entry["leg"], []).append(entry)
+            leg = legs.setdefault(entry["leg"], [])
+            if entry["event"] != "misbehaved" and not (leg and leg[-1]["event"] == "leg_broken"):
+                leg.append(entry)  # who gives up after a leg broke waits for the next one
         source = sources.get(call.call_id.partition("-redial")[0], "")
         for leg in legs.values():
-            if leg[0]["event"] == "offered":
+            if leg and leg[0]["event"] == "offered":
                 yield from _leg(evidence, call, leg, source, sins)
 
 

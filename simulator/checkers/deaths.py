@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from itertools import pairwise
 from typing import Final
@@ -16,6 +17,7 @@ from simulator.checkers.agreed import AFTER_S, PAUSES_S, TRIES_MAX
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 from simulator.injuries import FAMILIES, Injury
+from simulator.installation import SERVICE_OF
 
 TICKED_FOR_MS: Final = 4_000
 TICKED_SINCE_MS: Final = 1_500
@@ -25,6 +27,17 @@ LOG_SLACK_MS: Final = 500
 """What an append and its way to the line may take, where Kafka is well."""
 AFTER_MS: Final = round(AFTER_S * 1000)
 """Read once: what the services believe now is not what was agreed."""
+KILLS: Final = frozenset({"kill", "crash", "kill_all"})
+"""A death that closes its connections: it is noticed at once."""
+TAKEN_WITHIN_MS: Final = 1_500
+"""300 ms in which the stream may come back, the question whether it lives, half a second in which all are asked who
+has the call, and what looks each 100 ms and ways add."""
+ACCEPTED_MS: Final = 300
+"""By then the offer is on the log, or a copy of it is kept."""
+BEFORE_MS: Final = 6_000
+TWO_HAVE_IT: Final = frozenset({"offers_twice"})
+ENDS: Final = frozenset({"connected", "hung_up", "gave_up", "leg_broken", "refused", "misbehaved"})
+READS_LATE: Final = frozenset({"kafka_late", "kafka_deaf"})
 CUTS: Final = frozenset({"cut", "cut_one_way", "cut_off"})
 PROVEN_AFTER_MS: Final = 2_500
 PAUSE_MS: Final = round(PAUSES_S[0] * 1000)
@@ -61,6 +74,75 @@ def _excuses(injury: Injury, hosts: Collection[str], evidence: Evidence, log_ms:
         return False
     strikes_ms, _ = evidence.weather.window_ms(injury)
     return injury.kind not in CUTS or log_ms - strikes_ms < PROVEN_AFTER_MS
+
+
+def soon_enough(evidence: Evidence) -> Iterator[Finding]:
+    """Whoever was on the line of an ingress that is killed, and has no other leg, is taken over at once (T1, T4), where
+    nobody but ingresses was hurt meanwhile."""
+    deaths = [
+        (evidence.weather.window_ms(injury)[0], name)
+        for injury in evidence.seen.injuries
+        if injury.kind in KILLS
+        for name in injury.targets
+        if SERVICE_OF.get(name) == "ingress"
+    ]
+    if not deaths:
+        return
+    for call in evidence.calls.values():
+        offered = [entry for entry in call.caller if entry["event"] == "offered"]
+        if not offered or call.misbehaved() & TWO_HAVE_IT:
+            continue
+        last, ends = (
+            offered[-1],
+            [e["at_ms"] for e in call.caller if e["event"] in ENDS and e["leg"] == offered[-1]["leg"]],
+        )
+        for at_ms, name in deaths:
+            on_the_line = last["at_ms"] + ACCEPTED_MS < at_ms and not any(end_ms <= at_ms for end_ms in ends)
+            if last["ingress"].partition(":")[0] != name or not on_the_line or _others_are_hurt(evidence, at_ms):
+                continue
+            told_ms = [fact["at_ms"] for fact in call.facts if fact["leg"] == last["leg"] and fact["at_ms"] > at_ms]
+            if not told_ms or min(told_ms) - at_ms > TAKEN_WITHIN_MS:
+                took = f"{min(told_ms) - at_ms} ms later" if told_ms else "by nobody"
+                words = f"{name} died with leg {last['leg']}, which was taken over {took}: at most {TAKEN_WITHIN_MS}"
+                yield Finding("take_overs", call.call_id, words)
+
+
+def _others_are_hurt(evidence: Evidence, at_ms: int) -> bool:
+    """Whether anybody but ingresses was hurt then, or shortly before."""
+    return any(
+        SERVICE_OF.get(target) != "ingress"
+        for injury in evidence.weather.during(at_ms, at_ms + TAKEN_WITHIN_MS, BEFORE_MS)
+        for target in injury.targets
+    )
+
+
+def late_by_its_own_clock(evidence: Evidence) -> Iterator[Finding]:
+    """What is taken over as late is so by the stamps of its own partition (T2): the newest of these is past the latest
+    fact's, less its age, and the time within which another was owed. Nor is a call taken over of which a fact was
+    back-filled within two seconds. A replica that reads late, or copies, knows less."""
+    if any(injury.kind in READS_LATE for injury in evidence.seen.injuries):
+        return
+    if not any(fact.get("kind") == "taken_over" for fact in evidence.seen.journal):
+        return
+    newest_ms: dict[int, int] = {}
+    said: dict[str, list[tuple[Fact, int]]] = defaultdict(list)
+    for record in evidence.seen.records:
+        newest_ms[record.partition] = max(record.log_ms, newest_ms.get(record.partition, 0))
+        fact = facts.fact_in(record.value)
+        if fact is None:
+            continue
+        if fact.kind is FactKind.TAKEN_OVER and not fact.age_ms and fact.reason.startswith(Cause.LATE):
+            before = [
+                (each, ms) for each, ms in said[fact.call_id] if each.leg == fact.leg and ms < record.log_ms - 500
+            ]
+            owed_ms = max((ms - each.age_ms + each.due_in_ms for each, ms in before), default=0)
+            if owed_ms > newest_ms[record.partition]:
+                words = (
+                    f"leg {fact.leg} was taken over as late {owed_ms - newest_ms[record.partition]} ms before it was"
+                )
+                yield Finding("take_overs", fact.call_id, words)
+        elif fact.conductor is not None:
+            said[fact.call_id].append((fact, record.log_ms))
 
 
 def not_too_early(evidence: Evidence) -> Iterator[Finding]:

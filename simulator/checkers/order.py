@@ -29,6 +29,11 @@ CLOCKS: Final = frozenset({"clock_skew", "clock_jump"})
 COPIED: Final = frozenset(map(str, OPENS_OR_SETTLES))
 """Of these failover has copies, which it hands to the log itself when it thinks their conductor gone (J4): they may
 come before what the conductor back-fills later."""
+BROKERS_CLOCKS: Final = frozenset({"broker_skew", "broker_jump"})
+STANDS_STILL: Final = frozenset({"pause", "held_up"})
+AGE_SLACK_MS: Final = 20
+APPEND_LASTS_MS: Final = 5_500
+"""A partition that misses its deadline of five seconds takes nothing more; what it was given may land until then."""
 IN_ORDER: Final = frozenset({"kafka_gone", "kafka_deaf", "kafka_late", "compacted", "aged"})
 """Kinds of a hurt Kafka that treat all appends of a process alike."""
 SOME: Final = frozenset(kind.name for kind in FAMILIES["kafka"]) - IN_ORDER
@@ -66,6 +71,24 @@ def lies_in_order(evidence: Evidence) -> Iterator[Finding]:
                 if f"{name} {words}" not in told:
                     told.add(f"{name} {words}")
                     yield Finding("order", call_id, f"{name}: {words}")
+
+
+def says_its_age(evidence: Evidence) -> Iterator[Finding]:
+    """What comes to the log late says how late (J5): a fact's stamp, less its age, is the instant at which it was said,
+    but for what an append may take. Of clocks that were wrong, and of processes that stood still, nothing is said."""
+    injuries = evidence.seen.injuries
+    if any(injury.kind in BROKERS_CLOCKS for injury in injuries):
+        return
+    skewed = {target for injury in injuries if injury.kind in CLOCKS for target in injury.targets}
+    stood_still = any(injury.kind in STANDS_STILL for injury in injuries)
+    for record in evidence.seen.records:
+        fact = facts.fact_in(record.value)
+        if fact is None or fact.writer in NUMBERED_BY_KIND or fact.writer.partition("/")[0] in skewed:
+            continue
+        off_ms = record.log_ms - fact.age_ms - fact.at_ms
+        if off_ms < -AGE_SLACK_MS or (off_ms > APPEND_LASTS_MS and not stood_still):
+            words = f"fact {fact.seq} of leg {fact.leg} by {fact.writer}, {record.log_ms - fact.at_ms} ms old, says "
+            yield Finding("ages", fact.call_id, words + f"that it is {fact.age_ms} ms old")
 
 
 def _lies_wrongly(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:

@@ -90,7 +90,7 @@ class Told:
 
 def screened(evidence: Evidence) -> Iterator[Finding]:
     """Everything that must hold of what firewalls say."""
-    told = _told(evidence)
+    told = told_of(evidence)
     if not told:
         return
     yield from _end_at_a_person(evidence, told)
@@ -105,7 +105,7 @@ def screened(evidence: Evidence) -> Iterator[Finding]:
     yield from _quarantined(evidence, told)
 
 
-def _told(evidence: Evidence) -> list[Told]:
+def told_of(evidence: Evidence) -> list[Told]:
     """What answered calls, by time: nothing of shadows."""
     found = []
     for each in evidence.seen.screenings:
@@ -119,7 +119,7 @@ def _told(evidence: Evidence) -> list[Told]:
     return sorted(found, key=lambda each: each.at_ms)
 
 
-def _hurt(evidence: Evidence, each: Told, since_ms: int = 0) -> bool:
+def is_hurt(evidence: Evidence, each: Told, since_ms: int = 0) -> bool:
     """Whether this firewall, its ways or its journal were hurt around that moment: it may not know then what others
     do."""
     for injury in evidence.weather.during(since_ms or each.at_ms, each.said_ms, AGAIN_MS):
@@ -175,7 +175,7 @@ def _budget(evidence: Evidence, told: Sequence[Told]) -> Iterator[Finding]:
             continue
         known = bisect_right(landed, each.at_ms - HEARD_MS)
         calls = bisect_right(began, each.said_ms)
-        if known > max(SLACK_CALLS, share * calls) and not _hurt(evidence, each):
+        if known > max(SLACK_CALLS, share * calls) and not is_hurt(evidence, each):
             words = f"{each.record.firewall} diverts it, and {known} were to be diverted before"
             yield Finding("budget", each.call_id, words)
 
@@ -213,7 +213,7 @@ def _counted(evidence: Evidence, told: Sequence[Told]) -> Iterator[Finding]:
     offers = {number: sorted(_earliest(calls).values()) for number, calls in offered.items()}
     known = {number: sorted(_earliest(calls).values()) for number, calls in landed.items()}
     for each in told:
-        if not each.first or each.number not in offers or each.record.test or _hurt(evidence, each):
+        if not each.first or each.number not in offers or each.record.test or is_hurt(evidence, each):
             continue
         most = bisect_right(offers[each.number], each.said_ms)
         least = bisect_right(known[each.number], each.at_ms - HEARD_MS)
@@ -229,9 +229,9 @@ def _same(evidence: Evidence, told: Sequence[Told]) -> Iterator[Finding]:
         for before in answers[each.call_id]:
             if each.record.kept_from or before.record.kept_from or _word(each) == _word(before):
                 continue
-            knew = before.landed_ms + HEARD_MS <= each.at_ms and not _hurt(evidence, each, before.at_ms)
+            knew = before.landed_ms + HEARD_MS <= each.at_ms and not is_hurt(evidence, each, before.at_ms)
             alike = before.record.bundle == each.record.bundle and before.record.inputs == each.record.inputs
-            if (before.record.firewall == each.record.firewall and not _hurt(evidence, each, before.at_ms)) or knew:
+            if (before.record.firewall == each.record.firewall and not is_hurt(evidence, each, before.at_ms)) or knew:
                 yield Finding("same_verdict", each.call_id, f"{_word(before)} first, then {_word(each)}")
             elif alike and each.first:
                 yield Finding("same_verdict", each.call_id, f"{_word(before)} and {_word(each)} of the same inputs")
@@ -325,7 +325,7 @@ def _quarantined(evidence: Evidence, told: Sequence[Told]) -> Iterator[Finding]:
         since_ms = stands.get(each.record.bundle, each.at_ms) + HEARD_MS
         if by is not None and culprits == {each.record.bundle} == {by.record.bundle}:
             since_ms = min(since_ms, by.said_ms + QUARANTINED_MS)
-        if each.at_ms > since_ms and not _hurt(evidence, each, since_ms):
+        if each.at_ms > since_ms and not is_hurt(evidence, each, since_ms):
             words = f"{each.record.firewall} asks {each.record.bundle[:12]}, which is in quarantine"
             yield Finding("quarantine", each.call_id, words)
 

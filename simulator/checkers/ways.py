@@ -8,11 +8,13 @@ from typing import Final
 
 from loadtest.call_told import CallTold, Connection, Entry
 from services.domain.calls.overflow import OVERFLOW
+from services.domain.gateways.attachments import SILENT_AFTER_S
 from services.domain.hunting.lines import RESERVE_FOR
+from services.psap_gateway.lines import HEARTBEAT_S
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 from simulator.injuries import FAMILIES
-from simulator.installation import COUNTS, SPARE, TRUNKS, names_of
+from simulator.installation import COUNTS, SERVICE_OF, SPARE, TRUNKS, names_of
 from simulator.region import LINES, PSAPS
 
 SETTLED_MS: Final = 9_000
@@ -20,9 +22,13 @@ SETTLED_MS: Final = 9_000
 after one: by then all is as it was."""
 BUSY: Final = frozenset({"full", "refused"})
 """What a PSAP says that is there, and cannot."""
+SILENT: Final = "psap_silent"
+SILENT_MS: Final = round((SILENT_AFTER_S - HEARTBEAT_S) * 1000)
+"""The last word of a PSAP, from which its silence counts, may be as old as a heartbeat when it falls silent."""
 GATEWAY_LOST: Final = "gateway_lost_"
 _CLOCKS: Final = frozenset(kind.name for kind in FAMILIES["clock"])
 _KAFKA: Final = frozenset(kind.name for kind in FAMILIES["kafka"])
+_EVERYBODY: Final = frozenset((*SERVICE_OF, *PSAPS))
 _GATEWAYS: Final = (*names_of("psap_gateway"), SPARE["psap_gateway"])
 
 
@@ -45,6 +51,52 @@ def answered(evidence: Evidence) -> Iterator[Finding]:
             if entry["event"] == "confirmed" and entry["attempt"] not in true:
                 words = f"{entry['attempt']} was proposed to the caller, and nobody had answered it"
                 yield Finding("answers", call.call_id, words)
+
+
+def believed(evidence: Evidence) -> Iterator[Finding]:
+    """Who is offered a call and says that the caller is connected there already is believed, a PSAP (R3) as much as a
+    line (P5): that leg rings nobody after it, unless somebody on the way was hurt."""
+    for call in evidence.calls.values():
+        confirmed = {entry["attempt"] for entry in call.caller if entry["event"] == "confirmed"}
+        told: dict[str, Entry] = {}
+        for entry in call.far_end if confirmed else ():
+            leg = entry["attempt"].rpartition("/")[0]
+            has = entry.get("held") if entry["event"] == "have" else entry.get("reason")
+            if entry["event"] in ("have", "rejected") and has in confirmed and has.rpartition("/")[0] != leg:
+                told.setdefault(leg, {**entry, "has": has})
+            elif entry["event"] == "offered" and leg in told and entry["attempt"] != told[leg]["attempt"]:
+                said = told.pop(leg)
+                if not evidence.weather.held_up(_EVERYBODY, said["at_ms"], entry["at_ms"]):
+                    where = Connection.of(said)
+                    words = f"{where} has the caller as {said['has']} and said so, and {Connection.of(entry)} is rung"
+                    yield Finding("believed", call.call_id, words)
+
+
+def rings_on(evidence: Evidence) -> Iterator[Finding]:
+    """A PSAP that falls silent is doubted soon, and what rings there rings on; it fails with the silence alone (R2)."""
+    silences = [injury for injury in evidence.seen.injuries if injury.kind == SILENT]
+    if not silences:
+        return
+    windows = [(evidence.weather.window_ms(injury), injury.targets[0]) for injury in silences]
+    for call in evidence.calls.values():
+        for fact in call.kept("delivery_failed"):
+            for (strikes_ms, heals_ms), psap_id in windows:
+                hushed = fact["psap_id"] == psap_id and strikes_ms < fact["at_ms"] < min(
+                    heals_ms, strikes_ms + SILENT_MS
+                )
+                rang = hushed and any(e["attempt"] == fact["attempt"] for e in call.seen("ringing"))
+                ended = rang and any(
+                    e["attempt"] == fact["attempt"] and e["event"] in ("rejected", "cancelled", "connected")
+                    for e in call.far_end
+                    if e["at_ms"] <= fact["at_ms"]
+                )
+                others = (
+                    injury for injury in evidence.weather.during(strikes_ms, fact["at_ms"]) if injury.kind != SILENT
+                )
+                if rang and not ended and next(others, None) is None:
+                    silent_ms = fact["at_ms"] - strikes_ms
+                    words = f"{fact['attempt']} rang at {psap_id}, and failed {silent_ms} ms after that fell silent"
+                    yield Finding("rings", call.call_id, words)
 
 
 def climbed(evidence: Evidence) -> Iterator[Finding]:

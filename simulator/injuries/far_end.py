@@ -54,7 +54,7 @@ KINDS = (
     ),
     *(
         Kind(f"trunk_{fault.value}", f"a trunk: {fault.value}", _trunk, _trunk_fails(fault),
-             _trunk_fails(TrunkFault.NONE), 0.5)
+             _trunk_fails(TrunkFault.NONE), 0.0 if fault is TrunkFault.MUTE else 0.5)
         for fault in TrunkFault
         if fault is not TrunkFault.NONE
     ),

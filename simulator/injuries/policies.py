@@ -19,7 +19,7 @@ from services.policy.life.lifecycle import Pointer
 from simulator import policies
 from simulator.injuries.kind import LONG_S, Drawn, Injury, Kind, Scene, seconds
 from simulator.installation import BYPASS_FILE, names_of
-from simulator.policies import EVERYBODY, REPEATS, UNFIT
+from simulator.policies import CANARY_SHARE, EVERYBODY, REPEATS, SELDOM, UNFIT
 
 EXPIRED_AGO_MS: Final = 60_000
 DESERTED_DESK: Final = "deserted-desk"
@@ -62,6 +62,11 @@ def _burned(scene: Scene, injury: Injury) -> None:
 
 def _shadow(scene: Scene, _: Injury) -> None:
     policies.shadow(scene.broker, policies.hand_in(scene.broker, "shadow", EVERYBODY))
+
+
+def _canary(scene: Scene, _: Injury) -> None:
+    plan = f"canary:\n  - {{share: {CANARY_SHARE}, calls_min: 100, minutes_min: 60}}\n  - {{share: 1.0}}\n"
+    policies.try_out(scene.broker, policies.hand_in(scene.broker, "canary", SELDOM, canary=plan))
 
 
 def _suffer(scene: Scene, injury: Injury) -> None:
@@ -139,6 +144,7 @@ KINDS = (
     Kind("policy_unfit", "a bundle that no evaluator takes is live", _all, _live("unfit", UNFIT), _revert, 0.0),
     Kind("policy_burns", "a bundle over which evaluators never end is live", _all, _burn, _burned, 0.0),
     Kind("policy_shadow", "a bundle that would divert everybody is in shadow", _all, _shadow, _revert, 0.0),
+    Kind("policy_canary", "a bundle that passes everybody answers a share of the calls", _all, _canary, _revert, 0.0),
     Kind("policy_late", "firewalls read what has landed so many seconds later", _late, _suffer, _well, 0.0),
     Kind("policy_unreadable", "`policy` has records that are none, and points at a bundle that is not there", _all,
          _unreadable, _revert, 0.0),

@@ -218,6 +218,14 @@ def test_the_next_leg_goes_on_with_what_rings_and_says_so_at_once() -> None:
     assert shell.kinds[-1] is FactKind.ANSWERED
 
 
+@pytest.mark.parametrize(
+    ("name", "ours"), [(FIRST, True), ("c1/1/2", False), ("c1/1/0", False), ("c1/2/1", False), ("c1/1/x", False)]
+)
+def test_an_attempt_that_another_conductor_of_the_leg_began_is_none_of_this_one(name: str, ours: bool) -> None:
+    """What the caller confirmed at the other of two that took a leg is not known here, and is asked after (P7, P8)."""
+    assert ringing().call.began(name) is ours
+
+
 def test_an_adopted_ring_has_its_time_and_then_the_ladder_goes_on() -> None:
     """Its ladder is taken over too: the next rung is the one after (P7, R6)."""
     older = ringing()

@@ -95,6 +95,26 @@ def test_what_it_does_not_know_it_asks_the_psap() -> None:
     assert said(board.has(1, "c", "", Standing.NONE, 1.15)) == [NONE]
 
 
+@pytest.mark.parametrize("resumes", [False, True])
+def test_a_talk_that_the_psap_attests_is_had_by_the_stream_that_was_asked(resumes: bool) -> None:
+    """R5, P5, T3: the gateway that waits for the word of that connection cannot have it released any more."""
+    board = attached()
+    if resumes:
+        board.resume(1, "c", X, "P1", 0.0)
+    else:
+        board.who_has(1, "c", ["P1"], 0.0)
+    effects = board.has(1, "c", X, Standing.CONNECTED, 0.1)
+    assert [each for each in effects if isinstance(each, TakeUp)] == [TakeUp(1, X)]
+    assert said(effects) == [Holding(Standing.CONNECTED, X, P1)]
+
+
+def test_a_ring_that_the_psap_attests_to_a_take_over_stays_where_it_is() -> None:
+    """T3: the question changes nothing of what only rings."""
+    board = attached()
+    board.who_has(1, "c", ["P1"], 0.0)
+    assert board.has(1, "c", X, Standing.RINGING, 0.1) == [Attested(1, Holding(Standing.RINGING, X, P1))]
+
+
 def test_a_psap_that_does_not_answer_in_200_ms_leaves_it_unknown() -> None:
     """T3: "not" comes from its own mouth; its late word is no offence."""
     board = attached()

@@ -62,6 +62,12 @@ LETS_GO: Final = (
     Injury("psap_connects_late", 15.83, 2.551, ("P4",)),
     Injury("cut_one_way", 18.887, 11.812, ("ingress-1", "ledger-1")),
 )
+OTHER_OF_TWO: Final = (
+    Injury(
+        "steps", 10.923, 4.86, ("far-end connected conductor kills", "journal callback_attempted taker pauses"), 0.001
+    ),
+)
+LATE_WORD: Final = (Injury("psap_connects_late", 2.803, 9.04, ("P2",)),)
 TAKEN_BY_TWO: Final = (
     Injury("kafka_loses", 0.32, 3.908, ("ledger-1",), 0.409),
     Injury("kafka_gone", 0.639, 4.824, ("broker-1", "broker-2", "broker-3")),
@@ -105,7 +111,9 @@ SEEDS: Final = (
     Seed("a full disk that has room again", 192, 30, (), "a spool told of its full disk for ever (J6)", FULL_DISK),
     Seed("a leg that two took, and one of them died with the caller", 747, 100, (), "a caller who talked to a person was on the callback list (P8, T3)", TAKEN_BY_TWO),  # noqa: E501
     Seed("a replica of failover lost at a connection", 24000, 40, (), "two people had one caller (P5)", LOST_DIALLERS),
+    Seed("a leg that two took, and its caller came back to the other", 1, 30, ("trunk_mute", "steps@far-end connected conductor kills", "kill_all@psap-gateway"), "two people had one caller (P5, P7, P8)", OTHER_OF_TWO),  # noqa: E501
     Seed("a talk that another gateway ended", 241, 100, (), "a caller was told of a person who had been let go of (P5, R5)", LETS_GO),  # noqa: E501
+    Seed("a talk that one gateway attested and the other waited for", 7, 100, ("psap_connects_late", "psap_connects_late", "psap_cut", "cut@psap-gateway"), "a caller who had been told of a person was let go of two seconds later (P5, R5)", LATE_WORD),  # noqa: E501
     Seed("a talk that its trunk could not attest", 942, 100, (), "a caller who talked to a person stayed on the callback list (T3)", TRUNK_OUT_OF_REACH),  # noqa: E501
     Seed("an ingress for which Kafka is slow, and not always", 15, 100, ("kafka", "disk", "process"), "a call's facts were on the disk in another order (J5)", SLOW_KAFKA),  # noqa: E501
     Seed("an ingress that dies long after Kafka", 1, 40, (), "a caller who had been served was rung back (J4, T3)", SERVED_WITHOUT_KAFKA),  # noqa: E501

@@ -107,6 +107,8 @@ class Inquiries:
         elif standing is Standing.UNKNOWN or not attempt:
             self._settle(question, psap.psap_id, UNKNOWN)
         elif not question.resumes or not rings:
+            if standing is Standing.CONNECTED:
+                self._take_up(psap, attempt)
             self._settle(question, psap.psap_id, Holding(standing, attempt, Where(psap.psap_id)))
         elif attempt != question.resumes:
             self._settle(question, psap.psap_id, NONE)  # one ring a call (R3): so that attempt is not there
@@ -197,6 +199,12 @@ class Inquiries:
             self._rings.effects.append(Ask(link, question.call_id))
         else:
             self._settle(question, psap.psap_id, self._unsaid(question, psap.psap_id))
+
+    def _take_up(self, psap: Attachment, attempt: str) -> None:
+        """The caller is told, or the books are, that the two talk: this stream has the talk from now on. Another
+        gateway may wait for the word of it yet, and have it released when that does not come in time (R5)."""
+        assert psap.link is not None, "it has just spoken"
+        self._rings.effects.append(TakeUp(psap.link, attempt))
 
     def _let_go(self, question: Question, psap: Attachment) -> None:
         """The attempt rings there through another gateway, or through none: takes it up here, to release it."""

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.domain.calls.attempts import Attempts
 from services.domain.calls.call import Call
 from services.domain.calls.exchange import CallerConfirmed, Connect, PersonAnswered, SayConnected
 from services.domain.calls.joining import Joining
+from services.domain.calls.ladder import DialLines
 from services.domain.calls.transitions import State
+from services.domain.deliveries import Became, Outcome
+from services.domain.gateways.inquiries import Inquiries
+from services.domain.gateways.rings import Stage
+from services.domain.hunting.hunt import Hunt
 from services.domain.where import Where
 from services.ingress.conductor import Conductor
 from tests.simulation.bugs.mistake import mistake
@@ -83,3 +89,36 @@ def hang_up_leaves_no_word(real: Any, conductor: Conductor, message: Any) -> boo
         conductor._close()
         return True
     return real(conductor, message)
+
+
+@mistake(
+    Joining, "_has_it_already", only=("trunk_mute", "steps@far-end connected conductor kills", "kill_all@psap-gateway")
+)
+def a_line_that_has_the_call_is_not_believed(real: Any, call: Call, happened: Any) -> bool:
+    """`superseded` of a line is one rejection like another, whatever attempt its reason names (P5, record 0033): where
+    nobody could say who has the caller, the next line is dialled, and a second person has them."""
+    attempt = call._attempts.get(happened.attempt)
+    return bool(real(call, happened)) and not (attempt is not None and isinstance(attempt.rung, DialLines))
+
+
+@mistake(Hunt, "breaks", only=("trunk_gone", "reset@failover", "cut_off@psap-gateway"))
+def a_line_that_hangs_up_has_answered(real: Any, hunt: Hunt, dial: int, reason: str, now: float) -> list[Any]:
+    """The end of a ringing line's stream is taken for its answer, since either way it rings no more (R1, P4): the
+    caller's side is asked to confirm somebody who is not there, and is on the line with nobody meanwhile."""
+    rings = not hunt._means_nothing(dial) and hunt.stage is Stage.RINGING
+    return [Became(hunt._attempt, Outcome.ANSWERED)] if rings else real(hunt, dial, reason, now)
+
+
+@mistake(
+    Inquiries, "_take_up", only=("psap_connects_late", "psap_connects_late", "psap_cut", "cut@psap-gateway"), calls=100
+)
+def an_attested_talk_is_let_go_of(real: Any, inquiries: Inquiries, psap: Any, attempt: str) -> None:
+    """A gateway that has a talk attested does not take it up (R5, record 0046): the other one, which waits in vain for
+    the word of that connection, has it released two seconds later, and the caller's telephone goes dead."""
+
+
+@mistake(Attempts, "began", only=("trunk_mute", "steps@far-end connected conductor kills", "kill_all@psap-gateway"))
+def the_other_ones_attempt_is_taken_for_ours(real: Any, attempts: Attempts, name: str) -> bool:
+    """Whatever bears the leg's number is an attempt of this conductor's, though two took the leg (P7, P8): the caller
+    who confirmed somebody at the other one, which died, is given a second person, and nobody asks for the first."""
+    return name.startswith(f"{attempts._prefix}/")

@@ -1,0 +1,134 @@
+"""The checkers of closures, deaths, ages and of what is believed can fail: a calm run is damaged for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from services.wire import facts
+from simulator.checkers import check
+from simulator.injuries import Injury
+from simulator.run import Observed, run
+from simulator.schedule import draw
+
+SEED = 7
+Entry = Mapping[str, Any]
+
+
+@pytest.fixture(scope="module")
+def calm() -> Observed:
+    """Forty calls while nobody is hurt."""
+    return run(draw(SEED, 40).only(injuries=()))
+
+
+def of(name: str, seen: Observed, call_id: str = "") -> list[str]:
+    """What one checker says, of this call alone where one is named."""
+    return [each.words for each in check(seen) if each.checker == name and call_id in ("", each.call_id)]
+
+
+def hurt(seen: Observed, *injuries: Injury) -> Observed:
+    return replace(seen, schedule=replace(seen.schedule, injuries=injuries))
+
+
+def an_answer(seen: Observed) -> dict[str, Any]:
+    return dict(next(e for e in seen.journal if e.get("kind") == "answered" and e["leg"] == 1))
+
+
+def second_of(seen: Observed, at_ms: int) -> float:
+    return (at_ms - seen.began_ms) / 1000
+
+
+@pytest.mark.parametrize(
+    ("same_number", "since", "found"), [(True, True, False), (True, False, True), (False, True, True)]
+)
+def test_a_closure_is_found_unless_another_call_of_that_number_was_connected_since(
+    calm: Observed, same_number: bool, since: bool, found: bool
+) -> None:
+    """What the ledger infers follows from a later connection of the caller's (J2)."""
+    told = an_answer(calm)
+    other = next(call for call in calm.schedule.calls if call.call_id != told["call_id"])
+    number = next(call.caller for call in calm.schedule.calls if call.call_id == told["call_id"])
+    calls = tuple(
+        replace(call, caller=number if same_number and call is other else f"+1413555{n:04d}")
+        if call.call_id != told["call_id"]
+        else call
+        for n, call in enumerate(calm.schedule.calls)
+    )
+    kept = [e for e in calm.journal if e["call_id"] != other.call_id]
+    offered_ms = told["at_ms"] - 100 if since else told["at_ms"] + 100
+    offered = {**told, "call_id": other.call_id, "kind": "offered", "attempt": "", "at_ms": offered_ms, "seq": 0}
+    closed = {**offered, "kind": "reconnected", "writer": "ledger", "reason": f"by {told['call_id']}", "seq": 1}
+    damaged = replace(calm, journal=[*kept, offered, closed], schedule=replace(calm.schedule, calls=calls))
+    assert bool(of("closures", damaged)) is found
+
+
+@pytest.mark.parametrize(("after_ms", "found"), [(900, False), (2_000, True), (None, True)])
+def test_a_death_that_is_noticed_late_is_found(calm: Observed, after_ms: int | None, found: bool) -> None:
+    """Whoever was on the line of an ingress that died is taken over within a moment (T1, T4)."""
+    told = an_answer(calm)
+    name, writer = told["call_id"], told["writer"].partition("/")[0]
+    died_ms = told["at_ms"] - 10
+    kept = [e for e in calm.journal if e["call_id"] != name or e.get("at_ms", 0) < died_ms]
+    taken = {**told, "kind": "taken_over", "writer": "failover", "at_ms": died_ms + (after_ms or 0)}
+    callers = [e for e in calm.callers if e.get("call_id") != name or e["at_ms"] < died_ms]
+    damaged = replace(calm, journal=kept if after_ms is None else [*kept, taken], callers=callers)
+    kill = Injury("kill", second_of(calm, died_ms), 5.0, (writer,))
+    assert any("died with leg 1" in words for words in of("take_overs", hurt(damaged, kill), name)) is found
+    beside = Injury("pause", second_of(calm, died_ms) - 1.0, 5.0, ("failover-1",))
+    assert of("take_overs", hurt(damaged, kill, beside), name) == []
+
+
+@pytest.mark.parametrize(("late_ms", "age_ms", "found"), [(9_000, 0, True), (9_000, 8_990, False), (0, 500, True)])
+def test_a_fact_that_does_not_say_how_old_it_is_is_found(
+    calm: Observed, late_ms: int, age_ms: int, found: bool
+) -> None:
+    """What comes late says how late, no less and no more (J5)."""
+    last = next(each for each in reversed(calm.records) if facts.fact_in(each.value) is not None)
+    late = replace(last, log_ms=last.log_ms + late_ms, value=facts.restamp(last.value, age_ms, None))
+    damaged = replace(calm, records=[late if each is last else each for each in calm.records])
+    assert bool(of("ages", damaged)) is found
+    of_a_wrong_clock = hurt(damaged, Injury("broker_jump", 1.0, 1.0, ("broker-1",), 9_000.0))
+    assert of("ages", of_a_wrong_clock) == []
+
+
+@pytest.mark.parametrize("word", ["have", "rejected"])
+def test_whoever_says_that_they_have_the_caller_and_is_not_believed_is_found(calm: Observed, word: str) -> None:
+    """A line, or a PSAP, that names the attempt which the caller confirmed is the last that is rung (P5, R3)."""
+    told = an_answer(calm)
+    name, talks = (
+        told["call_id"],
+        next(e for e in calm.far_end if e["event"] == "connected" and e["attempt"] == told["attempt"]),
+    )
+    first = {
+        **talks,
+        "attempt": f"{name}/2/1",
+        "event": word,
+        "reason": told["attempt"],
+        "held": told["attempt"],
+        "rejection": "superseded",
+    }
+    if word == "have":
+        del first["reason"]
+    again = {**talks, "event": "offered", "reason": "x"}
+    believed = replace(calm, far_end=[*calm.far_end, {**again, "attempt": f"{name}/2/1"}, first])
+    assert of("believed", believed) == []
+    damaged = replace(believed, far_end=[*believed.far_end, {**again, "attempt": f"{name}/2/2"}])
+    assert "has the caller as" in of("believed", damaged)[0]
+    reset = Injury("reset", second_of(calm, talks["at_ms"]), 0.1, ("ingress-1", "psap-gateway-1"))
+    assert of("believed", hurt(damaged, reset)) == []
+
+
+@pytest.mark.parametrize(("after_ms", "found"), [(800, True), (2_400, False)])
+def test_a_ring_that_fails_where_its_psap_is_only_doubted_is_found(calm: Observed, after_ms: int, found: bool) -> None:
+    """A doubt rings beside, and ends nothing; a silence of 2.5 s does (R2)."""
+    told = an_answer(calm)
+    ringing = next(e for e in calm.far_end if e["event"] == "ringing" and e["attempt"] == told["attempt"])
+    silent = Injury("psap_silent", second_of(calm, ringing["at_ms"] + 1), 6.0, (told["psap_id"],))
+    failed_ms = ringing["at_ms"] + 1 + after_ms
+    failed = {**told, "kind": "delivery_failed", "reason": "silent", "at_ms": failed_ms}
+    far_end = [e for e in calm.far_end if e["attempt"] != told["attempt"] or e is ringing]
+    damaged = hurt(replace(calm, journal=[*calm.journal, failed], far_end=far_end), silent)
+    assert bool(of("rings", damaged)) is found
