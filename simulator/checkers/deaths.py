@@ -118,8 +118,7 @@ def _others_are_hurt(evidence: Evidence, at_ms: int) -> bool:
 
 def late_by_its_own_clock(evidence: Evidence) -> Iterator[Finding]:
     """What is taken over as late is so by the stamps of its own partition (T2): the newest of these is past the latest
-    fact's, less its age, and the time within which another was owed. Nor is a call taken over of which a fact was
-    back-filled within two seconds. A replica that reads late, or copies, knows less."""
+    fact's, less its age, and the time within which another was owed. A replica that reads late knows less."""
     if any(injury.kind in READS_LATE for injury in evidence.seen.injuries):
         return
     if not any(fact.get("kind") == "taken_over" for fact in evidence.seen.journal):

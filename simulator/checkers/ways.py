@@ -14,7 +14,7 @@ from services.psap_gateway.lines import HEARTBEAT_S
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 from simulator.injuries import FAMILIES
-from simulator.installation import COUNTS, SERVICE_OF, SPARE, TRUNKS, names_of
+from simulator.installation import COUNTS, SPARE, TRUNKS, names_of
 from simulator.region import LINES, PSAPS
 
 SETTLED_MS: Final = 9_000
@@ -28,7 +28,6 @@ SILENT_MS: Final = round((SILENT_AFTER_S - HEARTBEAT_S) * 1000)
 GATEWAY_LOST: Final = "gateway_lost_"
 _CLOCKS: Final = frozenset(kind.name for kind in FAMILIES["clock"])
 _KAFKA: Final = frozenset(kind.name for kind in FAMILIES["kafka"])
-_EVERYBODY: Final = frozenset((*SERVICE_OF, *PSAPS))
 _GATEWAYS: Final = (*names_of("psap_gateway"), SPARE["psap_gateway"])
 
 
@@ -66,10 +65,19 @@ def believed(evidence: Evidence) -> Iterator[Finding]:
                 told.setdefault(leg, {**entry, "has": has})
             elif entry["event"] == "offered" and leg in told and entry["attempt"] != told[leg]["attempt"]:
                 said = told.pop(leg)
-                if not evidence.weather.held_up(_EVERYBODY, said["at_ms"], entry["at_ms"]):
+                if not evidence.weather.held_up(_between(call, said), said["at_ms"], entry["at_ms"]):
                     where = Connection.of(said)
                     words = f"{where} has the caller as {said['has']} and said so, and {Connection.of(entry)} is rung"
                     yield Finding("believed", call.call_id, words)
+
+
+def _between(call: CallTold, said: Entry) -> set[str]:
+    """Who said that, and all by whom the conductor of that leg may have heard of it."""
+    legs = {f"{call.call_id}/{e['leg']}": e["ingress"] for e in call.caller if e["event"] == "offered"}
+    conductor = legs.get(said["attempt"].rpartition("/")[0], "")
+    by_line = bool(said.get("line"))
+    end, by = (said.get("trunk", ""), names_of("failover")) if by_line else (said["psap_id"], _GATEWAYS)
+    return {conductor.partition(":")[0], end.partition(":")[0], *by}
 
 
 def rings_on(evidence: Evidence) -> Iterator[Finding]:

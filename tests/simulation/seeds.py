@@ -109,12 +109,12 @@ SEEDS: Final = (
     Seed("a caller lost again after another call of that number", 46, 30, ("kill_all@ingress",), "who was not reached was on no list (J2)", KILLED_AGAIN),  # noqa: E501
     Seed("a connection that is reset while it rings", 7, 100, (), "a leg's ring came to the log before its offer (J1, P7)", RESET_ACCEPTED),  # noqa: E501
     Seed("a full disk that has room again", 192, 30, (), "a spool told of its full disk for ever (J6)", FULL_DISK),
+    Seed("a leg that two took, and its caller came back to the other", 1, 30, ("trunk_mute", "steps@far-end connected conductor kills", "kill_all@psap-gateway"), "two people had one caller (P5, P7, P8)", OTHER_OF_TWO),  # noqa: E501
     Seed("a leg that two took, and one of them died with the caller", 747, 100, (), "a caller who talked to a person was on the callback list (P8, T3)", TAKEN_BY_TWO),  # noqa: E501
     Seed("a replica of failover lost at a connection", 24000, 40, (), "two people had one caller (P5)", LOST_DIALLERS),
-    Seed("a leg that two took, and its caller came back to the other", 1, 30, ("trunk_mute", "steps@far-end connected conductor kills", "kill_all@psap-gateway"), "two people had one caller (P5, P7, P8)", OTHER_OF_TWO),  # noqa: E501
     Seed("a talk that another gateway ended", 241, 100, (), "a caller was told of a person who had been let go of (P5, R5)", LETS_GO),  # noqa: E501
-    Seed("a talk that one gateway attested and the other waited for", 7, 100, ("psap_connects_late", "psap_connects_late", "psap_cut", "cut@psap-gateway"), "a caller who had been told of a person was let go of two seconds later (P5, R5)", LATE_WORD),  # noqa: E501
     Seed("a talk that its trunk could not attest", 942, 100, (), "a caller who talked to a person stayed on the callback list (T3)", TRUNK_OUT_OF_REACH),  # noqa: E501
+    Seed("a talk that one gateway attested and the other waited for", 7, 100, ("psap_connects_late", "psap_connects_late", "psap_cut", "cut@psap-gateway"), "a caller who had been told of a person was let go of two seconds later (P5, R5)", LATE_WORD),  # noqa: E501
     Seed("an ingress for which Kafka is slow, and not always", 15, 100, ("kafka", "disk", "process"), "a call's facts were on the disk in another order (J5)", SLOW_KAFKA),  # noqa: E501
     Seed("an ingress that dies long after Kafka", 1, 40, (), "a caller who had been served was rung back (J4, T3)", SERVED_WITHOUT_KAFKA),  # noqa: E501
     Seed("brokers' clocks ahead while replicas tidy up", 1, 60, (), "a caller who talked to a person was rung back (T3)", CLOCKS_AHEAD),  # noqa: E501

@@ -6,18 +6,16 @@ import asyncio
 from typing import Any
 
 from services.domain.breaker import Breaker
-from services.domain.calls import attempts, ladder
+from services.domain.calls import ladder
 from services.domain.calls.attempts import Attempt
 from services.domain.calls.exchange import CallerHungUp, StreamBroke
 from services.domain.events import Failure
-from services.domain.gateways.attachments import Attachment
 from services.domain.gateways.inquiries import Inquiries
 from services.domain.gateways.psaps import Psaps
 from services.domain.gateways.switchboard import Switchboard
 from services.domain.routing import Reach, StatusView
 from services.failover import lines
 from services.ingress.conductor import Conductor
-from services.ingress.reception import Reception
 from services.ingress.service import HEARTBEAT_EVERY_S, SILENT_S, Ingress
 from tests.simulation.bugs.mistake import mistake
 
@@ -124,15 +122,6 @@ def a_doubt_ends_the_ring(real: Any, psaps: Psaps, psap_id: str, now: float) -> 
         psaps._rings.fail(ring, Failure.UNREACHABLE, "silent")
 
 
-@mistake(Attachment, "attach", only=("kill@psap-gateway", "kill_all@psap-gateway", "steps@far-end connected gateway"))
-def who_talks_is_not_read_in_a_hello(
-    real: Any, psap: Attachment, link: int, ringing: Any, held: Any, beats: bool, now: float
-) -> None:
-    """What a PSAP's hello says of its talks is dropped (R2, R5): a gateway that was started again does not know whom
-    it has connected, and says of the PSAP what it asks it alone."""
-    real(psap, link, ringing, (), beats, now)
-
-
 @mistake(
     Inquiries, "_look", only=("psap_connects_late", "psap_connects_late", "psap_cut", "cut@psap-gateway"), calls=100
 )
@@ -144,18 +133,3 @@ def a_hello_is_the_last_word(real: Any, inquiries: Inquiries, question: Any, psa
     if held:
         inquiries._rings.connected_once.add(held)
     real(inquiries, question, psap_id, now)
-
-
-@mistake(attempts, "RINGS_MAX", only=("psap_silent", "far_end"))
-def rings_have_no_number(real: int) -> int:
-    """Each rung rings on beside all that rang before (R6): one caller rings at five places, and four call-takers answer
-    a call that somebody else has."""
-    return 99
-
-
-@mistake(Reception, "take", only=("kill@ingress", "reset@wire", "half_open@wire"))
-def a_leg_is_taken_twice(real: Any, reception: Reception, offer: Any) -> None:
-    """A leg that is or was here is carried again when it is offered again (P8): two conductors of one process ring for
-    one caller, and each takes the other's rings away."""
-    reception._legs.pop(offer.call_id, None)
-    real(reception, offer)

@@ -111,13 +111,6 @@ def late_by_any_partitions_clock(
     return max(log_time.newest().values(), default=0) > since_ms + due_in_ms
 
 
-@mistake(OpenCall, "add", only=("kafka_gone", "kill@ingress", "kafka_absent@ingress"))
-def age_is_ignored(real: Any, call: OpenCall, fact: Any, stamp: Any, now: float) -> None:
-    """A back-filled fact is read as if it had just been said (T2): its conductor seems to live, the rest of its facts
-    is not waited for, and what is owed is owed from now on."""
-    real(call, replace(fact, age_ms=0), stamp, now)
-
-
 @mistake(OpenCall, "listed", only=("steps@journal caller_lost conductor", "kafka_gone"), calls=100)
 def one_of_two_ends_for_both(real: Any) -> property:
     """A leg that two ingresses took is over when one of them has put it onto the list (P8, record 0040): the other one
