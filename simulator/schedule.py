@@ -28,7 +28,7 @@ INJURIES: Final = (1, 6)
 BEFORE_S: Final = 3.0
 """So long before another injury its company begins, at most."""
 MISCHIEF_SHARE: Final = 0.08
-AIMS_MAX: Final = 1_000
+AIMS_MAX: Final = 10_000
 ONE_LEGGED_SHARE: Final = 0.25
 """Of the schedules: in these one of the networks offers a single leg of each call (P2), so that its callers are gone
 when a conductor dies, and whoever takes the call over has them rung back."""

@@ -20,6 +20,7 @@ from simulator.settling import is_waited_out
 
 SEED = 0
 CALLS = 60
+FIREWALLS = names_of("firewall")
 Change = Callable[[screening_pb2.Screening], None]
 
 
@@ -233,3 +234,29 @@ def test_a_run_does_not_wait_for_breakers_and_for_every_other_remark(bad: Observ
     assert [text for text in lasted if is_waited_out(text)] == []
     others = ["journal: breakers: 3 wait", "history: `screenings` is not read yet", "evaluator: none", "policy: old"]
     assert [text for text in others if not is_waited_out(text)] == []
+
+
+@pytest.fixture(scope="module")
+def tried() -> Observed:
+    """Sixty calls while a bundle answers a share of them."""
+    return run(
+        replace(draw(SEED, CALLS, ("policy_canary",)), injuries=(Injury("policy_canary", 1.0, 18.0, FIREWALLS),))
+    )
+
+
+@pytest.mark.parametrize(("by_it", "said"), [(True, "of the candidate's share"), (False, "and not among its share")])
+def test_a_call_that_the_wrong_bundle_of_a_canary_answers_is_found(tried: Observed, by_it: bool, said: str) -> None:
+    """A candidate answers its share of the calls and no other (docs/firewall.md)."""
+    assert check(tried) == []
+    live = screenings.read(tried.screenings[0].value).bundle
+    late = [each for each in tried.screenings if each.log_ms > tried.began_ms + 5_000]
+    candidate = next(found for each in late if (found := screenings.read(each.value).bundle) != live)
+    was, becomes = (candidate, live) if by_it else (live, candidate)
+    record = next(
+        each for each in late if (told := screenings.read(each.value)).bundle == was and told.inputs and not told.shadow
+    )
+
+    def another(told: screening_pb2.Screening) -> None:
+        told.bundle = becomes
+
+    assert any(said in words for words in of("canary", changed(tried, record, another)))
