@@ -30,6 +30,7 @@ COPIED: Final = frozenset(map(str, OPENS_OR_SETTLES))
 """Of these failover has copies, which it hands to the log itself when it thinks their conductor gone (J4): they may
 come before what the conductor back-fills later."""
 BROKERS_CLOCKS: Final = frozenset({"broker_skew", "broker_jump"})
+KEEPS_WHAT_IT_GETS: Final = frozenset({"broker_hung", "broker_falls"})
 STANDS_STILL: Final = frozenset({"pause", "held_up"})
 AGE_SLACK_MS: Final = 20
 APPEND_LASTS_MS: Final = 5_500
@@ -86,9 +87,15 @@ def says_its_age(evidence: Evidence) -> Iterator[Finding]:
         if fact is None or fact.writer in NUMBERED_BY_KIND or fact.writer.partition("/")[0] in skewed:
             continue
         off_ms = record.log_ms - fact.age_ms - fact.at_ms
-        if off_ms < -AGE_SLACK_MS or (off_ms > APPEND_LASTS_MS and not stood_still):
+        long_ago = off_ms > APPEND_LASTS_MS and not stood_still and not _hung(evidence, fact.at_ms, record.log_ms)
+        if off_ms < -AGE_SLACK_MS or long_ago:
             words = f"fact {fact.seq} of leg {fact.leg} by {fact.writer}, {record.log_ms - fact.at_ms} ms old, says "
             yield Finding("ages", fact.call_id, words + f"that it is {fact.age_ms} ms old")
+
+
+def _hung(evidence: Evidence, from_ms: int, to_ms: int) -> bool:
+    """Whether a broker took what it was given, and did nothing with it for a while: it may land late, and as it is."""
+    return any(injury.kind in KEEPS_WHAT_IT_GETS for injury in evidence.weather.during(from_ms, to_ms))
 
 
 def _lies_wrongly(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
