@@ -8,7 +8,6 @@ from services.domain.calls.attempts import Attempts
 from services.domain.calls.call import Call
 from services.domain.calls.exchange import CallerConfirmed, Connect, PersonAnswered, SayConnected
 from services.domain.calls.joining import Joining
-from services.domain.calls.ladder import DialLines
 from services.domain.calls.transitions import State
 from services.domain.deliveries import Became, Outcome
 from services.domain.gateways.inquiries import Inquiries
@@ -89,16 +88,6 @@ def hang_up_leaves_no_word(real: Any, conductor: Conductor, message: Any) -> boo
         conductor._close()
         return True
     return real(conductor, message)
-
-
-@mistake(
-    Joining, "_has_it_already", only=("trunk_mute", "steps@far-end connected conductor kills", "kill_all@psap-gateway")
-)
-def a_line_that_has_the_call_is_not_believed(real: Any, call: Call, happened: Any) -> bool:
-    """`superseded` of a line is one rejection like another, whatever attempt its reason names (P5, record 0033): where
-    nobody could say who has the caller, the next line is dialled, and a second person has them."""
-    attempt = call._attempts.get(happened.attempt)
-    return bool(real(call, happened)) and not (attempt is not None and isinstance(attempt.rung, DialLines))
 
 
 @mistake(Hunt, "breaks", only=("trunk_gone", "reset@failover", "cut_off@psap-gateway"))

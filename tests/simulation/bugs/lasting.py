@@ -13,7 +13,7 @@ from services.journal import segments, spool
 from services.journal.backlog import Append, Backlog
 from services.journal.journal import Journal
 from services.journal.safekeeping import Safekeeping
-from services.journal.spool import Spool, Ticket
+from services.journal.spool import Ticket
 from services.wire import facts
 from tests.simulation.bugs.mistake import mistake
 
@@ -72,15 +72,6 @@ async def keeper_keeps_in_memory(real: Any, keeper: Keeper, request: Any, fact: 
         kept_ms = keeper._world.wall_ms()
         copy = Copy(fact, raw, _conductor(request, fact), kept_ms, Ticket(0, 0))
         keeper._view.keep(copy, kept_ms, asyncio.get_running_loop().time())
-
-
-@mistake(Spool, "_note", only=("kafka_gone", "kill@ingress"), calls=8)
-def a_segment_goes_one_record_early(real: Any, spool: Spool, segment: Any) -> None:
-    """A segment is removed when one record in it is still needed (J5): an ingress that dies before that one was
-    brought to the log has said it to nobody."""
-    if len(segment.live) == 1:
-        segment.live.clear()
-    real(spool, segment)
 
 
 @mistake(facts, "restamp", only=("kafka_gone",))

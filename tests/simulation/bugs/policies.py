@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from services.domain.policy import Divert
-from services.firewall import screening
 from services.firewall.following import Following
 from services.firewall.known_calls import KnownCalls
 from services.firewall.policies.feed import PolicyFeed
@@ -94,13 +93,6 @@ def each_firewall_draws_its_own_share(real: Any, feed: PolicyFeed, call_id: str,
     """Which calls a canary answers is drawn by each firewall for itself: a call's second leg meets another policy, and
     the tally of one firewall says nothing of the other's."""
     return real(feed, f"{feed._world.name} {call_id}", area)
-
-
-@mistake(screening, "judged_again", only=("bypass_ordered", "policy_everybody", "kill@ingress"), calls=CALLS)
-def the_bypass_spares_new_calls_alone(real: Any, known: Any, standing: Any, grounds: Any, *more: Any) -> Any:
-    """A call that was diverted before is told the same again, though the bypass is on (L5): whoever is cut off and
-    offered again is diverted by the very policy that was switched off for it."""
-    return real(known, standing, replace(grounds, bypass=False), *more)
 
 
 @mistake(PolicyFeed, "candidate_for", only=("policy_shadow",), calls=CALLS)

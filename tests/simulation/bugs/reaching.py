@@ -10,7 +10,6 @@ from services.domain.calls import ladder
 from services.domain.calls.attempts import Attempt
 from services.domain.calls.exchange import CallerHungUp, StreamBroke
 from services.domain.events import Failure
-from services.domain.gateways.inquiries import Inquiries
 from services.domain.gateways.psaps import Psaps
 from services.domain.gateways.switchboard import Switchboard
 from services.domain.routing import Reach, StatusView
@@ -120,16 +119,3 @@ def a_doubt_ends_the_ring(real: Any, psaps: Psaps, psap_id: str, now: float) -> 
     real(psaps, psap_id, now)
     for ring in psaps._rings.at(psap) if doubted else ():
         psaps._rings.fail(ring, Failure.UNREACHABLE, "silent")
-
-
-@mistake(
-    Inquiries, "_look", only=("psap_connects_late", "psap_connects_late", "psap_cut", "cut@psap-gateway"), calls=100
-)
-def a_hello_is_the_last_word(real: Any, inquiries: Inquiries, question: Any, psap_id: str, now: float) -> None:
-    """What a PSAP's hello named as connected is attested for ever, and the PSAP not asked (record 0041): a caller is
-    told of a person who was let go of since."""
-    psap = inquiries._psaps.get(psap_id)
-    held = psap.held.of(question.call_id) if psap is not None else ""
-    if held:
-        inquiries._rings.connected_once.add(held)
-    real(inquiries, question, psap_id, now)

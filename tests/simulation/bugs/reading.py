@@ -10,7 +10,6 @@ from services.domain.events import EVERY_LEG, Fact
 from services.domain.fold import CallStory
 from services.ingress.service import Ingress
 from services.ledger import sql
-from services.ledger.callbacks import Reconnection
 from services.ledger.projection import Batch
 from services.ledger.service import Ledger
 from tests.simulation.bugs.mistake import mistake
@@ -61,20 +60,6 @@ def a_callback_is_closed_by_another_caller(real: Any, ingress: Ingress, caller: 
     """Callers are told apart by a hash of two characters, to keep the tables small (J2): somebody else's call takes a
     caller off the list, and nobody rings back who was lost."""
     return str(real(ingress, caller))[:2]
-
-
-@mistake(sql.SqlStore, "reconnections", only=("kill_all@ingress",), calls=100)
-def a_connection_of_before_closes(real: Any, store: sql.SqlStore, limit: int) -> list[Reconnection]:
-    """Any call of a number that was ever connected takes its others off the list (J2): a caller who reached somebody,
-    calls again and is lost is not rung back, since they were served once."""
-    query = (
-        "select o.call_id, o.leg, o.caller_hash, l.call_id, l.connected_at_ms from calls o join calls l"
-        " on l.caller_hash = o.caller_hash and l.call_id != o.call_id where o.outcome = 'callback_open'"
-        " and not o.test and o.caller_hash != '' and l.connected_at_ms is not null and not l.test order by 5, 4"
-    )
-    with store._transaction("look for callers who were ever connected") as connection:
-        first = {row[0]: Reconnection(*row) for row in reversed(connection.exec_driver_sql(query).fetchall())}
-    return list(first.values())[:limit]
 
 
 @mistake(Fact, "closes_through", only=("kill_all@ingress",))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import simulator.replicas
 from services.domain.holding import Holding, Standing
 from services.domain.take_overs import ring_backs, watch
 from services.domain.take_overs.debts import Debts
-from services.domain.take_overs.log_time import LogTime
-from services.domain.take_overs.open_call import OpenCall
 from services.domain.take_overs.ring_backs import RingBacks
 from services.domain.take_overs.watch import Life, Watch
 from services.domain.where import Where
@@ -100,28 +97,3 @@ def old_by_any_partitions_clock(real: Any, debts: Debts, partition: int | None, 
     """What is too old for a take-over is so by the newest stamp of all partitions (T2, record 0034): one broker whose
     clock is an hour ahead makes every debt of the others the ledger's, fifteen minutes later."""
     return since_ms < max(debts._newest_ms.values(), default=0) - 15 * 60 * 1000
-
-
-@mistake(LogTime, "is_late", only=("broker_jump", "cut@failover", "cut_off@ingress"))
-def late_by_any_partitions_clock(
-    real: Any, log_time: LogTime, partition: int | None, since_ms: int, due_in_ms: int
-) -> bool:
-    """What is late is so by the newest stamp of all partitions (T2, record 0034): one broker whose clock is an hour
-    ahead makes everybody late who cannot be heard just then."""
-    return max(log_time.newest().values(), default=0) > since_ms + due_in_ms
-
-
-@mistake(OpenCall, "listed", only=("steps@journal caller_lost conductor", "kafka_gone"), calls=100)
-def one_of_two_ends_for_both(real: Any) -> property:
-    """A leg that two ingresses took is over when one of them has put it onto the list (P8, record 0040): the other one
-    dies with the caller at a person, and nobody asks who has them."""
-    return property(lambda call: call._listed or bool(call._ended))
-
-
-@mistake(Attesters, "who_has", only=("power@ingress", "isolated@ingress"))
-async def ringing_is_taken_for_having(real: Any, attesters: Attesters, call_id: str, psap_ids: Any) -> Holding:
-    """A take-over believes that a person has the caller where one has only picked up, or is rung (T3): the books say
-    answered of a caller whom nobody was connected to, and nobody rings back."""
-    holding: Holding = await real(attesters, call_id, psap_ids)
-    has = holding.standing in (Standing.RINGING, Standing.ANSWERED)
-    return replace(holding, standing=Standing.CONNECTED) if has else holding
