@@ -60,7 +60,7 @@ def believed(evidence: Evidence) -> Iterator[Finding]:
         told: dict[str, Entry] = {}
         for entry in call.far_end if confirmed else ():
             leg = entry["attempt"].rpartition("/")[0]
-            has = entry.get("held") if entry["event"] == "have" else entry.get("reason")
+            has = str(entry.get("held" if entry["event"] == "have" else "reason", ""))
             if entry["event"] in ("have", "rejected") and has in confirmed and has.rpartition("/")[0] != leg:
                 told.setdefault(leg, {**entry, "has": has})
             elif entry["event"] == "offered" and leg in told and entry["attempt"] != told[leg]["attempt"]:
