@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -236,7 +237,12 @@ class Replica:
                 for sample in metric.samples:
                     if sample.name.endswith(CREATED):
                         continue
-                    labels = ",".join(f"{key}={value}" for key, value in sorted(sample.labels.items()))
-                    name = f"{sample.name}{{{labels}}}" if labels else sample.name
+                    name = _named(sample.name, tuple(sample.labels.items()))
                     totals[name] = totals.get(name, 0.0) + sample.value
         return totals
+
+
+@lru_cache(maxsize=8192)
+def _named(name: str, labels: tuple[tuple[str, str], ...]) -> str:
+    told = ",".join(f"{key}={value}" for key, value in sorted(labels))
+    return f"{name}{{{told}}}" if told else name

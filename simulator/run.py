@@ -74,7 +74,7 @@ AT_ONCE: Final = GOES_ON | {"reset", "half_open", "region_changed", "region_torn
 ALSO_OF: Final = {"isolated": "kafka", "policy_late": "kafka", "policy_burns": "evaluator"}
 """Kinds that hurt a part which another family's kinds hurt, too."""
 FAMILY_OF: Final = {kind.name: family for family, kinds in FAMILIES.items() for kind in kinds}
-_SILENT: Final = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(50))
+_SILENT: Final = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(50)).bind()
 
 
 @dataclass(frozen=True, slots=True)

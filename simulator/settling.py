@@ -52,6 +52,7 @@ class Settling:
     async def probe(self) -> None:
         """Asks every process how it is, until cancelled: as /readyz would tell."""
         while True:
+            self.read_on()  # while who else reads it has just read it, and nothing is decoded again
             for name, replica in self._scene.installation.in_use().items():
                 said = (*replica.troubles(), *replica.remarks())
                 if said:

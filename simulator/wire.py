@@ -7,14 +7,17 @@ time; whatever the network does to messages, it does to theirs too.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 from google.protobuf.message import Message
 
-from loadtest.wire import Answering, Conversing, Ended, Refusal, Server, Speaker, Stream
-from services.host.network import Answers, Broken, Converses, Network, OpenedStream, Refuse, Served, Status
+from loadtest.wire import Answering, Conversing, Ended, Refusal, Server, Stream
+from services.host.network import Answers, Broken, Converses, Refuse, Served, Status
 from services.host.network import Server as BoundServer
 from services.host.network import Stream as ServedStream
+from services.host.network.memory import MemoryHost
+from services.host.network.memory_stream import MemoryStream
 from services.wire.methods import Conversation, Question
 
 
@@ -37,9 +40,9 @@ _RAW = cast(type[Message], Raw)
 
 
 class NetworkWire:
-    """A `Wire` on a `Network`."""
+    """A `Wire` on one host of a memory network."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: MemoryHost) -> None:
         self._network = network
         self._conversations: dict[str, Conversation[Any, Any]] = {}
 
@@ -65,10 +68,10 @@ class NetworkWire:
 
 
 class _Opened:
-    def __init__(self, stream: OpenedStream[Any, Any]) -> None:
+    def __init__(self, stream: MemoryStream[Any, Any]) -> None:
         self._stream = stream
-        self._speaker = Speaker(self._write, stream.done_writing, (Broken,))
         self.cancel = stream.cancel
+        self.finish = stream.finish
 
     async def read(self) -> bytes | None:
         try:
@@ -77,14 +80,9 @@ class _Opened:
             raise Ended(broken.status.value, broken.detail) from broken
         return None if message is None else message.raw
 
-    async def _write(self, message: bytes) -> None:
-        await self._stream.write(Raw(message))
-
     def say(self, message: bytes) -> None:
-        self._speaker.say(message)
-
-    def finish(self) -> None:
-        self._speaker.say(None)
+        with suppress(Broken):  # its reader hears why
+            self._stream.say(cast(Message, Raw(message)))
 
 
 class _Served:

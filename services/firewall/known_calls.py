@@ -60,12 +60,17 @@ class KnownCalls:
         could fill the memory with a few thousand calls."""
         if told.shadow or not offers.call_id_or_none(told.call_id) or not told.inputs:
             return False
+        windows = self._tests if told.test else self._windows
+        again = windows.knows(told.call_id, now)
+        if again and self.known(told.call_id, now, test=told.test) is not None:
+            return False  # mostly our own word, read back
         whole = completed(screenings.inputs_of(told))
         inputs = {name: _cut(value) if isinstance(value, str) else value for name, value in whole.items()}
         verdict = verdicts.to_domain(told.verdict)
-        again = self.seen(told.call_id, keys_in(inputs), now, age_s, test=told.test).again
-        if again and (verdict is None or self.known(told.call_id, now, test=told.test) is not None):
+        if again and verdict is None:
             return False
+        if not again:
+            windows.heard(told.call_id, keys_in(inputs), now, age_s)
         proposed = verdicts.to_domain(told.proposed) if told.HasField("proposed") else verdict
         heard = heard_of(told.call_id, inputs, proposed, spoke, told.bundle)
         if not told.test:

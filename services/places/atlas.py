@@ -8,6 +8,7 @@ towns and to tell "just off the shore" from "far away".
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from math import cos, isfinite, radians
 
 import shapely
@@ -23,6 +24,9 @@ METRES_PER_DEGREE = 111_195.0
 OVERLAP_RADIUS_M_MAX = 100_000.0
 OVERLAP_TOWNS_MAX = 16
 """Overlap is measured with the nearest so many towns: a bound on the time that a hostile outline can take."""
+CIRCLES_MAX = 4_096
+"""Circles whose town is remembered: many calls come from the place of the same mast, and one call is located by all who
+ask about it."""
 OVERLAP_CORNERS_MAX = 100
 """A finer outline is replaced by its hull when overlap is measured, for the same reason."""
 
@@ -69,6 +73,7 @@ class Atlas:
         self._neighbours = [self._flatten(land) for land in neighbours]
         self._nearest_town_within_m = nearest_town_within_m
         self._sea_within_m = sea_within_m
+        self._find_circle = lru_cache(CIRCLES_MAX)(self._find)
 
     def _flatten(self, outline: Outline) -> Outline:
         origin, scale = (self._lon_0, self._lat_0), (self._x_metres, METRES_PER_DEGREE)
@@ -79,6 +84,9 @@ class Atlas:
 
     def find(self, place: Circle | Polygon) -> Found:
         """The town of a usable place (one whose `flaw` is None): by its centre, else overlap, else nearness."""
+        return self._find_circle(place) if isinstance(place, Circle) else self._find(place)
+
+    def _find(self, place: Circle | Polygon) -> Found:
         middle = Point(self._flat(*centre(place)))
         inside = self._tree.query(middle, predicate="intersects")
         if len(inside):

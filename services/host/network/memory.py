@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
-from services.host.network import Answers, Broken, OpenedStream, PortTaken, Served, Server, Status
+from services.host.network import Answers, Broken, PortTaken, Served, Server, Status
 from services.host.network.memory_stream import MemoryStream, handled, too_large
 from services.wire.methods import TRANSPORT_BYTES_MAX, Conversation, Question, parse
 
@@ -61,8 +61,12 @@ class MemoryServer:
         """A handler's task, in the context of whoever serves."""
         task = asyncio.get_running_loop().create_task(work, context=self.context.copy())
         self.in_hand[task] = None
-        task.add_done_callback(lambda task: self.in_hand.pop(task, None))
         return task
+
+    def ended(self, handling: asyncio.Task[None] | None) -> None:
+        """The last word of a handler's task: a callback behind each would cost another turn of the loop."""
+        if handling is not None:
+            self.in_hand.pop(handling, None)
 
     def find(self, path: str) -> Any:
         """Who serves `path`; raises Broken as an unknown method would."""
@@ -78,7 +82,9 @@ class MemoryServer:
         """See Server."""
         self.ready = False
         self._network.remove(self)
-        in_hand = list(self.in_hand)
+        in_hand = [
+            task for task in self.in_hand if not task.done()
+        ]  # one that was cancelled before it began says nothing
         if in_hand:
             await asyncio.wait(in_hand, timeout=grace_s)
         for task in in_hand:
@@ -115,7 +121,7 @@ class MemoryHost:
             raise answer
         return parse(question.answers, answer, TRANSPORT_BYTES_MAX)
 
-    def open(self, address: str, conversation: Conversation[Out, In]) -> OpenedStream[In, Out]:
+    def open(self, address: str, conversation: Conversation[Out, In]) -> MemoryStream[In, Out]:
         """See Network."""
         return MemoryStream(self._network, self, address, conversation)
 
@@ -257,6 +263,7 @@ class _Asked:
             answers.append((await served.handler(asked)).SerializeToString())
 
         end = await handled(server.address, answering())
+        server.ended(self._handling)
         self._reply(end or answers[0])
 
     def _reply(self, answer: bytes | Broken) -> None:

@@ -154,7 +154,8 @@ class MemoryStream(Generic[In, Out]):
             self.cancel()
             raise Broken(Status.INTERNAL, f"{self.peer} sent {error.why}") from error
 
-    async def write(self, message: Out) -> None:
+    def say(self, message: Out) -> None:
+        """As `write`, for whoever does not wait until it is said."""
         assert not self._half_closed, "nothing is said after done_writing"
         if self._over is not None or self._end_arrived:
             raise self._over or Broken(Status.UNAVAILABLE, "the conversation is over")
@@ -163,15 +164,22 @@ class MemoryStream(Generic[In, Out]):
             self.cancel()
             raise too_large(raw)
         self._up.put(raw)
+
+    async def write(self, message: Out) -> None:
+        self.say(message)
         try:
             await asyncio.sleep(0)
         except asyncio.CancelledError:
             self.cancel()
             raise
 
-    async def done_writing(self) -> None:
+    def finish(self) -> None:
+        """As `done_writing`, in the same way."""
         self._half_closed = True
         self._up.put(_Mark.END)
+
+    async def done_writing(self) -> None:
+        self.finish()
 
     def cancel(self) -> None:
         if self._over is None and not self._end_arrived and self.opener.alive:
@@ -234,6 +242,7 @@ class MemoryStream(Generic[In, Out]):
     async def _handle(self, served: Any) -> None:
         assert self.served is not None and self.server is not None
         end = await handled(self.peer, served.handler(self.served))
+        self.server.ended(self._handling)
         self._over_there()
         self._down.put(end or _Mark.END)
 

@@ -90,17 +90,23 @@ class Windows:
     def seen(self, call_id: str, keys: Keys, now: float, age_s: float = 0.0) -> Counts:
         """Counts a call that came `age_s` ago, once for its id, and tells what stands now. A call without an id is
         counted each time."""
-        known_as = hash(call_id)
-        known = self._calls.get(known_as, now)
-        first = bool(known)
-        if known is None:
-            at = now - max(0.0, age_s)
-            first = self._count(keys, at, now)
-            if at >= now - LONGEST_S and (self._oldest_at is None or at < self._oldest_at):
-                self._oldest_at = at
-            if call_id:
-                self._calls.note(known_as, first, now)
+        known = self._calls.get(hash(call_id), now)
+        first = self.heard(call_id, keys, now, age_s) if known is None else bool(known)
         return self._counts(keys, now, first, known is not None)
+
+    def knows(self, call_id: str, now: float) -> bool:
+        """Whether this call has been counted."""
+        return self._calls.get(hash(call_id), now) is not None
+
+    def heard(self, call_id: str, keys: Keys, now: float, age_s: float) -> bool:
+        """Counts a call that is not known, and says whether it was the first of its identity."""
+        at = now - max(0.0, age_s)
+        first = self._count(keys, at, now)
+        if at >= now - LONGEST_S and (self._oldest_at is None or at < self._oldest_at):
+            self._oldest_at = at
+        if call_id:
+            self._calls.note(hash(call_id), first, now)
+        return first
 
     def _count(self, keys: Keys, at: float, now: float) -> bool:
         newest = self._newest(keys, now)
