@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.domain.durability import Durability
 from services.domain.offer import Offer
@@ -61,16 +61,14 @@ class Failure(StrEnum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True, slots=True)
-class Conductor:
+class Conductor(NamedTuple):
     """The process that conducts a call."""
 
     address: str
     incarnation: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """One thing that happened to a call. (call_id, leg, seq, writer) identifies it; a second copy changes nothing."""
 
     call_id: str

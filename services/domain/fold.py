@@ -9,10 +9,9 @@ commutative, associative and idempotent by construction; tests/domain/test_books
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import reduce
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from services.domain.durability import Durability
 from services.domain.events import CLOSED, CONNECTED, Fact, FactKind
@@ -29,8 +28,7 @@ class Outcome(StrEnum):
     IN_PROGRESS = "in_progress"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Connect:
+class Connect(NamedTuple):
     """An attempt that connected caller and person. Ordered by instant: the first one is the call's outcome."""
 
     at_ms: int
@@ -45,8 +43,7 @@ class Connect:
         return Where(self.psap_id, self.line)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Told:
+class Told(NamedTuple):
     """An instant, the kind of fact that told it, and its reason."""
 
     at_ms: int
@@ -54,8 +51,7 @@ class Told:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Latest:
+class Latest(NamedTuple):
     """The newest fact of a leg, by its writer's clock: it says until when another one is owed."""
 
     at_ms: int
@@ -64,8 +60,7 @@ class Latest:
     due_in_ms: int
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Heard:
+class Heard(NamedTuple):
     """A word of the caller's that may differ between legs: the highest leg that knew it is believed."""
 
     leg: int
@@ -75,8 +70,7 @@ class Heard:
 _NOTHING_HEARD: Final = Heard(0, "")
 
 
-@dataclass(frozen=True, slots=True)
-class CallStory:
+class CallStory(NamedTuple):
     """What the facts of one call say together. Small: it does not grow with the number of facts."""
 
     call_id: str

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
+class Where(NamedTuple):
     """Somewhere a person answers: a PSAP's call-takers, or one of an owner's administrative lines."""
 
     psap_id: str

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 BATCH_RECORDS_MAX: Final = 500
 """Records that a follower hands over at once, at most: one that hands over so many may have more."""
@@ -31,8 +31,7 @@ class Topic(StrEnum):
     CALLS_UNREADABLE = "calls-unreadable"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record as the log holds it.
 
     `log_ms` is the log's timestamp in wall milliseconds (on `calls`: the broker's own).

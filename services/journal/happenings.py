@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from services.journal import Topic
 
@@ -33,8 +33,7 @@ class Happening(StrEnum):
     REJECTED = "rejected"  # the log will never take it: this record is lost
 
 
-@dataclass(frozen=True, slots=True)
-class JournalEvent:
+class JournalEvent(NamedTuple):
     """`waited_s`: since the append began. `queued`: the records in the queue now."""
 
     happening: Happening

@@ -7,6 +7,7 @@ simulator can play the shell.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from services.domain.calls.ladder import Destination, Rung
 from services.domain.events import FactKind, Failure
@@ -188,8 +189,7 @@ class Release:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Remember:
+class Remember(NamedTuple):
     """Append a fact."""
 
     kind: FactKind
