@@ -38,9 +38,9 @@ class KnownCalls:
         self._known: Lately[str, Known] = Lately(KNOWN_S, KNOWN_MAX, _by_name)
         self._known_tests: Lately[str, Known] = Lately(KNOWN_S, TEST_KEYS_MAX, _by_name)
 
-    def seen(self, call_id: str, keys: Keys, now: float, age_s: float = 0.0, *, test: bool) -> Counts:
-        """Counts a call that came `age_s` ago; a test call among test calls alone."""
-        return (self._tests if test else self._windows).seen(call_id, keys, now, age_s)
+    def seen(self, call_id: str, keys: Keys, now: float, *, test: bool) -> Counts:
+        """Counts a call of this replica; a test call among test calls alone."""
+        return (self._tests if test else self._windows).seen(call_id, keys, now)
 
     def known(self, call_id: str, now: float, *, test: bool) -> Known | None:
         """What was answered for this call before, here or elsewhere."""
