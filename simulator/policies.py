@@ -108,8 +108,11 @@ def try_out(broker: MemoryBroker, pointer: Pointer) -> None:
     now_ms = virtual_wall_ms()
     said = Order(Action.CANARY, now_ms, pointer.version, pointer.digest)
     ordered = Warrant(said, tuple(sign_order(_PRIVATE[who], who, said, now_ms) for who in OPERATORS))
-    tried = {"candidate": pointer, "stage": Stage.CANARY, "step": 0, "since_ms": now_ms}
-    _stand(broker, lambda state: warranted(replace(state, **tried), ordered))
+
+    def tried(state: State) -> State:
+        return replace(state, candidate=pointer, stage=Stage.CANARY, step=0, since_ms=now_ms)
+
+    _stand(broker, lambda state: warranted(tried(state), ordered))
 
 
 def revert(broker: MemoryBroker) -> None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import StaticPool
 
 from services.ledger.store import StoreTrouble
 
 BUSY_S: Final = 5.0
 """How long to wait for another one's transaction on SQLite."""
-_BEGIN: Final = "BEGIN IMMEDIATE"
 
 
 def connect(url: URL, *, read_only: bool) -> Engine:
@@ -36,7 +34,7 @@ def connect(url: URL, *, read_only: bool) -> Engine:
         raise StoreTrouble(f"expected a database's URL such as sqlite:///ledger.db; got {shown}") from error
     if not read_only:
         event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
 
 
@@ -45,11 +43,3 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    """Straight to the driver: at each transaction SQLAlchemy's way would cost more than the rest of its beginning."""
-    try:
-        connection.connection.driver_connection.execute(_BEGIN)  # type: ignore[union-attr]
-    except sqlite3.Error as error:
-        raise DBAPIError.instance(_BEGIN, None, error, sqlite3.Error) from error

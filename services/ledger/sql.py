@@ -58,7 +58,6 @@ class SqlStore:
     def __init__(self, url: str, *, read_only: bool = False) -> None:
         self._url = make_url(url)
         self._engine = connect(self._url, read_only=read_only)
-        self._written = statements.Written(self._engine.dialect)
         self._known: OrderedDict[str, _Known] = OrderedDict()
 
     def open(self) -> None:
@@ -84,7 +83,7 @@ class SqlStore:
         projected = Projected(set_aside=len(batch.set_aside))
         try:
             with self._transaction("project a batch") as connection:
-                _move(connection, self._written, expected, batch.next_offsets)
+                _move(connection, expected, batch.next_offsets)
                 self._write_facts(connection, batch, projected)
                 _write_set_aside(connection, batch)
         except BaseException:
@@ -141,7 +140,7 @@ class SqlStore:
                 projected.duplicates += 1
         projected.facts = len(rows)
         if rows:
-            self._written.add_facts.run(connection, rows)
+            connection.execute(statements.ADD_FACTS, rows)
         self._write_calls(connection, before, projected)
 
     def _write_calls(
@@ -162,9 +161,9 @@ class SqlStore:
                     {"of_call": call_id, **{statements.NEW + name: value for name, value in call_row(new).items()}}
                 )
         if added:
-            self._written.add_calls.run(connection, added)
+            connection.execute(statements.ADD_CALLS, added)
         if changed:
-            self._written.change_calls.run(connection, changed)
+            connection.execute(statements.CHANGE_CALLS, changed)
 
     def _recall(self, connection: Connection, call_ids: Sequence[str]) -> None:
         """Reads back what the tables have of these calls."""
@@ -197,9 +196,7 @@ def _add_columns(connection: Connection) -> None:
                 connection.execute(sql(f"ALTER TABLE {table.name} ADD COLUMN {added}"))
 
 
-def _move(
-    connection: Connection, written: statements.Written, expected: Mapping[int, int], next_offsets: Mapping[int, int]
-) -> None:
+def _move(connection: Connection, expected: Mapping[int, int], next_offsets: Mapping[int, int]) -> None:
     """Compare and set: a row that did not change means that another ledger was here."""
     topic = Topic.CALLS.value
     for number in sorted(next_offsets.keys() - expected.keys()):
@@ -216,7 +213,7 @@ def _move(
             {"of_topic": topic, "of_partition": each, "expected": expected[each], "moved_to": next_offsets[each]}
             for each in some
         ]
-        if written.move_position.run(connection, rows) != len(rows):
+        if connection.execute(statements.MOVE_POSITION, rows).rowcount != len(rows):
             found = _positions(connection)
             here = next((each for each in some if found.get(each) != next_offsets[each]), some[0])
             raise AnotherLedger(f"partition {here}: expected position {expected[here]}, found {found.get(here)}")

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Dialect, bindparam, func, insert, select, update
-from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy import bindparam, func, insert, select, update
 
 from services.domain.fold import Outcome
 from services.journal import Topic
 from services.ledger.tables import calls, facts, positions
-
-Rows = Sequence[Mapping[str, Any]]
 
 NEW: Final = "new_"
 """Before the names of bound values, which must not be those of columns."""
@@ -63,39 +59,3 @@ RECONNECTIONS: Final = (
     .order_by(_later.c.connected_at_ms, _later.c.call_id)
     .limit(bindparam("rows_max"))
 )
-
-
-class Written:
-    """The statements that write the books, in the words of one database: past SQLAlchemy's own way from a statement to
-    a cursor, which costs several times what SQLite takes.
-
-    So values go to the driver as they are: integers, texts, booleans and bytes, which each driver takes. A dialect that
-    writes many rows as one statement goes its own way, where the network costs more than that.
-    """
-
-    def __init__(self, dialect: Dialect) -> None:
-        together = getattr(dialect, "use_insertmanyvalues_wo_returning", False)
-        self.move_position = _Writing(MOVE_POSITION, (), dialect)
-        self.add_facts = _Writing(ADD_FACTS, facts.columns.keys(), None if together else dialect)
-        self.add_calls = _Writing(ADD_CALLS, calls.columns.keys(), None if together else dialect)
-        self.change_calls = _Writing(CHANGE_CALLS, (), dialect)
-
-
-class _Writing:
-    """One of them. Each row has a value for every name."""
-
-    def __init__(self, statement: UpdateBase, columns: Sequence[str], dialect: Dialect | None) -> None:
-        self._statement = statement
-        self._text = ""
-        self._order: Sequence[str] = ()
-        if dialect is not None:
-            compiled = statement.compile(dialect=dialect, column_keys=list(columns) or None)
-            self._text, self._order = str(compiled), getattr(compiled, "positiontup", None) or ()
-
-    def run(self, connection: Connection, rows: Rows) -> int:
-        """How many rows it changed, as far as the driver can tell."""
-        if not self._text:
-            return connection.execute(self._statement, rows).rowcount
-        order = self._order
-        values: Any = [tuple([row[name] for name in order]) for row in rows] if order else rows
-        return connection.exec_driver_sql(self._text, values).rowcount

@@ -82,9 +82,7 @@ class MemoryServer:
         """See Server."""
         self.ready = False
         self._network.remove(self)
-        in_hand = [
-            task for task in self.in_hand if not task.done()
-        ]  # one that was cancelled before it began says nothing
+        in_hand = [task for task in self.in_hand if not task.done()]  # who was cancelled before it began says no word
         if in_hand:
             await asyncio.wait(in_hand, timeout=grace_s)
         for task in in_hand:
