@@ -38,6 +38,7 @@ WORCESTER = place_pb2.Place(circle=place_pb2.Circle(centre=place_pb2.Point(latit
 
 Said = call_pb2.PlaceCallResponse
 RingStream = Stream[Any, Any]
+LINE = "+15085550100"
 
 
 def request(stream: RingStream, **said: Any) -> Any:
@@ -82,16 +83,17 @@ def rejects(rejection: delivery_pb2.Rejection.ValueType) -> Callable[..., Awaita
     return reject
 
 
-async def line_answers(stream: RingStream, offer: delivery_pb2.RingOffer) -> None:
-    """A person at an administrative line."""
-    where = place_pb2.Where(psap_id=offer.psap_id, line="+15085550100")
+async def line_answers(stream: RingStream, offer: delivery_pb2.RingOffer) -> bool:
+    """A person at an administrative line; whether they were connected."""
+    where = place_pb2.Where(psap_id=offer.psap_id, line=LINE)
     await stream.write(delivery_pb2.DivertResponse(ringing=delivery_pb2.Rung(attempt=offer.attempt, where=where)))
     await stream.write(delivery_pb2.DivertResponse(answer=delivery_pb2.Answer(attempt=offer.attempt)))
     while (said := await stream.read()) is not None:
         if said.WhichOneof("said") == "connect":
             done = delivery_pb2.ConnectDone(attempt=offer.attempt, where=where)
             await stream.write(delivery_pb2.DivertResponse(connected=done))
-            return
+            return True
+    return False
 
 
 class Stage:
@@ -138,6 +140,8 @@ class Stage:
         self.candidates = ["P1", "P2"]
         self.holdings: dict[str, Holding] = {}
         """What each gateway, or "lines", says of a confirmed attempt; by default that it has none of it."""
+        self.lines_have: dict[str, Holding] = {}
+        """What "lines" says of one call, before that."""
         self.resume_after_s = 0.0
         self.asked_to_resume: list[str] = []
         self.asked_to_route: list[routing_pb2.RouteRequest] = []
@@ -201,10 +205,11 @@ class Stage:
     def _resume(
         self, address: str
     ) -> Callable[[holding_pb2.ResumeRequest], Coroutine[Any, Any, holding_pb2.ResumeResponse]]:
-        async def resume(_: holding_pb2.ResumeRequest) -> holding_pb2.ResumeResponse:
+        async def resume(asked: holding_pb2.ResumeRequest) -> holding_pb2.ResumeResponse:
             self.asked_to_resume.append(address)
             await asyncio.sleep(self.resume_after_s)
-            return resume_response(self.holdings.get(address, NONE))
+            of_the_call = self.lines_have.get(asked.call_id) if address == "lines" else None
+            return resume_response(of_the_call or self.holdings.get(address, NONE))
 
         return resume
 

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from throughline.v1 import call_pb2, place_pb2
+from throughline.v1 import call_pb2, delivery_pb2, place_pb2
 
 from loadtest.humans import TALK, Delay, Humans
 from services.domain.books import Stories, books
 from services.domain.fold import Outcome
+from services.domain.holding import Holding, Standing
+from services.domain.where import Where
 from services.host.network import Broken
 from simulator.virtual_loop import run_virtual
-from tests.services.ingress_stage import Caller, Stage
+from tests.services.ingress_stage import LINE, Caller, RingStream, Stage, line_answers
 from tests.simulation.test_gateway_restart import CALLS, FAR, GATEWAYS, MOMENTS, NEAR_S, Scene, When
 
 OVER_BY_S = 40.0
@@ -93,6 +95,14 @@ async def play(seed: int, restarts: Sequence[tuple[str, When]], cuts: Sequence[C
     await scene.attach()
     stage = Stage(network=scene.network)
     stage.gateways, stage.candidates = {}, ["P1"]
+
+    async def line(stream: RingStream, offer: delivery_pb2.RingOffer) -> None:
+        """A line that has a call says so (P5)."""
+        if await line_answers(stream, offer):
+            where = Where(offer.psap_id, LINE)
+            stage.lines_have[offer.call_id] = Holding(Standing.CONNECTED, offer.attempt, where)
+
+    stage.lines = line
     await stage.__aenter__()
     callers = [Network(stage, call_id, f"+1508555010{number}") for number, call_id in enumerate(CALLS)]
 
@@ -160,6 +170,9 @@ def test_streams_cut_at_any_moment_connect_nobody_twice(seed: int, cuts: list[Cu
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(1, 50), one=MOMENTS, two=MOMENTS, cuts=st.lists(CUTS, max_size=4), far_s=FAR)
 @example(1, When("offered", 5, 0.0), When("offered", 5, 0.0), CONNECTED_IN_THE_HOLD, (NEAR_S, NEAR_S))
+@example(
+    3, When("answered", 1, 0.0), When("offered", 5, 9.0), [Cut(3, When("connected", 1, 7.5), 0.05)], (NEAR_S, NEAR_S)
+)
 def test_gateways_and_callers_streams_may_go_at_once(
     seed: int, one: When, two: When, cuts: list[Cut], far_s: tuple[float, ...]
 ) -> None:
