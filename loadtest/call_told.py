@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 Entry = Mapping[str, Any]
 Lossy = Mapping[str, Sequence[tuple[float, float]]]
 """Writers that lost what they said, and from when to when they said it, in wall milliseconds."""
 
 
-class Connection(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Connection:
     """A caller and a person, under which attempt and where. Two witnesses agree when theirs are equal."""
 
     attempt: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 from services.domain.durability import Durability
 from services.domain.offer import Offer
@@ -61,14 +61,16 @@ class Failure(StrEnum):
     EXPIRED = "expired"
 
 
-class Conductor(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Conductor:
     """The process that conducts a call."""
 
     address: str
     incarnation: str
 
 
-class Fact(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Fact:
     """One thing that happened to a call. (call_id, leg, seq, writer) identifies it; a second copy changes nothing."""
 
     call_id: str

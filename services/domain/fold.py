@@ -9,9 +9,10 @@ commutative, associative and idempotent by construction; tests/domain/test_books
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import reduce
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from services.domain.durability import Durability
 from services.domain.events import CLOSED, CONNECTED, Fact, FactKind
@@ -28,7 +29,8 @@ class Outcome(StrEnum):
     IN_PROGRESS = "in_progress"
 
 
-class Connect(NamedTuple):
+@dataclass(frozen=True, slots=True, order=True)
+class Connect:
     """An attempt that connected caller and person. Ordered by instant: the first one is the call's outcome."""
 
     at_ms: int
@@ -43,7 +45,8 @@ class Connect(NamedTuple):
         return Where(self.psap_id, self.line)
 
 
-class Told(NamedTuple):
+@dataclass(frozen=True, slots=True, order=True)
+class Told:
     """An instant, the kind of fact that told it, and its reason."""
 
     at_ms: int
@@ -51,7 +54,8 @@ class Told(NamedTuple):
     reason: str
 
 
-class Latest(NamedTuple):
+@dataclass(frozen=True, slots=True, order=True)
+class Latest:
     """The newest fact of a leg, by its writer's clock: it says until when another one is owed."""
 
     at_ms: int
@@ -60,7 +64,8 @@ class Latest(NamedTuple):
     due_in_ms: int
 
 
-class Heard(NamedTuple):
+@dataclass(frozen=True, slots=True, order=True)
+class Heard:
     """A word of the caller's that may differ between legs: the highest leg that knew it is believed."""
 
     leg: int
@@ -70,7 +75,8 @@ class Heard(NamedTuple):
 _NOTHING_HEARD: Final = Heard(0, "")
 
 
-class CallStory(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CallStory:
     """What the facts of one call say together. Small: it does not grow with the number of facts."""
 
     call_id: str

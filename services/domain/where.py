@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 
-class Where(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Where:
     """Somewhere a person answers: a PSAP's call-takers, or one of an owner's administrative lines."""
 
     psap_id: str

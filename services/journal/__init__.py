@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 BATCH_RECORDS_MAX: Final = 500
 """Records that a follower hands over at once, at most: one that hands over so many may have more."""
@@ -31,7 +31,8 @@ class Topic(StrEnum):
     CALLS_UNREADABLE = "calls-unreadable"
 
 
-class Record(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Record:
     """One record as the log holds it.
 
     `log_ms` is the log's timestamp in wall milliseconds (on `calls`: the broker's own).

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
 
 from services.journal import Topic
 
@@ -33,7 +33,8 @@ class Happening(StrEnum):
     REJECTED = "rejected"  # the log will never take it: this record is lost
 
 
-class JournalEvent(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class JournalEvent:
     """`waited_s`: since the append began. `queued`: the records in the queue now."""
 
     happening: Happening

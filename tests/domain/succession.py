@@ -6,7 +6,7 @@ to ask who has a call.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.domain.events import Conductor, Fact, FactKind
 from services.domain.take_overs.debts import Debts
@@ -166,7 +166,7 @@ class World:
     def _backfill(self, ingress: Ingress) -> None:
         if ingress.state in ("well", "unreachable"):
             for since, fact in ingress.waiting:
-                self.append(fact._replace(age_ms=round((self.now - since) * 1000)))
+                self.append(replace(fact, age_ms=round((self.now - since) * 1000)))
             ingress.waiting.clear()
 
     def _watched(self, ingress: Ingress, *, words: bool) -> None:

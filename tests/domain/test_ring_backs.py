@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from services.domain.events import Conductor, Fact, FactKind
@@ -37,7 +39,7 @@ class Story:
         call = self.debts.get("call-1")
         assert call is not None
         self.call: OpenCall = call
-        self.add(callback_due(call, 2)._replace(age_ms=age_ms))
+        self.add(replace(callback_due(call, 2), age_ms=age_ms))
 
     def add(self, fact: Fact, now: float = 0.0) -> None:
         self.debts.add(fact, Stamp(0, 0), now)
@@ -150,7 +152,7 @@ def test_a_conductor_that_says_something_after_the_entry_puts_the_ringing_off() 
     story.add(old, 2.0)
     assert story.due(AFTER_S + 1.0) == [1]
     story = Story()
-    story.add(old._replace(age_ms=0), 2.0)
+    story.add(replace(old, age_ms=0), 2.0)
     assert story.due(2.0 + AFTER_S - 0.1) == []
     assert story.due(2.0 + AFTER_S) == [1]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -230,9 +231,9 @@ def test_what_a_restarted_ingress_back_fills_is_judged_when_the_rest_of_it_has_c
         new = Ingress(stage, 1, "000000000000-0002")
         await new.start()
         await asyncio.sleep(1)
-        new.write(*(each._replace(age_ms=10_000) for each in told))
+        new.write(*(replace(each, age_ms=10_000) for each in told))
         await asyncio.sleep(1)
-        new.write(answered._replace(age_ms=10_000))
+        new.write(replace(answered, age_ms=10_000))
         assert stage.listed() == []
         await until_listed(stage, 1, 3.0)
         await asyncio.sleep(10)

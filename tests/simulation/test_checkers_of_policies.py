@@ -60,7 +60,7 @@ def _as(record: Record, change: Change) -> Record:
     told = screenings.read(record.value)
     at_ms = told.at_ms
     change(told)
-    return record._replace(value=told.SerializeToString(), log_ms=record.log_ms + told.at_ms - at_ms)
+    return replace(record, value=told.SerializeToString(), log_ms=record.log_ms + told.at_ms - at_ms)
 
 
 def put(told: screening_pb2.Screening, name: str, value: int | str) -> None:

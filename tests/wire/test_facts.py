@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,8 +88,8 @@ def test_a_restamp_adds_to_the_age_and_keeps_fields_of_newer_versions(
     """A fact that waited for Kafka loses nothing that this version does not know (J1), and says how safe it was."""
     newer = b"\xc2\x3e\x03new"  # field 1000, a text
     raw = facts.restamp(facts.encode(fact) + newer, age_ms, told)
-    assert facts.decode(raw) == fact._replace(
-        age_ms=min(fact.age_ms + age_ms, 2**63 - 1), durability=told or fact.durability
+    assert facts.decode(raw) == replace(
+        fact, age_ms=min(fact.age_ms + age_ms, 2**63 - 1), durability=told or fact.durability
     )
     assert newer in raw
 

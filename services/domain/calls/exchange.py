@@ -7,7 +7,6 @@ simulator can play the shell.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from services.domain.calls.ladder import Destination, Rung
 from services.domain.events import FactKind, Failure
@@ -189,7 +188,8 @@ class Release:
     reason: str
 
 
-class Remember(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Remember:
     """Append a fact."""
 
     kind: FactKind

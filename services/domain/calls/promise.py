@@ -7,6 +7,7 @@ long a call waits it writes one at least each five minutes, since readers do not
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from services.domain.calls.exchange import Effect, Remember
@@ -35,4 +36,4 @@ class Promise:
         self.renew_at = now + FACT_EVERY_S
         due_in_ms = round((min(max(now, next_at), self.renew_at) - now + SLACK_S) * 1000)
         self._owed_at = now + due_in_ms / 1000
-        return [each._replace(due_in_ms=due_in_ms) if isinstance(each, Remember) else each for each in effects]
+        return [replace(each, due_in_ms=due_in_ms) if isinstance(each, Remember) else each for each in effects]

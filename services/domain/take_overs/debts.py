@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import ItemsView, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Final
 
@@ -168,4 +169,4 @@ def _within_bounds(fact: Fact) -> Fact:
     never be late."""
     if fact.age_ms >= 0 and fact.due_in_ms <= WINDOW_MS:
         return fact
-    return fact._replace(age_ms=max(0, fact.age_ms), due_in_ms=min(fact.due_in_ms, WINDOW_MS))
+    return replace(fact, age_ms=max(0, fact.age_ms), due_in_ms=min(fact.due_in_ms, WINDOW_MS))

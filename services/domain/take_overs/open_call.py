@@ -5,7 +5,8 @@ A fold of the call's facts, which come twice, in any order and over several legs
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from services.domain.events import Conductor, Fact, FactKind
 from services.domain.place import Place
@@ -20,7 +21,8 @@ _LIST: Final = frozenset({FactKind.ABANDONED, FactKind.CALLBACK_DUE})
 _TRIED: Final = frozenset({FactKind.ROUTED, FactKind.ATTEMPTING, FactKind.RINGING, FactKind.DIVERTING})
 
 
-class Stamp(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Stamp:
     """Where a fact stands: its partition and the log's time of it. A kept copy is on no partition (None), and has the
     log's time at which it was kept."""
 

@@ -20,7 +20,7 @@ def ledger_folds_by_offset(real: Any, one: CallStory, other: CallStory) -> CallS
     """The ledger believes the record that comes last in the journal (J2): what a dead process left in its spool comes
     behind what its heir said, and a caller who was answered is on the list, or one on the list is not."""
     told = real(one, other)
-    return told._replace(connects=other.connects, opening=other.opening or told.opening)
+    return replace(told, connects=other.connects, opening=other.opening or told.opening)
 
 
 @mistake(books, "merge", only=("kill@ingress",))
@@ -28,7 +28,7 @@ def a_lower_leg_counts_as_well(real: Any, one: CallStory, other: CallStory) -> C
     """The first connection that the fold sees hides that of another attempt (J2): the books cannot see that a caller
     was connected twice, and say of a second connection that it is none."""
     told = real(one, other)
-    return told._replace(connects=one.connects if one.leg >= other.leg else other.connects)
+    return replace(told, connects=one.connects if one.leg >= other.leg else other.connects)
 
 
 @mistake(sql._Known, "add", only=("kill@ingress",))
