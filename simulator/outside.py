@@ -23,7 +23,7 @@ from loadtest.mischief import Mischief, MischievousPoint
 from loadtest.region_tables import AdminLine
 from loadtest.trunk import Trunk, TrunkFault
 from loadtest.trunk_server import TrunkServer
-from services.host.network import Network
+from services.host.network.memory import MemoryHost
 from simulator.wire import NetworkWire
 
 SOURCES: Final = ("wireless", "wireline")
@@ -51,7 +51,7 @@ class Outside:
     def __init__(
         self,
         around: Surroundings,
-        network_of: Callable[[str], Network],
+        network_of: Callable[[str], MemoryHost],
         *,
         seed: int,
         wall_ms: Callable[[], int],
