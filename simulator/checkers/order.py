@@ -31,6 +31,10 @@ COPIED: Final = frozenset(map(str, OPENS_OR_SETTLES))
 come before what the conductor back-fills later."""
 BROKERS_CLOCKS: Final = frozenset({"broker_skew", "broker_jump"})
 KEEPS_WHAT_IT_GETS: Final = frozenset({"broker_hung", "broker_falls"})
+GOES_AWAY: Final = frozenset({"kafka_gone", "broker_gone"})
+"""Nothing is given to who is gone; what was under way then is sent again when somebody leads."""
+UNDER_WAY_MS: Final = 200
+"""So long a fact may be under way, from when it was said until an append gives it up (J4)."""
 STANDS_STILL: Final = frozenset({"pause", "held_up"})
 AGE_SLACK_MS: Final = 20
 APPEND_LASTS_MS: Final = 5_500
@@ -95,7 +99,12 @@ def says_its_age(evidence: Evidence) -> Iterator[Finding]:
 
 def _hung(evidence: Evidence, from_ms: int, to_ms: int) -> bool:
     """Whether a broker took what it was given, and did nothing with it for a while: it may land late, and as it is."""
-    return any(injury.kind in KEEPS_WHAT_IT_GETS for injury in evidence.weather.during(from_ms, to_ms))
+    for injury in evidence.weather.during(from_ms, to_ms):
+        went_ms, _ = evidence.weather.window_ms(injury)
+        under_way = went_ms - UNDER_WAY_MS <= from_ms <= went_ms
+        if injury.kind in KEEPS_WHAT_IT_GETS or (injury.kind in GOES_AWAY and under_way):
+            return True
+    return False
 
 
 def _lies_wrongly(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:

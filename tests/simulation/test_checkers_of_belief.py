@@ -96,6 +96,18 @@ def test_a_fact_that_does_not_say_how_old_it_is_is_found(
     assert of("ages", of_a_wrong_clock) == []
 
 
+@pytest.mark.parametrize(("gone_after_ms", "found"), [(20, False), (-500, True), (1_000, True)])
+def test_what_was_under_way_when_kafka_went_may_land_as_it_is(calm: Observed, gone_after_ms: int, found: bool) -> None:
+    """It is sent again when somebody leads, seconds later; what was said while nobody did comes from a spool (J5)."""
+    last = next(each for each in reversed(calm.records) if facts.fact_in(each.value) is not None)
+    fact = facts.fact_in(last.value)
+    assert fact is not None
+    late = replace(last, log_ms=last.log_ms + 9_000)
+    damaged = replace(calm, records=[late if each is last else each for each in calm.records])
+    gone_s = (fact.at_ms + gone_after_ms - calm.began_ms) / 1000
+    assert bool(of("ages", hurt(damaged, Injury("kafka_gone", gone_s, 9.0, ("broker-1",))))) is found
+
+
 @pytest.mark.parametrize("word", ["have", "rejected"])
 def test_whoever_says_that_they_have_the_caller_and_is_not_believed_is_found(calm: Observed, word: str) -> None:
     """A line, or a PSAP, that names the attempt which the caller confirmed is the last that is rung (P5, R3)."""
