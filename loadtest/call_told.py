@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from loadtest.tries import planned_as
+
 Entry = Mapping[str, Any]
 Lossy = Mapping[str, Sequence[tuple[float, float]]]
 """Writers that lost what they said, and from when to when they said it, in wall milliseconds."""
@@ -36,6 +38,11 @@ class CallTold:
     far_end: list[Entry] = field(default_factory=list)
     facts: list[Entry] = field(default_factory=list)
     outcomes: list[str] = field(default_factory=list)
+
+    @property
+    def planned(self) -> str:
+        """The planned call of which it is a try."""
+        return planned_as(self.call_id)
 
     def heard(self, *events: str) -> list[Entry]:
         return [entry for entry in self.caller if entry["event"] in events]

@@ -17,6 +17,7 @@ from throughline.v1 import place_pb2
 from loadtest.carrier import Carrier, Outcome
 from loadtest.humans import BEFORE_REDIAL, TRIES_MAX, Humans
 from loadtest.leg import Call, NetworkMischief
+from loadtest.tries import named
 
 LOOP_PROBE_S: Final = 0.05
 
@@ -93,7 +94,7 @@ class Callers:
         self._lateness.offer_ms_max = max(self._lateness.offer_ms_max, lag_ms)
         about: dict[str, Any] = {"lag_ms": round(lag_ms, 1), "town": planned.town}
         for tries in range(1, TRIES_MAX + 1):
-            who = planned.call_id if tries == 1 else f"{planned.call_id}-redial{tries - 1}"
+            who = named(planned.call_id, tries)
             call = Call(who, planned.caller, planned.service_urn, planned.place, planned.source, mischief)
             outcome = await self._carrier.carry(call, self._humans.patience(who), **about)
             if outcome in (Outcome.CONNECTED, Outcome.REFUSED) or not self._humans.redials(who):

@@ -92,8 +92,7 @@ def hand_in(
 
 def make_live(broker: MemoryBroker, pointer: Pointer) -> None:
     """Past every gate."""
-    said = Order(Action.PROMOTE, virtual_wall_ms(), pointer.version, pointer.digest, force=True)
-    ordered = Warrant(said, tuple(sign_order(_PRIVATE[who], who, said, said.made_ms) for who in OPERATORS))
+    ordered = _ordered(Action.PROMOTE, pointer, force=True)
     _stand(broker, lambda state: warranted(replace(state, live=pointer, last_good=state.live), ordered))
 
 
@@ -105,9 +104,7 @@ def shadow(broker: MemoryBroker, pointer: Pointer) -> None:
 
 def try_out(broker: MemoryBroker, pointer: Pointer) -> None:
     """It answers the first step of its canary."""
-    now_ms = virtual_wall_ms()
-    said = Order(Action.CANARY, now_ms, pointer.version, pointer.digest)
-    ordered = Warrant(said, tuple(sign_order(_PRIVATE[who], who, said, now_ms) for who in OPERATORS))
+    ordered, now_ms = _ordered(Action.CANARY, pointer), virtual_wall_ms()
 
     def tried(state: State) -> State:
         return replace(state, candidate=pointer, stage=Stage.CANARY, step=0, since_ms=now_ms)
@@ -134,6 +131,12 @@ async def order(network: MemoryNetwork, firewalls: Collection[str], action: Acti
             await host.ask(f"{name}:1", DIRECT_POLICY, asked, within_s=TOLD_WITHIN_S)
 
     await asyncio.gather(*(tell(name) for name in firewalls))
+
+
+def _ordered(action: Action, pointer: Pointer, *, force: bool = False) -> Warrant:
+    """By all operators."""
+    said = Order(action, virtual_wall_ms(), pointer.version, pointer.digest, force=force)
+    return Warrant(said, tuple(sign_order(_PRIVATE[who], who, said, said.made_ms) for who in OPERATORS))
 
 
 def _stand(broker: MemoryBroker, change: Callable[[State], State]) -> None:

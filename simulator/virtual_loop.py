@@ -106,9 +106,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         process = context.get(PROCESS, self._outside)
         handle = Handle(process, context, callback, args, -1.0)
         process.ready.append(handle)
-        if not process.has_turn and process.runs:
-            process.has_turn = True
-            self.runnable.append(process)
+        if not process.has_turn:
+            self.give_turn(process)
         return handle
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]
@@ -179,8 +178,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """There is none."""
 
-    get_debug = staticmethod(bool)  # false; each future asks for it, and so it costs least
-    """See AbstractEventLoop."""
+    def get_debug(self) -> bool:
+        return False
 
     def set_debug(self, enabled: bool) -> None:
         """There is nothing to switch on."""
@@ -287,9 +286,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             raise Stuck(f"deadlock: nothing is ready and no timer is left; waiting:\n{waiting(self)}")
         when_s = timers[0][0]
         if when_s > self._now_s:
-            self._now_s = when_s
-            if when_s > self.limit_s:
-                self.jump(0.0)
+            self.jump(when_s - self._now_s)
+            self._now_s = max(self._now_s, when_s)  # not a hair less, whatever the sum came to
 
     def _ring_timers(self) -> None:
         """All that is due becomes ready."""

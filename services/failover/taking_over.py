@@ -65,7 +65,6 @@ class TakingOver:
         self._under_way: dict[asyncio.Task[None], None] = {}
         self._suspected = False
         self._dropped = 0
-        self._counted: tuple[object, ...] = ()
         self._began = asyncio.get_running_loop().time()
         self._tidied_at = self._began
 
@@ -135,17 +134,13 @@ class TakingOver:
 
     def _count(self) -> None:
         metrics, view = self._metrics, self._view
-        due_now, silent = view.take_overs.due_now, view.watch.silent(asyncio.get_running_loop().time())
-        counted = (len(view.debts), len(self._watching), silent, view.debts.dropped, tuple(due_now.values()))
-        if counted != self._counted:  # it is looked ten times a second, and mostly nothing is new
-            self._counted = counted
-            metrics.debts_open.set(len(view.debts))
-            for cause, number in due_now.items():
-                metrics.debts_due[cause].set(number)
-            metrics.watched.set(len(self._watching))
-            metrics.silent.set(silent)
-            metrics.debts_dropped.inc(view.debts.dropped - self._dropped)
-            self._dropped = view.debts.dropped
+        metrics.debts_open.set(len(view.debts))
+        for cause, number in view.take_overs.due_now.items():
+            metrics.debts_due[cause].set(number)
+        metrics.watched.set(len(self._watching))
+        metrics.silent.set(view.watch.silent(asyncio.get_running_loop().time()))
+        metrics.debts_dropped.inc(view.debts.dropped - self._dropped)
+        self._dropped = view.debts.dropped
         if view.take_overs.suspects != self._suspected:
             self._suspected = view.take_overs.suspects
             metrics.suspects.set(self._suspected)

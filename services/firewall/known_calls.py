@@ -33,23 +33,24 @@ class KnownCalls:
 
     def __init__(self, bundle: Bundle) -> None:
         self.breakers = Breakers(bundle.limits)
-        self._windows = Windows()
-        self._tests = Windows(TEST_KEYS_MAX, TEST_KEYS_MAX)
-        self._known: Lately[str, Known] = Lately(KNOWN_S, KNOWN_MAX, _by_name)
-        self._known_tests: Lately[str, Known] = Lately(KNOWN_S, TEST_KEYS_MAX, _by_name)
+        self._real = _Memory(Windows(), KNOWN_MAX)
+        self._tests = _Memory(Windows(TEST_KEYS_MAX, TEST_KEYS_MAX), TEST_KEYS_MAX)
+
+    def _of(self, *, test: bool) -> _Memory:
+        return self._tests if test else self._real
 
     def seen(self, call_id: str, keys: Keys, now: float, *, test: bool) -> Counts:
         """Counts a call of this replica; a test call among test calls alone."""
-        return (self._tests if test else self._windows).seen(call_id, keys, now)
+        return self._of(test=test).windows.seen(call_id, keys, now)
 
     def known(self, call_id: str, now: float, *, test: bool) -> Known | None:
         """What was answered for this call before, here or elsewhere."""
-        return (self._known_tests if test else self._known).get(call_id, now)
+        return self._of(test=test).answers.get(call_id, now)
 
     def answered(self, call_id: str, known: Known, now: float, *, test: bool) -> None:
         """Remembers the first answer for a call."""
         if call_id and self.known(call_id, now, test=test) is None:
-            (self._known_tests if test else self._known).note(call_id, known, now)
+            self._of(test=test).answers.note(call_id, known, now)
 
     def heard(self, told: screening_pb2.Screening, spoke: Bundle | None, now: float, age_s: float) -> bool:
         """Takes in a record; False where it says nothing new. `spoke` is its bundle, None where that is not here. A
@@ -60,15 +61,12 @@ class KnownCalls:
         could fill the memory with a few thousand calls."""
         if told.shadow or not offers.call_id_or_none(told.call_id) or not told.inputs:
             return False
-        windows = self._tests if told.test else self._windows
+        windows, verdict = self._of(test=told.test).windows, verdicts.to_domain(told.verdict)
         again = windows.knows(told.call_id, now)
-        if again and self.known(told.call_id, now, test=told.test) is not None:
+        if again and (verdict is None or self.known(told.call_id, now, test=told.test) is not None):
             return False  # mostly our own word, read back
         whole = completed(screenings.inputs_of(told))
         inputs = {name: _cut(value) if isinstance(value, str) else value for name, value in whole.items()}
-        verdict = verdicts.to_domain(told.verdict)
-        if again and verdict is None:
-            return False
         if not again:
             windows.heard(told.call_id, keys_in(inputs), now, age_s)
         proposed = verdicts.to_domain(told.proposed) if told.HasField("proposed") else verdict
@@ -81,8 +79,12 @@ class KnownCalls:
         return True
 
 
-def _by_name(_: int) -> dict[str, Known]:
-    return {}
+class _Memory:
+    """Of the real calls, or of the test calls: neither makes the others be forgotten."""
+
+    def __init__(self, windows: Windows, known_max: int) -> None:
+        self.windows = windows
+        self.answers: Lately[str, Known] = Lately(KNOWN_S, known_max, lambda _: {})
 
 
 def _cut(text: str) -> str:

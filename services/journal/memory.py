@@ -188,8 +188,7 @@ class MemoryLog:
         self._closed = True
 
     def _takes_s(self) -> float:
-        least, most = self._way_s
-        return least + (most - least) * self._random.random() if self._random is not None and most else 0.0
+        return self._random.uniform(*self._way_s) if self._random is not None and self._way_s[1] else 0.0
 
     def _why_not(self, topic: Topic, number: int) -> str | None:
         if self._closed:

@@ -13,6 +13,10 @@ APPEND_MS: Final = 50
 """J4: an ingress's budget for the acknowledgement of a fact."""
 SAFE_MS: Final = 150
 """J4: so long after that budget `Accepted` is said, by what is known then."""
+HEARTBEAT_MS: Final = 1_000
+"""R2: a PSAP at which nothing rings says a word so often."""
+SILENT_AFTER_MS: Final = 2_500
+"""R2: a PSAP that has said nothing for so long is not there."""
 CONFIRM_MS: Final = 1_000
 """P4: an answer that is not followed by `Connect` within this is released."""
 AFTER_S: Final = 3.0

@@ -10,13 +10,10 @@ from services.domain.fold import Outcome
 from services.domain.offer import TEST_URN
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
-from simulator.injuries import FAMILIES
+from simulator.checkers.weather import CLOCKS
 from simulator.installation import names_of
 
 PAID: Final = frozenset({Outcome.ANSWERED, Outcome.DIVERTED})
-REDIAL: Final = "-redial"
-"""Between the name of a planned call and the number of the try."""
-CLOCKS: Final = frozenset(kind.name for kind in FAMILIES["clock"])
 LISTED: Final = frozenset({Outcome.CALLBACK_OPEN, Outcome.CALLBACK_CLOSED})
 
 
@@ -64,7 +61,7 @@ def ledger_agrees(evidence: Evidence) -> Iterator[Finding]:
     opened = {
         call.call_id
         for call in evidence.calls.values()
-        if call.outcomes == [Outcome.CALLBACK_OPEN] and call.call_id.partition(REDIAL)[0] not in tests
+        if call.outcomes == [Outcome.CALLBACK_OPEN] and call.planned not in tests
     }  # fmt: skip
     times = Counter(ledger.listed)
     for call_id in opened - times.keys():
@@ -79,27 +76,25 @@ def ledger_agrees(evidence: Evidence) -> Iterator[Finding]:
 def closes_rightly(evidence: Evidence) -> Iterator[Finding]:
     """The ledger infers that a caller was reached where another real call of that number was connected since the leg
     was offered, and only there (J2). By conductors' clocks: where one of these was wrong, nothing is said."""
-    inferred = {
-        call.call_id: {fact["leg"]: fact for fact in call.kept("reconnected") if not fact["attempt"]}
-        for call in evidence.calls.values()
-    }
     if any(injury.kind in CLOCKS for injury in evidence.seen.injuries):
         return
     numbers = {planned.call_id: planned.caller for planned in evidence.seen.schedule.calls}
     tests = {planned.call_id for planned in evidence.seen.schedule.calls if planned.service_urn == TEST_URN}
     connected_ms: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for call in evidence.calls.values():
-        planned = call.call_id.partition(REDIAL)[0]
-        if planned in numbers and planned not in tests:
-            connected_ms[numbers[planned]] += [(f["at_ms"], call.call_id) for f in call.kept("answered", "diverted")]
+        if call.planned in numbers and call.planned not in tests:
+            connected_ms[numbers[call.planned]] += [
+                (f["at_ms"], call.call_id) for f in call.kept("answered", "diverted")
+            ]
     latest_ms = {number: sorted(told)[-2:] for number, told in connected_ms.items()}
     for call in evidence.calls.values():
         leg = max((fact["leg"] for fact in call.facts), default=0)
-        closed = inferred[call.call_id].get(leg)
+        inferred = {fact["leg"]: fact for fact in call.kept("reconnected") if not fact["attempt"]}
+        closed = inferred.get(leg)
         if closed is None:
             continue
         offered_ms = min(fact["at_ms"] for fact in call.facts if fact["leg"] == leg)
-        others = latest_ms.get(numbers.get(call.call_id.partition(REDIAL)[0], ""), [])
+        others = latest_ms.get(numbers.get(call.planned, ""), [])
         if not any(at_ms >= offered_ms and by != call.call_id for at_ms, by in others):
             words = f"leg {leg} is taken off the list ({closed['reason']}), and nobody of that number was reached since"
             yield Finding("closures", call.call_id, words)

@@ -58,7 +58,7 @@ def waits(evidence: Evidence) -> Iterator[Finding]:
             leg = legs.setdefault(entry["leg"], [])
             if entry["event"] != "misbehaved" and not (leg and leg[-1]["event"] == "leg_broken"):
                 leg.append(entry)  # who gives up after a leg broke waits for the next one
-        source = sources.get(call.call_id.partition("-redial")[0], "")
+        source = sources.get(call.planned, "")
         for leg in legs.values():
             if leg and leg[0]["event"] == "offered":
                 yield from _leg(evidence, call, leg, source, sins)

@@ -26,7 +26,6 @@ TICK_GAP_MS: Final = 1_000
 LOG_SLACK_MS: Final = 500
 """What an append and its way to the line may take, where Kafka is well."""
 AFTER_MS: Final = round(AFTER_S * 1000)
-"""Read once: what the services believe now is not what was agreed."""
 KILLS: Final = frozenset({"kill", "crash", "kill_all"})
 """A death that closes its connections: it is noticed at once."""
 TAKEN_WITHIN_MS: Final = 1_500
@@ -92,10 +91,8 @@ def soon_enough(evidence: Evidence) -> Iterator[Finding]:
         offered = [entry for entry in call.caller if entry["event"] == "offered"]
         if not offered or call.misbehaved() & TWO_HAVE_IT:
             continue
-        last, ends = (
-            offered[-1],
-            [e["at_ms"] for e in call.caller if e["event"] in ENDS and e["leg"] == offered[-1]["leg"]],
-        )
+        last = offered[-1]
+        ends = [e["at_ms"] for e in call.caller if e["event"] in ENDS and e["leg"] == last["leg"]]
         for at_ms, name in deaths:
             on_the_line = last["at_ms"] + ACCEPTED_MS < at_ms and not any(end_ms <= at_ms for end_ms in ends)
             if last["ingress"].partition(":")[0] != name or not on_the_line or _others_are_hurt(evidence, at_ms):
@@ -131,14 +128,12 @@ def late_by_its_own_clock(evidence: Evidence) -> Iterator[Finding]:
         if fact is None:
             continue
         if fact.kind is FactKind.TAKEN_OVER and not fact.age_ms and fact.reason.startswith(Cause.LATE):
-            before = [
-                (each, ms) for each, ms in said[fact.call_id] if each.leg == fact.leg and ms < record.log_ms - 500
-            ]
+            known_ms = record.log_ms - LOG_SLACK_MS
+            before = [(each, ms) for each, ms in said[fact.call_id] if each.leg == fact.leg and ms < known_ms]
             owed_ms = max((ms - each.age_ms + each.due_in_ms for each, ms in before), default=0)
-            if owed_ms > newest_ms[record.partition]:
-                words = (
-                    f"leg {fact.leg} was taken over as late {owed_ms - newest_ms[record.partition]} ms before it was"
-                )
+            early_ms = owed_ms - newest_ms[record.partition]
+            if early_ms > 0:
+                words = f"leg {fact.leg} was taken over as late {early_ms} ms before it was"
                 yield Finding("take_overs", fact.call_id, words)
         elif fact.conductor is not None:
             said[fact.call_id].append((fact, record.log_ms))

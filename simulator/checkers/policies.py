@@ -14,6 +14,7 @@ from typing import Final
 
 from throughline.v1 import screening_pb2
 
+from loadtest.tries import planned_as
 from services.domain.fold import Outcome
 from services.domain.offer import TEST_URN
 from services.policy.files.built_in import built_in
@@ -26,6 +27,7 @@ from services.wire.methods import Unreadable
 from simulator.checkers.agreed import BYPASS_MS, DIVERTED_SHARE, REPEATS_CALLS_MIN, SLACK_CALLS
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
+from simulator.checkers.weather import CLOCKS
 from simulator.injuries import FAMILIES
 from simulator.installation import SERVICE_OF
 from simulator.region import KEYS_FILE, LINES, texts
@@ -44,7 +46,6 @@ _ORDERED: Final = "bypass_ordered"
 _DELAYS: Final = frozenset(
     {"policy_late", *(kind.name for family in ("kafka", "process", "network", "clock") for kind in FAMILIES[family])}
 )
-_CLOCKS: Final = frozenset(kind.name for kind in FAMILIES["clock"])
 _OWNERS: Final = frozenset(line.owner for line in LINES)
 _BUILT_IN: Final = built_in().digest
 
@@ -133,7 +134,7 @@ def _clocks_were_set(evidence: Evidence) -> bool:
     """Whether a firewall's or a broker's wall clock was wrong: then no record says when it was, and a call that looks
     old is counted less, which makes a verdict milder."""
     return any(
-        injury.kind in _CLOCKS and any(SERVICE_OF.get(target) in ("firewall", None) for target in injury.targets)
+        injury.kind in CLOCKS and any(SERVICE_OF.get(target) in ("firewall", None) for target in injury.targets)
         for injury in evidence.seen.schedule.injuries
     )
 
@@ -203,7 +204,7 @@ def _counted(evidence: Evidence, told: Sequence[Told]) -> Iterator[Finding]:
     plans = {planned.call_id: planned for planned in evidence.seen.schedule.calls}
     offered: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for entry in evidence.seen.callers:
-        planned = plans.get(entry.get("call_id", "").partition("-redial")[0])
+        planned = plans.get(planned_as(entry.get("call_id", "")))
         if planned is not None and entry["event"] == "offered" and planned.service_urn != TEST_URN:
             offered[planned.caller].append((entry["call_id"], entry["at_ms"]))
     landed: dict[str, list[tuple[str, int]]] = defaultdict(list)
@@ -281,25 +282,28 @@ def _verified(evidence: Evidence, told: Sequence[Told]) -> Iterator[Finding]:
                 yield Finding("verified", each.call_id, f"{digest[:12]} answers it, and {signers} had signed it")
 
 
-def _stood(evidence: Evidence) -> dict[str, tuple[int, int]]:
-    """Bundles that were to answer calls: since when, and how many people's signatures counted at that moment."""
-    keys = read_keys(texts()[KEYS_FILE].encode())
+def states(evidence: Evidence) -> Iterator[tuple[int, State, Shelf]]:
+    """What stood on `policy`, each state from its instant in wall milliseconds on, with the shelf as it was then."""
     shelf = Shelf()
-    found: dict[str, tuple[int, int]] = {}
     for record in evidence.seen.policies:
         entry = None
         with suppress(Unreadable):
             entry = policy_records.read(record.key, record.value)
-        if entry is None:
-            continue
-        shelf.put(entry)
-        state = shelf.state
-        if not isinstance(entry, State) or state is not entry:
-            continue
+        if entry is not None:
+            shelf.put(entry)
+        if isinstance(entry, State) and shelf.state is entry:
+            yield record.log_ms, entry, shelf
+
+
+def _stood(evidence: Evidence) -> dict[str, tuple[int, int]]:
+    """Bundles that were to answer calls: since when, and how many people's signatures counted at that moment."""
+    keys = read_keys(texts()[KEYS_FILE].encode())
+    found: dict[str, tuple[int, int]] = {}
+    for log_ms, state, shelf in states(evidence):
         for pointer in _answering(state):
             if pointer.version and pointer.digest not in found:
-                signed = keys.of_bundle(pointer.version, pointer.digest, shelf.signatures(pointer), record.log_ms)
-                found[pointer.digest] = record.log_ms, len(signed.signers)
+                signed = keys.of_bundle(pointer.version, pointer.digest, shelf.signatures(pointer), log_ms)
+                found[pointer.digest] = log_ms, len(signed.signers)
     return found
 
 
@@ -332,13 +336,8 @@ def _quarantined(evidence: Evidence, told: Sequence[Told]) -> Iterator[Finding]:
 
 def _in_quarantine(evidence: Evidence) -> dict[str, int]:
     """Since when, of those that stay there; it has no end but by an operator's order, which nobody gives here."""
-    shelf = Shelf()
     found: dict[str, int] = {}
-    for record in evidence.seen.policies:
-        with suppress(Unreadable):
-            entry = policy_records.read(record.key, record.value)
-            if entry is not None:
-                shelf.put(entry)
-                for digest in shelf.state.quarantined:
-                    found.setdefault(digest, record.log_ms)
+    for log_ms, state, _ in states(evidence):
+        for digest in state.quarantined:
+            found.setdefault(digest, log_ms)
     return found

@@ -8,12 +8,12 @@ from typing import Final
 
 from loadtest.call_told import CallTold, Connection, Entry
 from services.domain.calls.overflow import OVERFLOW
-from services.domain.gateways.attachments import SILENT_AFTER_S
 from services.domain.hunting.lines import RESERVE_FOR
-from services.psap_gateway.lines import HEARTBEAT_S
+from simulator.checkers.agreed import HEARTBEAT_MS, SILENT_AFTER_MS
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
-from simulator.injuries import FAMILIES
+from simulator.checkers.weather import CLOCKS, KAFKA
+from simulator.injuries import Injury
 from simulator.installation import COUNTS, SPARE, TRUNKS, names_of
 from simulator.region import LINES, PSAPS
 
@@ -23,11 +23,10 @@ after one: by then all is as it was."""
 BUSY: Final = frozenset({"full", "refused"})
 """What a PSAP says that is there, and cannot."""
 SILENT: Final = "psap_silent"
-SILENT_MS: Final = round((SILENT_AFTER_S - HEARTBEAT_S) * 1000)
+SILENT_MS: Final = SILENT_AFTER_MS - HEARTBEAT_MS
 """The last word of a PSAP, from which its silence counts, may be as old as a heartbeat when it falls silent."""
+ENDS_A_RING: Final = ("rejected", "cancelled", "connected")
 GATEWAY_LOST: Final = "gateway_lost_"
-_CLOCKS: Final = frozenset(kind.name for kind in FAMILIES["clock"])
-_KAFKA: Final = frozenset(kind.name for kind in FAMILIES["kafka"])
 _GATEWAYS: Final = (*names_of("psap_gateway"), SPARE["psap_gateway"])
 
 
@@ -82,29 +81,27 @@ def _between(call: CallTold, said: Entry) -> set[str]:
 
 def rings_on(evidence: Evidence) -> Iterator[Finding]:
     """A PSAP that falls silent is doubted soon, and what rings there rings on; it fails with the silence alone (R2)."""
-    silences = [injury for injury in evidence.seen.injuries if injury.kind == SILENT]
-    if not silences:
-        return
-    windows = [(evidence.weather.window_ms(injury), injury.targets[0]) for injury in silences]
+    for injury in evidence.seen.injuries:
+        if injury.kind == SILENT:
+            yield from _failed_early(evidence, injury)
+
+
+def _failed_early(evidence: Evidence, silence: Injury) -> Iterator[Finding]:
+    """Rings that failed before the silence was long enough, though nobody ended them and nothing else was hurt."""
+    psap_id, (strikes_ms, heals_ms) = silence.targets[0], evidence.weather.window_ms(silence)
+    until_ms = min(heals_ms, strikes_ms + SILENT_MS)
     for call in evidence.calls.values():
         for fact in call.kept("delivery_failed"):
-            for (strikes_ms, heals_ms), psap_id in windows:
-                hushed = fact["psap_id"] == psap_id and strikes_ms < fact["at_ms"] < min(
-                    heals_ms, strikes_ms + SILENT_MS
-                )
-                rang = hushed and any(e["attempt"] == fact["attempt"] for e in call.seen("ringing"))
-                ended = rang and any(
-                    e["attempt"] == fact["attempt"] and e["event"] in ("rejected", "cancelled", "connected")
-                    for e in call.far_end
-                    if e["at_ms"] <= fact["at_ms"]
-                )
-                others = (
-                    injury for injury in evidence.weather.during(strikes_ms, fact["at_ms"]) if injury.kind != SILENT
-                )
-                if rang and not ended and next(others, None) is None:
-                    silent_ms = fact["at_ms"] - strikes_ms
-                    words = f"{fact['attempt']} rang at {psap_id}, and failed {silent_ms} ms after that fell silent"
-                    yield Finding("rings", call.call_id, words)
+            attempt, at_ms = fact["attempt"], fact["at_ms"]
+            if fact["psap_id"] != psap_id or not strikes_ms < at_ms < until_ms:
+                continue
+            rang = any(entry["attempt"] == attempt for entry in call.seen("ringing"))
+            ends = [entry for entry in call.seen(*ENDS_A_RING) if entry["at_ms"] <= at_ms]
+            ended = any(entry["attempt"] == attempt for entry in ends)
+            others = any(injury.kind != SILENT for injury in evidence.weather.during(strikes_ms, at_ms))
+            if rang and not ended and not others:
+                words = f"{attempt} rang at {psap_id}, and failed {at_ms - strikes_ms} ms after that fell silent"
+                yield Finding("rings", call.call_id, words)
 
 
 def climbed(evidence: Evidence) -> Iterator[Finding]:
@@ -136,7 +133,7 @@ def climbed(evidence: Evidence) -> Iterator[Finding]:
 
 def as_before(evidence: Evidence) -> Iterator[Finding]:
     """What is well again is used again: PSAPs are reached, calls are screened (R8, and each budget's end)."""
-    skewed = {target for injury in evidence.seen.injuries if injury.kind in _CLOCKS for target in injury.targets}
+    skewed = {target for injury in evidence.seen.injuries if injury.kind in CLOCKS for target in injury.targets}
     for call in evidence.calls.values():
         for fact in call.facts:
             if fact["writer"].partition("/")[0] in skewed:
@@ -153,7 +150,7 @@ def _unreachable(evidence: Evidence, call: CallTold, fact: Entry) -> Iterator[Fi
     hurt = (fact["psap_id"], *_GATEWAYS)
     for injury in evidence.weather.during(fact["at_ms"], fact["at_ms"], SETTLED_MS):
         late = injury.kind == "kafka_late"  # what is read late is stale late
-        if late or (injury.kind not in _KAFKA and any(target in hurt for target in injury.targets)):
+        if late or (injury.kind not in KAFKA and any(target in hurt for target in injury.targets)):
             return
     yield Finding("as_before", call.call_id, f"{fact['psap_id']} is {fact['reason']}, and was not hurt for a while")
 

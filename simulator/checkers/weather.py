@@ -21,6 +21,8 @@ IN_ORDER: Final = frozenset({"restart", "roll", "scale", "joins"})
 """Kinds of an end that takes its time."""
 DEATHS: Final = IN_ORDER | {"kill", "crash", "kill_all", "power"}
 KAFKA: Final = frozenset(kind.name for kind in FAMILIES["kafka"])
+CLOCKS: Final = frozenset(kind.name for kind in FAMILIES["clock"])
+"""Of processes and of brokers."""
 TAKES_AGAIN_MS: Final = 6_000
 """A spool whose disk is well again takes again within five seconds (J6)."""
 AFTERWARDS_MS: Final = 1_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from services.domain.gateways.attachments import SILENT_AFTER_S
 from services.domain.gateways.rings import CONFIRM_S
 from services.domain.take_overs import facts, ring_backs
 from services.firewall.policies.bypass import LOOK_EVERY_S
@@ -12,6 +13,7 @@ from services.ingress.settings import IngressSettings
 from services.journal.safekeeping import OPEN_WITHIN_S, WITHIN_S
 from services.policy.bundle import Limits
 from services.policy.verdicts import guards, scopes
+from services.psap_gateway.lines import HEARTBEAT_S
 from simulator.checkers import agreed
 
 
@@ -20,6 +22,8 @@ from simulator.checkers import agreed
     [
         (agreed.APPEND_MS, IngressSettings.model_fields["append_budget_ms"].default),
         (agreed.SAFE_MS, WITHIN_S * 1000),
+        (agreed.HEARTBEAT_MS, HEARTBEAT_S * 1000),
+        (agreed.SILENT_AFTER_MS, SILENT_AFTER_S * 1000),
         (agreed.CONFIRM_MS, CONFIRM_S * 1000),
         (agreed.AFTER_S, ring_backs.AFTER_S),
         (agreed.PAUSES_S, ring_backs.PAUSES_S),

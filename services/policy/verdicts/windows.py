@@ -35,6 +35,7 @@ CALLS_MAX: Final = 100_000
 FEW_MAX: Final = 4
 """So many calls of a key are kept as they came: most numbers call once, and most cells seldom."""
 _Few = tuple[float, ...]
+_ByKey = list[tuple[Counted, int]]
 _NAMES: Final = {by: tuple(counter(by, window_s) for window_s in WINDOWS_S) for by in Counted}
 _MINUTE_S, _HOUR_S = 60, 3600
 _STATE: Final = "state"
@@ -90,27 +91,31 @@ class Windows:
     def seen(self, call_id: str, keys: Keys, now: float, age_s: float = 0.0) -> Counts:
         """Counts a call that came `age_s` ago, once for its id, and tells what stands now. A call without an id is
         counted each time."""
-        known = self._calls.get(hash(call_id), now)
-        first = self.heard(call_id, keys, now, age_s) if known is None else bool(known)
-        return self._counts(keys, now, first, known is not None)
+        known, by_key = self._calls.get(hash(call_id), now), _by(keys)
+        first = self._hear(call_id, keys, by_key, now, age_s) if known is None else bool(known)
+        return self._counts(by_key, now, first, known is not None)
 
     def knows(self, call_id: str, now: float) -> bool:
         """Whether this call has been counted."""
         return self._calls.get(hash(call_id), now) is not None
 
-    def heard(self, call_id: str, keys: Keys, now: float, age_s: float) -> bool:
-        """Counts a call that is not known, and says whether it was the first of its identity."""
+    def heard(self, call_id: str, keys: Keys, now: float, age_s: float) -> None:
+        """Counts a call that is not known."""
+        self._hear(call_id, keys, _by(keys), now, age_s)
+
+    def _hear(self, call_id: str, keys: Keys, by_key: _ByKey, now: float, age_s: float) -> bool:
         at = now - max(0.0, age_s)
-        first = self._count(keys, at, now)
+        first = self._count(keys, by_key, at, now)
         if at >= now - LONGEST_S and (self._oldest_at is None or at < self._oldest_at):
             self._oldest_at = at
         if call_id:
             self._calls.note(hash(call_id), first, now)
         return first
 
-    def _count(self, keys: Keys, at: float, now: float) -> bool:
-        newest = self._newest(keys, now)
-        for by, key in _by(keys):
+    def _count(self, keys: Keys, by_key: _ByKey, at: float, now: float) -> bool:
+        """Whether it is the first of its identity."""
+        newest = self._newest(keys, by_key, now)
+        for by, key in by_key:
             tally = self._tally(by, key, now)
             if tally:
                 _note(self._tallies[by], key, _with(tally, at), self._keys_max)
@@ -121,11 +126,11 @@ class Windows:
             self._nameless.note(hash(keys.identity), at if newest is None else max(at, newest), now)
         return newest is None or newest <= at - LONGEST_S
 
-    def _newest(self, keys: Keys, now: float) -> float | None:
+    def _newest(self, keys: Keys, by_key: _ByKey, now: float) -> float | None:
         """The newest call of this identity so far."""
         if keys.identity != keys.number:
             return self._nameless.get(hash(keys.identity), now)
-        tally = self._tally(Counted.NUMBER, _key(Counted.NUMBER, keys.number), now)
+        tally = self._tally(*by_key[0], now)  # its number comes first
         return tally.newest if isinstance(tally, _Tally) else max(tally, default=None)
 
     def _tally(self, by: Counted, key: int, now: float) -> _Few | _Tally:
@@ -135,9 +140,9 @@ class Windows:
         once = self._once.get(key, now)
         return () if once is None else (once,)
 
-    def _counts(self, keys: Keys, now: float, first: bool, again: bool) -> Counts:
+    def _counts(self, by_key: _ByKey, now: float, first: bool, again: bool) -> Counts:
         by_name = dict.fromkeys((name for names in _NAMES.values() for name in names), 0)
-        for by, key in _by(keys):
+        for by, key in by_key:
             by_name.update(zip(_NAMES[by], _within(self._tally(by, key, now), now), strict=True))
         return Counts(by_name, self._state_load(now), first, again)
 
@@ -149,18 +154,14 @@ class Windows:
         return state[_MINUTE_S] / mean if mean else 0.0
 
 
-def _by(keys: Keys) -> list[tuple[Counted, int]]:
+def _by(keys: Keys) -> _ByKey:
     all_of_them = (
         (Counted.NUMBER, keys.number),
         (Counted.SOURCE, keys.source),
         (Counted.CELL, keys.cell),
         (Counted.TRUNK, keys.trunk),
     )
-    return [(by, _key(by, key)) for by, key in all_of_them if key]
-
-
-def _key(by: Counted, key: str) -> int:
-    return hash((by, key))
+    return [(by, hash((by, key))) for by, key in all_of_them if key]
 
 
 def _note(tallies: dict[int, _Few | _Tally], key: int, tally: _Few | _Tally, most: int) -> None:

@@ -91,7 +91,7 @@ async def test_of_a_thousand_calls_in_one_second_each_that_is_accepted_is_accoun
     # Nobody could say in time whether an earlier leg was connected (P5): whoever was rung next was told so.
     flagged = {each["call_id"] for each in told.facts("attempting", reason="maybe_connected")}
     counts = {
-        "callers": len({call.call_id.partition("-redial")[0] for call in told.calls}),
+        "callers": len({call.planned for call in told.calls}),
         "calls, redials among them": len(told.calls),
         "connected": len(connected),
         "never accepted": sum(not call.durability for call in told.calls),
