@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from throughline.v1 import fact_pb2
 
+from loadtest.tries import planned_as
 from services.journal import Topic
 from services.journal.kafka import KafkaLog
 from tests.system.faults.rig import AFTER_S, CALM_S, FAULT_S, NOISE, Rig
@@ -91,7 +92,7 @@ async def test_of_a_thousand_calls_in_one_second_each_that_is_accepted_is_accoun
     # Nobody could say in time whether an earlier leg was connected (P5): whoever was rung next was told so.
     flagged = {each["call_id"] for each in told.facts("attempting", reason="maybe_connected")}
     counts = {
-        "callers": len({call.planned for call in told.calls}),
+        "callers": len({planned_as(call.call_id) for call in told.calls}),
         "calls, redials among them": len(told.calls),
         "connected": len(connected),
         "never accepted": sum(not call.durability for call in told.calls),
