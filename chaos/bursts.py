@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+from chaos.crowds import IN_THE_MIDST_S, gathered, next_crowd
 from chaos.felt import Window
 from chaos.stage import COMES_UP_WITHIN_S, HUMANS, Stage
 from loadtest.children import Outsider
@@ -21,10 +23,19 @@ OnEntry = Callable[[Mapping[str, Any]], None]
 
 
 class Burst:
-    """One process of callers. `run` begins each call_id, with a dash after it, and is this burst's alone."""
+    """One process of callers. `run` begins each call_id, with a dash after it, and is this burst's alone. With `crowds`
+    some of them dial in one instant (crowds.py)."""
 
     def __init__(
-        self, stage: Stage, run: str, *, for_s: float, calls_a_s: int, seed: int, legs_max: int | None = None
+        self,
+        stage: Stage,
+        run: str,
+        *,
+        for_s: float,
+        calls_a_s: int,
+        seed: int,
+        legs_max: int | None = None,
+        crowds: bool = False,
     ) -> None:
         self.run = run
         self.seed = seed
@@ -34,7 +45,11 @@ class Burst:
         self.diary = stage.folder / f"{run}.caller.jsonl"
         seconds = [float(second) for second in range(math.ceil(for_s)) for _ in range(calls_a_s)]
         calls = plan(seconds, stage.region, seed=seed, run=run, service_urn=SOS_URN, source="faults")
+        if crowds:
+            calls = gathered(calls)
         self.planned: list[PlannedCall] = [call for call in calls if call.at_s < for_s]
+        self._crowds = crowds
+        self._aim = random.Random(repr((seed, "aim")))
         self._stage = stage
         self._for_s = for_s
         self._began = 0.0
@@ -73,6 +88,12 @@ class Burst:
     async def second(self, at_s: float) -> None:
         """Waits for this second of the burst."""
         await asyncio.sleep(max(0.0, self._began + at_s - time.monotonic()))
+
+    async def crowd(self) -> None:
+        """Waits for the next crowd, until its calls are being set up; not at all where there are none."""
+        if self._crowds:
+            aimed_s = next_crowd(time.monotonic() - self._began) + self._aim.uniform(0.0, IN_THE_MIDST_S)
+            await self.second(aimed_s)
 
     @contextmanager
     def struck(self) -> Iterator[Window]:

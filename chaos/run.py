@@ -20,7 +20,7 @@ from chaos.checker import Judged, judge
 from chaos.felt import Window, read_calls
 from chaos.hands import BROKER, Hurt, gateways_of, in_hand, waited
 from chaos.record import RoundRecord, Setting, append
-from chaos.schedule import KAFKA_KINDS, Kind, Round, Strike, possible
+from chaos.schedule import AIMED, KAFKA_KINDS, Kind, Round, Strike, possible
 from chaos.stage import Stage
 from chaos.strikes import Striker
 from chaos.witnesses import Accounts
@@ -32,6 +32,8 @@ FINISHES_WITHIN_S: Final = 300.0
 SETTLES_WITHIN_S: Final = 90.0
 LOOKS_EVERY_S: Final = 1.0
 TELLS_EVERY_S: Final = 5.0
+MISSED: Final = (ChildFailed, CannotStart, TimeoutError)
+"""Somebody does not come back."""
 
 Say = Callable[[str], None]
 
@@ -125,6 +127,7 @@ class Run:
             for_s=each.ends_s - each.begins_s,
             calls_a_s=self._setting.rate,
             seed=self._setting.seed * 1000 + each.number,
+            crowds=each.kind in AIMED,
         )
         await burst.ready()
         self._bursts.append(burst)
@@ -153,9 +156,16 @@ class Run:
     async def _strike(self, strike: Strike, each: Round, burst: Burst, played: Played) -> None:
         await burst.second(strike.at_s - each.begins_s)
         if strike.kind is not Kind.KILL:
+            await burst.crowd()
             await self._hurt(strike, played)
             return
         async with self._killing:  # on a slow machine the next is killed when the last is well: one after the other
+            try:
+                await self._striker.well(strike.victim)
+            except MISSED as missed:
+                played.troubles.append(str(missed) or f"{strike}: the one before is not well in time")
+                return
+            await burst.crowd()
             if burst.over():
                 played.skipped.append(f"{strike}: no callers were left when the one before was well again")
             else:
@@ -171,7 +181,7 @@ class Run:
                 await asyncio.sleep(strike.lasts_s)  # from when it is done: on a busy machine that takes its time
             if not strike.lasts_s:
                 await self._stage.installation.back(strike.victim)
-        except (ChildFailed, CannotStart, TimeoutError) as missed:
+        except MISSED as missed:
             played.troubles.append(str(missed) or f"{strike}: not back in time")
         finally:
             window.close(wall_ms())

@@ -49,6 +49,8 @@ class Kind(StrEnum):
 NEEDS_NAMESPACES: Final = frozenset({Kind.DELAY, Kind.LOSS, Kind.CUT_ONE_WAY, Kind.CUT_BOTH_WAYS, Kind.SPOOL_FULL})
 KAFKA_KINDS: Final = frozenset({Kind.BROKER_KILL, Kind.BROKER_PAUSE, Kind.KAFKA_GONE, Kind.SPOOL_FULL})
 """Those that hurt brokers."""
+AIMED: Final = frozenset({Kind.KILL, Kind.PAUSE})
+"""Those that are told by the calls that their victim had in its hands."""
 EVERYBODY: Final = "*"
 KAFKA: Final = "kafka"
 BROKERS: Final = 3

@@ -59,8 +59,8 @@ class Striker:
 
     @asynccontextmanager
     async def struck(self, strike: Strike, window: Window) -> AsyncIterator[None]:
-        """Does it at the beginning of the block, and makes it well at its end. The window begins anew where the victim
-        was waited for first, and is closed where something is waited for that hurts nobody."""
+        """Does it at the beginning of the block, and makes it well at its end. The window is closed where something is
+        waited for that hurts nobody."""
         match strike.kind:
             case Kind.CALM:
                 yield
@@ -104,14 +104,13 @@ class Striker:
             await self._stage.installation.back(name, BACK_WITHIN_S)
         await self._stage.all_attached()
 
-    async def _kill(self, name: str, window: Window) -> None:
-        """Not while it, or its sibling, is still coming back from the last one."""
-        children = self._stage.installation.children
-        service = children[name].service
-        for child in self._stage.installation.of(service):
+    async def well(self, name: str) -> None:
+        """Waits until neither it nor its sibling is still coming back from the last strike; raises TimeoutError."""
+        for child in self._stage.installation.of(self._stage.installation.children[name].service):
             await self._stage.installation.back(child.name, BACK_WITHIN_S)
-        self.kills[service] += 1
-        window.from_ms = wall_ms()
+
+    async def _kill(self, name: str, window: Window) -> None:
+        self.kills[self._stage.installation.children[name].service] += 1
         await self._stage.installation.kill(name)
         self.killed[name].append((window.from_ms - IN_MEMORY_MS, wall_ms()))
 
