@@ -16,7 +16,9 @@ TIMES: Final = 10
 SOURCES: Final = 50
 BEGINS_S: Final = 20.0
 LASTS_S: Final = 400.0
-AGAINST: Final = bundle(1, [diverting("floods", "number_calls_600s >= 6"), REPEATS])
+QUOTA: Final = 5
+"""Calls of one telephone that reach their PSAP within ten minutes, before the next ones go to the desk."""
+AGAINST: Final = bundle(1, [diverting("floods", f"number_calls_600s >= {QUOTA + 1}"), REPEATS])
 
 
 def plan() -> tuple[Planned, ...]:

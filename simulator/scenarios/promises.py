@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from simulator.scenarios.flood import QUOTA, SOURCES
 from simulator.scenarios.scenario import Told
 
 TOUCHED_MAX: Final = 20
@@ -147,7 +148,10 @@ PROMISES: Final[Mapping[str, tuple[Promise, ...]]] = MappingProxyType(
                 "the flood's calls reach a person, or hang up and are on the callback list",
                 lambda told: told.flood is not None and told.flood.lost == 0,
             ),
-            Promise("the flood is diverted", lambda told: told.flood is not None and told.flood.touched > 0),
+            Promise(
+                f"of each telephone's flood a PSAP has the first {QUOTA} calls, and the desk what comes after",
+                lambda told: told.flood is not None and 0 < told.flood.reached_psap <= SOURCES * QUOTA,
+            ),
         ),
     }
 )
