@@ -89,11 +89,14 @@ class Burst:
         """Waits for this second of the burst."""
         await asyncio.sleep(max(0.0, self._began + at_s - time.monotonic()))
 
-    async def crowd(self) -> None:
-        """Waits for the next crowd, until its calls are being set up; not at all where there are none."""
-        if self._crowds:
-            aimed_s = next_crowd(time.monotonic() - self._began) + self._aim.uniform(0.0, IN_THE_MIDST_S)
-            await self.second(aimed_s)
+    async def crowd(self) -> list[PlannedCall]:
+        """Waits for the next crowd, until its calls are being set up; returns them. Where there are none it does not
+        wait."""
+        if not self._crowds:
+            return []
+        instant_s = next_crowd(time.monotonic() - self._began)
+        await self.second(instant_s + self._aim.uniform(0.0, IN_THE_MIDST_S))
+        return [call for call in self.planned if call.at_s == instant_s]
 
     @contextmanager
     def struck(self) -> Iterator[Window]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,7 @@ from chaos.record import RoundRecord, Setting, append
 from chaos.schedule import AIMED, KAFKA_KINDS, Kind, Round, Strike, possible
 from chaos.stage import Stage
 from chaos.strikes import Striker
+from chaos.whole import replicas
 from chaos.witnesses import Accounts
 from deploy.kafka import CannotStart
 from loadtest.diary import wall_ms
@@ -32,6 +33,9 @@ FINISHES_WITHIN_S: Final = 300.0
 SETTLES_WITHIN_S: Final = 90.0
 LOOKS_EVERY_S: Final = 1.0
 TELLS_EVERY_S: Final = 5.0
+FAILOVER: Final = "failover"
+AT_THEIR_LINES_S: Final = 0.5
+"""After its PSAP is cut off a call has long been dialled through."""
 MISSED: Final = (ChildFailed, CannotStart, TimeoutError)
 """Somebody does not come back."""
 
@@ -156,8 +160,8 @@ class Run:
     async def _strike(self, strike: Strike, each: Round, burst: Burst, played: Played) -> None:
         await burst.second(strike.at_s - each.begins_s)
         if strike.kind is not Kind.KILL:
-            await burst.crowd()
-            await self._hurt(strike, played)
+            async with self._aimed(strike, burst):
+                await self._hurt(strike, played)
             return
         async with self._killing:  # on a slow machine the next is killed when the last is well: one after the other
             try:
@@ -165,11 +169,32 @@ class Run:
             except MISSED as missed:
                 played.troubles.append(str(missed) or f"{strike}: the one before is not well in time")
                 return
-            await burst.crowd()
-            if burst.over():
-                played.skipped.append(f"{strike}: no callers were left when the one before was well again")
-            else:
-                await self._hurt(strike, played)
+            async with self._aimed(strike, burst):
+                if burst.over():
+                    played.skipped.append(f"{strike}: no callers were left when the one before was well again")
+                else:
+                    await self._hurt(strike, played)
+
+    @asynccontextmanager
+    async def _aimed(self, strike: Strike, burst: Burst) -> AsyncIterator[None]:
+        """Goes on when a crowd's calls are where the strike is to find them: with failover once they ring at lines,
+        since their PSAPs are cut off as long as the block lasts."""
+        crowd = await burst.crowd()
+        if strike.victim not in replicas()[FAILOVER]:
+            yield
+            return
+        window = Window(wall_ms())
+        self._struck.append(window)
+        psaps = {self._stage.region.psap_of_town[call.town] for call in crowd}
+        for psap_id in psaps:
+            self._stage.strike(psap_id, "cut")
+        try:
+            await asyncio.sleep(AT_THEIR_LINES_S)
+            yield
+        finally:
+            for psap_id in psaps:
+                self._stage.strike(psap_id, "heal")
+            window.close(wall_ms())
 
     async def _hurt(self, strike: Strike, played: Played) -> None:
         window = Window(wall_ms())

@@ -177,6 +177,10 @@ class Stage:
     def _on_death(self, child: Child) -> None:
         self.deaths.append(f"{child.name} ended by itself with {child.process.returncode}; {child.last_lines()}")
 
+    def strike(self, psap_id: str, fault: str) -> None:
+        """One PSAP fails now: `cut`, `silent`, `reject`, `full`; or `heal`."""
+        self.far_end.do(do="fault", psap_id=psap_id, fault=fault, when="now")
+
     async def all_attached(self) -> None:
         """Waits until every PSAP holds a stream to every gateway."""
         streams = len(self.region.psap_names) * len(self.installation.of("psap_gateway"))

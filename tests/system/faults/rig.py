@@ -83,10 +83,6 @@ class Rig(Stage):
                 await self.installation.restart(child.name)
         await self.all_attached()
 
-    def strike(self, psap_id: str, fault: str) -> None:
-        """One PSAP fails now: `cut`, `silent`, `reject`, `full`; or `heal`."""
-        self.far_end.do(do="fault", psap_id=psap_id, fault=fault, when="now")
-
     async def burst(
         self,
         name: str,
