@@ -103,7 +103,10 @@ class Follower(Protocol):
         ...
 
     def __aiter__(self) -> AsyncIterator[list[Record]]:
-        """Batches, in order within each partition. One consumer to a follower."""
+        """Batches, in order within each partition. One consumer to a follower.
+
+        After a full one the loop has its turn: who reads a long history serves meanwhile.
+        """
         ...
 
 

@@ -115,6 +115,7 @@ class KafkaFollower:
                         batch = await self._poll(self._consumer)
                         if batch:
                             yield batch
+                            await asyncio.sleep(0)  # what the library has fetched, megabytes, it hands out unawaited
                 except (Exception, asyncio.CancelledError) as error:
                     self._failed(error)
                 finally:

@@ -107,6 +107,8 @@ class MemoryFollower:
             batch = self._take()
             if batch:
                 yield batch
+                if len(batch) == BATCH_RECORDS_MAX:
+                    await asyncio.sleep(0)
             else:
                 self._waiter = asyncio.get_running_loop().create_future()
                 await self._waiter

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from services.journal import Follower, Gap, Log, Record, Rejected, Topic, Unavailable
+from services.journal import BATCH_RECORDS_MAX, Follower, Gap, Log, Record, Rejected, Topic, Unavailable
 from services.journal.topics import TOPICS
 
 LIMIT_S = 20
@@ -179,6 +179,31 @@ async def test_caught_up_means_that_the_last_batch_was_worked_through(log: Log, 
         assert sum(follower.positions.values()) >= 20
         await follower.stop()
         await consuming
+
+
+async def test_whoever_reads_a_long_history_serves_meanwhile(log: Log, key: str) -> None:
+    """A service that starts again reads minutes of `calls` and is asked by callers already: the loop turns after each
+    full batch, so that nobody waits for the whole of it."""
+    count = 6 * BATCH_RECORDS_MAX
+    acked = [log.append(Topic.ROUTINGS, f"{key}-{n}", b"x" * 100) for n in range(count)]
+    await asyncio.wait_for(asyncio.gather(*acked), LIMIT_S)
+    loop, turns, found = asyncio.get_running_loop(), 0, 0
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        if found < count:
+            loop.call_soon(turn)
+
+    loop.call_soon(turn)
+    full_at = -1
+    async with following(log, Topic.ROUTINGS) as follower, asyncio.timeout(LIMIT_S):
+        async for batch in follower:
+            assert turns > full_at, "a second batch came before anybody else"
+            full_at = turns if len(batch) == BATCH_RECORDS_MAX else -1
+            found += sum(map(ours(key), batch))
+            if found == count:
+                break
 
 
 async def test_two_followers_read_the_same_and_do_not_share_their_places(
