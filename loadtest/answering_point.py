@@ -57,12 +57,7 @@ class AnsweringPoint:
     """A PSAP with `positions` call-takers."""
 
     def __init__(
-        self,
-        psap_id: str,
-        positions: int,
-        humans: Humans,
-        diary: Account,
-        tell: Callable[..., None] = silent,
+        self, psap_id: str, positions: int, humans: Humans, diary: Account, tell: Callable[..., None] = silent
     ) -> None:
         self.psap_id = psap_id
         self.fault = Fault.NONE
@@ -269,6 +264,11 @@ class AnsweringPoint:
         for line in self.lines:
             self._say(line, Ask(ended=delivery_pb2.Ended(attempt=ring.attempt)))
         self._forget(ring)
+
+    def hang_up_all(self) -> None:
+        """Whoever talks here has said all."""
+        for ring in [ring for ring in self._rings.values() if ring.stage is Stage.CONNECTED]:
+            self._hang_up(ring)
 
     def _cancel(self, ring: Ring, reason: str) -> None:
         self._write("cancelled", ring.call_id, ring.attempt, reason=reason, stage=str(ring.stage))

@@ -7,10 +7,11 @@ It prints JSON lines: first `{"event": "listening", "trunk": "host:port"}`, late
 
     {"do": "attach", "gateways": ["127.0.0.1:1234"]}
     {"do": "fault", "psap_id": "3175", "fault": "cut|silent|reject|full|late|heal", "when": "now|ringing"}
+    {"do": "hang_up"}
     {"do": "stop"}
 
-What it saw of each call goes to the witness's file: offered, ringing, answered, connected, ended, cancelled, rejected,
-have. It imports nothing of `services`.
+`hang_up` ends every talk: all call-takers and lines are free then. What it saw of each call goes to the witness's file:
+offered, ringing, answered, connected, ended, cancelled, rejected, have. It imports nothing of `services`.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def read_tokens(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text().strip() for path in sorted(folder.iterdir()) if path.is_file()}
 
 
-def obey(switchboard: Switchboard, tokens: Path, command: dict[str, Any]) -> None:
+def obey(switchboard: Switchboard, trunk: Trunk, tokens: Path, command: dict[str, Any]) -> None:
     """Carries out one command; raises ValueError for one that it does not know."""
     match command:
         case {"do": "attach", "gateways": list(gateways)}:
@@ -53,8 +54,12 @@ def obey(switchboard: Switchboard, tokens: Path, command: dict[str, Any]) -> Non
                 point.arm(Fault(fault))
             else:
                 point.strike(Fault(fault))
+        case {"do": "hang_up"}:
+            trunk.hang_up_all()
+            for point in switchboard.points.values():
+                point.hang_up_all()
         case _:
-            raise ValueError(f"expected attach, fault or stop as the module's first lines say; got {command}")
+            raise ValueError(f"expected attach, fault, hang_up or stop as the module's first lines say; got {command}")
 
 
 async def run(arguments: argparse.Namespace, leader: Leader) -> None:
@@ -74,7 +79,7 @@ async def run(arguments: argparse.Namespace, leader: Leader) -> None:
         keeping = asyncio.ensure_future(switchboard.keep_alive())
         try:
             async for command in leader.commands():
-                obey(switchboard, arguments.tokens, command)
+                obey(switchboard, trunk.trunk, arguments.tokens, command)
         finally:
             keeping.cancel()
             await switchboard.close()

@@ -194,6 +194,12 @@ class Trunk:
             self._say_last(ring, done)
         ring.start("talk", self._humans.waits(TALK, ring.call_id), self._hang_up, ring)
 
+    def hang_up_all(self) -> None:
+        """Whoever talks at a line has said all."""
+        for calls in self._taken.values():
+            for ring in [ring for ring in calls.values() if ring.stage is Stage.CONNECTED]:
+                self._hang_up(ring)
+
     def _hang_up(self, ring: Dialled) -> None:
         self._write("ended", ring)
         self._forget(ring)

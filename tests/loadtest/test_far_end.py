@@ -16,9 +16,10 @@ from loadtest.answering_point import AnsweringPoint, Fault
 from loadtest.attachment import Switchboard
 from loadtest.channels import GrpcWire
 from loadtest.diary import Diary, read_diary
-from loadtest.humans import Humans
+from loadtest.far_end import obey
+from loadtest.humans import TALK, Delay, Humans
 from loadtest.region_tables import AdminLine, RegionTables
-from loadtest.trunk import Trunk
+from loadtest.trunk import Dialled, Trunk
 from loadtest.trunk_server import TrunkServer
 
 Down = delivery_pb2.AttachResponse
@@ -281,6 +282,35 @@ async def test_a_psap_with_all_call_takers_and_its_queue_taken_is_full(
         await end.switchboard.close()
 
 
+class Talkative(Humans):
+    """Quick to pick up, and never done."""
+
+    def waits(self, delay: Delay, *who: object) -> float:
+        return 3600.0 if delay is TALK else 0.01
+
+
+async def test_whoever_talks_hangs_up_when_told_and_the_next_in_the_queue_is_answered(
+    gateway: Callable[..., Any], far_end: Callable[..., FarEnd]
+) -> None:
+    """A rig that serves many tests begins each with free call-takers; what rings is nobody's talk and rings on."""
+    end = far_end(Talkative(1), positions=1)
+    trunk = Trunk([], Humans(1), end.diary)
+    async with gateway(end.welcome) as address:
+        end.attach(address)
+        stream = await end.stream()
+        await stream.say(offer("talks"))
+        await stream.expect("ringing")
+        await stream.expect("answer")
+        await stream.say(Down(connect=delivery_pb2.Connect(attempt="talks/1/1")))
+        await stream.expect("connected")
+        await stream.say(offer("waits"))
+        await stream.expect("ringing")
+        obey(end.switchboard, trunk, end.path, {"do": "hang_up"})
+        assert (await stream.expect("ended")).attempt == "talks/1/1"
+        assert (await stream.expect("answer")).attempt == "waits/1/1"
+        await end.switchboard.close()
+
+
 @pytest.mark.parametrize(
     ("fault", "rejection"),
     [(Fault.REJECT, delivery_pb2.REJECTION_REFUSED), (Fault.FULL, delivery_pb2.REJECTION_FULL)],
@@ -415,6 +445,34 @@ async def test_a_line_that_talks_with_a_caller_says_so_to_whoever_dials_it(trunk
     _, refused = await dial(channel, "c", "+16175550100")
     assert refused.rejected.rejection == delivery_pb2.REJECTION_SUPERSEDED
     assert refused.rejected.reason == "c/1/1"
+
+
+async def test_whoever_talks_at_a_line_hangs_up_when_told(tmp_path: Path) -> None:
+    """And its channel is free again; who rings there rings on."""
+
+    def dials(call_id: str) -> Dialled:
+        where = place_pb2.Where(psap_id="3175", line="+16175550100")
+        return made.dial(trunk_pb2.DialNumber(attempt=f"{call_id}/1/1", call_id=call_id, where=where))
+
+    with Diary(tmp_path / "trunk.jsonl", "far-end") as diary:
+        made = Trunk([AdminLine("3175", "+16175550100", 2)], Talkative(1), diary)
+        talks = dials("talks")
+        assert [(await talks.unsaid.get()).WhichOneof("said") for _ in range(2)] == ["ringing", "answer"]
+        made.connect(talks)
+        dials("rings")
+        made.hang_up_all()
+        dials("second")
+        dials("third")
+    events = [(entry["event"], entry["call_id"]) for entry in read_diary(tmp_path / "trunk.jsonl")]
+    assert [each for each in events if each[0] != "offered"] == [
+        ("ringing", "talks"),
+        ("answered", "talks"),
+        ("connected", "talks"),
+        ("ringing", "rings"),
+        ("ended", "talks"),
+        ("ringing", "second"),
+        ("rejected", "third"),
+    ]
 
 
 async def test_channels_are_finite_and_kept_free_for_other_reasons(trunk: Callable[..., Any]) -> None:

@@ -93,10 +93,14 @@ class Rig(Stage):
         legs_max: int | None = None,
         on_entry: OnEntry | None = None,
     ) -> Burst:
-        """Callers begin to call now; `name` begins each call_id. `on_entry` hears all that they see, as they see it."""
+        """Callers begin to call now; `name` begins each call_id. `on_entry` hears all that they see, as they see it.
+
+        Whoever still talks from an earlier burst hangs up: call-takers are finite, and who finds none free is rung
+        elsewhere, whatever a test does."""
         run = f"{name}-{seed}"
         assert run not in self.bursts, f"a second burst named {run} would share its calls' ids"
         self.bursts.add(run)
+        self.far_end.do(do="hang_up")
         burst = Burst(self, run, for_s=for_s, calls_a_s=calls_a_s, seed=seed, legs_max=legs_max)
         await burst.ready(on_entry)
         burst.begin()
