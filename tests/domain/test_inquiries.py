@@ -329,6 +329,16 @@ def test_what_rings_there_through_another_gateway_is_taken_up_and_released() -> 
     assert said(board.has(1, "c", "", Standing.NONE, 1.03)) == [NONE]
 
 
+def test_a_talk_that_ends_before_it_is_taken_up_is_no_offence() -> None:
+    """R5: the PSAP had it when it was asked, and rejects what it has no longer."""
+    board = attached()
+    board.who_has(1, "c", ["P1"], 0.0)
+    board.has(1, "c", X, Standing.CONNECTED, 0.1)
+    assert board.ended(1, X, 0.11) == []
+    assert board.rejects(1, X, Failure.EXPIRED, "not with us", 0.12) == []
+    assert board.attached == 1
+
+
 def test_a_psap_that_does_not_let_go_leaves_it_unknown() -> None:
     """P5: and the caller is rung with a warning."""
     board = attached()

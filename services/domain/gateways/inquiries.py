@@ -204,6 +204,7 @@ class Inquiries:
         """The caller is told, or the books are, that the two talk: this stream has the talk from now on. Another
         gateway may wait for the word of it yet, and have it released when that does not come in time (R5)."""
         assert psap.link is not None, "it has just spoken"
+        psap.over.add(attempt)  # where the talk ends just now, it rejects that
         self._rings.effects.append(TakeUp(psap.link, attempt))
 
     def _let_go(self, question: Question, psap: Attachment) -> None:
