@@ -32,11 +32,6 @@ STRIKES_AFTER_S: Final = 0.05
 """A fault that waits for a ring strikes when the gateway has heard of it."""
 
 Ask = delivery_pb2.AttachRequest
-_STANDING: Final = {
-    Stage.RINGING: holding_pb2.STANDING_RINGING,
-    Stage.ANSWERED: holding_pb2.STANDING_ANSWERED,
-    Stage.CONNECTED: holding_pb2.STANDING_CONNECTED,
-}
 
 
 class Fault(StrEnum):
@@ -87,7 +82,7 @@ class AnsweringPoint:
         self.lines.append(line)
         for ring in self._rings.values():
             if ring.attempt in hello.held:
-                ring.named_on.append(line)
+                ring.told_on.add(line)
             if ring.line is not None or ring.attempt not in (*hello.ringing, *hello.held):
                 continue
             ring.line = line
@@ -119,9 +114,9 @@ class AnsweringPoint:
             case "connect":
                 self._connect(line, message.connect.attempt)
             case "cancel":
-                self._stopped(line, message.cancel.attempt, message.cancel.reason)
+                self._stopped(line, message.cancel)
             case "release":
-                self._stopped(line, message.release.attempt, message.release.reason)
+                self._stopped(line, message.release)
             case "resume":
                 self._resume(line, message.resume.attempt)
             case "who_has":
@@ -134,8 +129,7 @@ class AnsweringPoint:
         ring = self._rings.get(offer.call_id)
         if ring is not None and ring.stage is Stage.CONNECTED:
             self._write("have", ring.call_id, offer.attempt, held=ring.attempt)
-            ring.line = line  # what the stream says that had it neither stops nor connects it any more
-            self._say(line, Ask(have=delivery_pb2.Have(call_id=ring.call_id, attempt=ring.attempt)))
+            self._have(line, ring)
         elif ring is not None and order_of(offer.attempt) < ring.order:
             self._reject(line, offer.call_id, offer.attempt, delivery_pb2.REJECTION_SUPERSEDED, "a newer attempt rings")
         elif ring is not None:
@@ -201,22 +195,23 @@ class AnsweringPoint:
             ring.stop("unconfirmed", "orphan")
             self._write("connected", ring.call_id, attempt)
             ring.start("talk", self._humans.waits(TALK, ring.call_id), self._hang_up, ring)
+        ring.told_on.add(line)
         done = Ask(connected=delivery_pb2.ConnectDone(attempt=attempt, where=self._where))
         if self.fault is Fault.LATE:
             asyncio.get_running_loop().call_later(LATE_S, self._say, line, done)
         else:
             self._say(line, done)
 
-    def _stopped(self, line: Line, attempt: str, reason: str) -> None:
-        ring = self._ring_of(attempt)
-        if ring is None or ring.line is not line:
+    def _stopped(self, line: Line, word: delivery_pb2.Cancel | delivery_pb2.Release) -> None:
+        """It rings no more. A talk is ended by a release alone: who says cancel had not heard of it (R5)."""
+        ring = self._ring_of(word.attempt)
+        talks = ring is not None and ring.stage is Stage.CONNECTED
+        if ring is None or ring.line is not line or (talks and isinstance(word, delivery_pb2.Cancel)):
             return
-        self._cancel(ring, reason or "released")
-        if ring.stage is not Stage.CONNECTED:
-            return
-        gone = delivery_pb2.Rejected(attempt=attempt, rejection=delivery_pb2.REJECTION_EXPIRED, reason="released")
-        for other in ring.named_on:  # these gateways think that it is connected here (R5)
-            if other is not line and other in self.lines:
+        self._cancel(ring, word.reason or "released")
+        gone = delivery_pb2.Rejected(attempt=word.attempt, rejection=delivery_pb2.REJECTION_EXPIRED, reason="released")
+        for other in self.lines:
+            if other is not line and other in ring.told_on:  # its gateway thinks that it is connected here (R5)
                 self._say(other, Ask(reject=gone))
 
     def _resume(self, line: Line, attempt: str) -> None:
@@ -228,8 +223,7 @@ class AnsweringPoint:
             )
             self._say(line, Ask(reject=rejected))
         elif ring.stage is Stage.CONNECTED:
-            ring.line = line
-            self._say(line, Ask(have=delivery_pb2.Have(call_id=ring.call_id, attempt=attempt)))
+            self._have(line, ring)
         else:
             self._move(ring, line)
 
@@ -237,9 +231,7 @@ class AnsweringPoint:
         """Says how the call stands here, on the stream that asks (T3)."""
         ring = self._rings.get(call_id)
         has = delivery_pb2.Has(call_id=call_id, standing=holding_pb2.STANDING_NONE)
-        if ring is not None:
-            has = delivery_pb2.Has(call_id=call_id, attempt=ring.attempt, standing=_STANDING[ring.stage])
-        self._say(line, Ask(has=has))
+        self._say(line, Ask(has=ring.has() if ring is not None else has))
 
     # What its people do.
 
@@ -320,6 +312,12 @@ class AnsweringPoint:
         self._forget(ring)
 
     # Small words.
+
+    def _have(self, line: Line, ring: Ring) -> None:
+        """It is connected here; what the stream says that had it so far neither stops nor connects it any more."""
+        ring.line = line
+        ring.told_on.add(line)
+        self._say(line, Ask(have=delivery_pb2.Have(call_id=ring.call_id, attempt=ring.attempt)))
 
     def _repeat(self, ring: Ring) -> None:
         """Says how a ring stands, on the stream that it has now."""

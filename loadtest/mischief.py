@@ -89,10 +89,10 @@ class MischievousPoint(AnsweringPoint):
         if self.mischief is Mischief.ANSWERS_TWICE:
             self._answer_again(ring.line, ring.attempt)
 
-    def _stopped(self, line: Line, attempt: str, reason: str) -> None:
-        super()._stopped(line, attempt, reason)
+    def _stopped(self, line: Line, word: delivery_pb2.Cancel | delivery_pb2.Release) -> None:
+        super()._stopped(line, word)
         if self.mischief is Mischief.ANSWERS_AFTER_CANCEL:
-            self._answer_again(line, attempt)
+            self._answer_again(line, word.attempt)
 
     def _say(self, line: Line | None, message: delivery_pb2.AttachRequest) -> None:
         if self.mischief is Mischief.CONNECTS_LATE and message.HasField("connected"):

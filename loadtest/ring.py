@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from throughline.v1 import delivery_pb2
+from throughline.v1 import delivery_pb2, holding_pb2
 
 
 class Line(Protocol):
@@ -33,20 +33,31 @@ class Stage(StrEnum):
     CONNECTED = "connected"
 
 
+_STANDING: Final = {
+    Stage.RINGING: holding_pb2.STANDING_RINGING,
+    Stage.ANSWERED: holding_pb2.STANDING_ANSWERED,
+    Stage.CONNECTED: holding_pb2.STANDING_CONNECTED,
+}
+
+
 class Ring:
     """One call at this PSAP. `order` is (leg, n) of its newest attempt; `line` is None while its stream is lost."""
 
-    __slots__ = ("_timers", "attempt", "call_id", "line", "named_on", "order", "stage")
+    __slots__ = ("_timers", "attempt", "call_id", "line", "order", "stage", "told_on")
 
     def __init__(self, call_id: str, attempt: str, line: Line | None) -> None:
         self.call_id = call_id
         self.attempt = attempt
         self.order = order_of(attempt)
         self.line = line
-        self.named_on: list[Line] = []
-        """Streams whose hello named it as connected here."""
+        self.told_on: set[Line] = set()
+        """Streams on which it was said that it is connected here."""
         self.stage = Stage.RINGING
         self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    def has(self) -> delivery_pb2.Has:
+        """How it stands, for who asks (T3)."""
+        return delivery_pb2.Has(call_id=self.call_id, attempt=self.attempt, standing=_STANDING[self.stage])
 
     def start(self, timer: str, delay_s: float, then: Callable[..., None], *what: Any) -> None:
         """Starts a timer of this name, in place of an older one."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from services.domain.deliveries import Became, Outcome
@@ -20,7 +22,7 @@ from services.domain.gateways.patching import (
     TakeUp,
     Unlink,
 )
-from services.domain.gateways.rings import RETURN_S, UNCLAIMED_S
+from services.domain.gateways.rings import RETURN_S, TAKE_UP_S, UNCLAIMED_S
 from services.domain.gateways.switchboard import Switchboard
 from services.domain.holding import NONE, UNKNOWN, WITHOUT_A_STREAM_S, Holding, Standing, furthest
 from services.domain.where import Where
@@ -323,10 +325,34 @@ def test_what_rings_there_through_another_gateway_is_taken_up_and_released() -> 
     board = attached()
     assert board.resume(1, "c", X, "P1", 1.0) == [Ask(1, "c")]
     effects = board.has(1, "c", X, Standing.ANSWERED, 1.01)
-    assert effects == [TakeUp(1, X), Release(1, X, "a_newer_leg_has_come"), Ask(1, "c")]
+    assert effects == [TakeUp(1, X), Cancel(1, X, "a_newer_leg_has_come"), Ask(1, "c")]
     assert board.rings(1, X, 1.02) == []  # the PSAP's words that cross are no offence
     board.answers(1, X, 1.02)
     assert said(board.has(1, "c", "", Standing.NONE, 1.03)) == [NONE]
+
+
+def test_what_the_older_gateway_connects_in_that_moment_stays_connected() -> None:
+    """P5, R5: its `Connect` was on its way when the PSAP said that it rings; no cancel ends a talk."""
+    board = attached()
+    board.resume(1, "c", X, "P1", 1.0)
+    board.has(1, "c", X, Standing.ANSWERED, 1.01)
+    board.have(1, "c", X, 1.02)
+    effects = board.has(1, "c", X, Standing.CONNECTED, 1.03)
+    assert effects == [TakeUp(1, X), Attested(1, Holding(Standing.CONNECTED, X, P1))]
+
+
+def test_what_was_offered_here_and_not_heard_of_is_asked_of_the_psap() -> None:
+    """P5, R5: its caller has confirmed, so another gateway had it before, and it may be connected there."""
+    for standing, attempt, holding in (
+        (Standing.NONE, "", NONE),
+        (Standing.CONNECTED, X, Holding(Standing.CONNECTED, X, P1)),
+    ):
+        board = attached()
+        board.offer(X, "c", "P1", 0.0)
+        effects = board.resume(1, "c", X, "P1", 0.01)
+        assert [type(each) for each in effects] == [Cancel, Became, Ask]
+        assert board.have(1, "c", X, 0.02) == []
+        assert said(board.has(1, "c", attempt, standing, 0.03)) == [holding]
 
 
 def test_a_talk_that_ends_before_it_is_taken_up_is_no_offence() -> None:
@@ -416,6 +442,27 @@ def test_an_attempt_that_the_psap_has_already_connected_is_told_so() -> None:
     effects = board.have(1, "c", X, 0.01)
     assert effects == [Became(X, Outcome.CONNECTED)]
     assert said(board.who_has(1, "c", ["P1"], 0.1)) == [Holding(Standing.CONNECTED, X, P1)]
+
+
+@pytest.mark.parametrize(
+    ("end", "word"),
+    [
+        (lambda board: board.abandon(X, 0.01), Cancel),
+        (lambda board: board.release(X, Failure.UNREACHABLE, 0.25), Cancel),
+        (lambda board: board.pass_time(TAKE_UP_S), Cancel),
+        (lambda board: board.release(X, "caller_hung_up", 0.01), Release),
+    ],
+    ids=["its conductor is gone", "its conductor waits no longer", "it waits no longer itself", "the caller is gone"],
+)
+def test_what_may_be_connected_there_is_let_go_of_by_who_does_not_want_it_alone(
+    end: Callable[[Switchboard], list[Effect]], word: type[Effect]
+) -> None:
+    """R5: it was offered through another gateway before, and no word of it has come; a cancel ends no talk."""
+    board = attached()
+    board.offer(X, "c", "P1", 0.0)
+    assert [type(each) for each in end(board) if isinstance(each, (Cancel, Release))] == [word]
+    assert board.have(1, "c", X, 0.4) == []
+    assert board.attached == 1
 
 
 def test_have_of_an_attempt_that_rings_through_this_stream_is_a_lie() -> None:

@@ -246,6 +246,46 @@ async def test_a_gateway_that_asks_for_an_attempt_has_it_and_may_stop_it(
     assert end.seen() == ["offered", "ringing", "ringing", "cancelled"]
 
 
+async def test_a_cancel_stops_what_rings_or_is_answered_and_ends_no_talk(
+    gateway: Callable[..., Any], far_end: Callable[..., FarEnd]
+) -> None:
+    """R5: whoever says it had not heard yet that the two are connected. A release ends the talk."""
+    end = far_end(SLOW)
+    async with gateway(end.welcome) as one, gateway(end.welcome) as two:
+        end.attach(one)
+        first = await end.stream()
+        end.attach(two)
+        second = await end.stream()
+        cancel = Down(cancel=delivery_pb2.Cancel(attempt="c/1/1", reason="stream_broken"))
+
+        async def standing() -> int:
+            await second.say(Down(who_has=delivery_pb2.WhoHas(call_id="c")))
+            return int((await second.expect("has")).standing)
+
+        for answered in (False, True):
+            await second.say(offer())
+            await second.expect("ringing")
+            if answered:
+                end.point._answer(end.point._rings["c"])
+                await second.expect("answer")
+            await second.say(cancel)
+            assert await standing() == holding_pb2.STANDING_NONE
+        await first.say(offer())
+        await first.expect("ringing")
+        end.point._answer(end.point._rings["c"])
+        await first.expect("answer")
+        await first.say(Down(connect=delivery_pb2.Connect(attempt="c/1/1")))
+        await first.expect("connected")
+        await second.say(offer())
+        await second.say(cancel)
+        assert (await second.expect("have")).attempt == "c/1/1"
+        assert await standing() == holding_pb2.STANDING_CONNECTED
+        await second.say(Down(release=delivery_pb2.Release(attempt="c/1/1")))
+        assert await standing() == holding_pb2.STANDING_NONE
+        await end.switchboard.close()
+    assert end.seen().count("cancelled") == 3
+
+
 async def test_an_unknown_attempt_cannot_be_connected(
     gateway: Callable[..., Any], far_end: Callable[..., FarEnd]
 ) -> None:

@@ -124,7 +124,7 @@ def test_what_the_psap_rings_elsewhere_is_taken_up_and_released() -> None:
         await psap.say(has=delivery_pb2.Has(call_id="call-1", attempt="call-1/1/1", standing=RINGING))
         assert (await psap.next("resume")).attempt == "call-1/1/1"
         await psap.ringing("call-1/1/1")
-        assert (await psap.next("release")).attempt == "call-1/1/1"
+        assert (await psap.next("cancel")).attempt == "call-1/1/1"
         await psap.next("who_has")
         assert not asking.done()
         await psap.say(has=delivery_pb2.Has(call_id="call-1", standing=NONE))

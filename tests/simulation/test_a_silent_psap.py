@@ -313,23 +313,28 @@ class Written:
         raise AssertionError("nobody cuts it here")
 
 
-def test_who_has_heard_of_a_talk_by_a_hello_alone_is_told_that_it_was_released_and_nobody_else() -> None:
-    """R5: a gateway that was told of it would hear again of what it was never offered, and end the stream for that."""
+def test_who_was_told_of_a_talk_is_told_that_it_was_released_and_nobody_else() -> None:
+    """R5: by a hello, by `connected` or by `have`. One that was not would end the stream for a word out of turn."""
 
     async def scene() -> None:
         point = AnsweringPoint("P1", 1, Humans(SEED, 1.0), MemoryDiary("far-end", virtual_wall_ms))
-        before, offers, after = (Written(f"gateway:{n}") for n in (1, 2, 3))
-        for line in (before, offers):
+        before, connects, hears, after, offers = (Written(f"gateway:{n}") for n in range(1, 6))
+        for line in (before, connects, hears, offers):
             point.welcomed(line, point.hello(""))
-        offer = delivery_pb2.RingOffer(attempt="c/1/1", call_id="c", leg=1, psap_id="P1", ring_ms=60_000)
-        point.hear(offers, delivery_pb2.AttachResponse(offer=offer))
-        await asyncio.wait_for(offers.answered.wait(), 50)
-        point.hear(offers, delivery_pb2.AttachResponse(connect=delivery_pb2.Connect(attempt="c/1/1")))
+        offer = delivery_pb2.AttachResponse(
+            offer=delivery_pb2.RingOffer(attempt="c/1/1", call_id="c", leg=1, psap_id="P1", ring_ms=60_000)
+        )
+        point.hear(connects, offer)
+        await asyncio.wait_for(connects.answered.wait(), 50)
+        point.hear(connects, delivery_pb2.AttachResponse(connect=delivery_pb2.Connect(attempt="c/1/1")))
+        point.hear(hears, offer)
         point.welcomed(after, point.hello(""))
-        release = delivery_pb2.Release(attempt="c/1/1", reason="no_acknowledgement")
+        point.hear(offers, offer)
+        release = delivery_pb2.Release(attempt="c/1/1", reason="caller_hung_up")
         point.hear(offers, delivery_pb2.AttachResponse(release=release))
         assert (before.said, after.said) == ([], ["reject"])
-        assert offers.said == ["ringing", "answer", "connected"]
+        assert connects.said == ["ringing", "answer", "connected", "reject"]
+        assert (hears.said, offers.said) == (["have", "reject"], ["have"])
 
     run_virtual(scene(), limit_s=60)
 

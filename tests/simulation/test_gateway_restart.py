@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from throughline.v1 import delivery_pb2, holding_pb2, place_pb2
 
@@ -319,6 +319,12 @@ def test_a_conductor_that_dies_at_any_moment_leaves_one_call_taker(seed: int, wh
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(1, 50), one=MOMENTS, two=MOMENTS, far_s=FAR)
+@example(seed=1, one=When("answered", 1, 2.5), two=When("answered", 1, 3.0), far_s=(NEAR_S, 0.015)).via(
+    "the second gateway's cancel crosses `have`, and the attempt after it finds a talk that is over"
+)
+@example(seed=1, one=When("answered", 1, 2.5), two=When("answered", 1, 3.0), far_s=(NEAR_S, NEAR_S)).via(
+    "the same, and the first gateway attests from its own memory what the second one's cancel ended"
+)
 def test_streams_that_break_between_the_living_cost_no_call_its_call_taker(
     seed: int, one: When, two: When, far_s: tuple[float, ...]
 ) -> None:

@@ -18,7 +18,7 @@ from typing import Final
 from services.domain.deadlines import Deadlines
 from services.domain.events import Failure
 from services.domain.gateways.attachments import Attachment
-from services.domain.gateways.patching import Ask, Attested, Release, TakeUp
+from services.domain.gateways.patching import Ask, Attested, Cancel, TakeUp
 from services.domain.gateways.psaps import Psaps
 from services.domain.gateways.rings import Due, Ring, Rings, Stage
 from services.domain.holding import NONE, UNKNOWN, WITHOUT_A_STREAM_S, Holding, Standing, furthest
@@ -41,7 +41,7 @@ _STANDING: Final = {
 class Question:
     """One in hand. `resumes` names the attempt that a newer leg asks to have back; empty for WhoHas."""
 
-    __slots__ = ("call_id", "due", "ended_here", "heard", "number", "released", "resumes", "waits_for")
+    __slots__ = ("call_id", "cancelled", "due", "ended_here", "heard", "number", "resumes", "waits_for")
 
     def __init__(self, number: int, call_id: str, resumes: str, due: float) -> None:
         self.number = number
@@ -50,8 +50,8 @@ class Question:
         self.due = due
         self.ended_here = False
         """The attempt rang through this gateway, and was released before anything else: nobody can connect it."""
-        self.released = False
-        """The PSAP was told to let go of the attempt, and is asked once more."""
+        self.cancelled = False
+        """The PSAP was told to cancel the attempt, and is asked once more."""
         self.waits_for: dict[str, int | None] = {}
         """PSAPs that could not be spoken for at once: the stream on which each was asked, None while it connects."""
         self.heard: list[Holding] = []
@@ -92,7 +92,7 @@ class Inquiries:
         if one is not None:
             psap_id = one.psap.psap_id
             if one.stage is not Stage.CONNECTING:
-                question.ended_here = True
+                question.ended_here = one.stage is not Stage.OFFERED  # else it may be connected there already (R5)
                 self._rings.fail(one, Failure.SUPERSEDED, "a_newer_leg_has_come")
         self._put(question, [psap_id] if psap_id else [], now)
 
@@ -112,7 +112,7 @@ class Inquiries:
             self._settle(question, psap.psap_id, Holding(standing, attempt, Where(psap.psap_id)))
         elif attempt != question.resumes:
             self._settle(question, psap.psap_id, NONE)  # one ring a call (R3): so that attempt is not there
-        elif question.released:
+        elif question.cancelled:
             self._settle(question, psap.psap_id, UNKNOWN)  # it did not let go
         else:
             self._let_go(question, psap)
@@ -208,11 +208,12 @@ class Inquiries:
         self._rings.effects.append(TakeUp(psap.link, attempt))
 
     def _let_go(self, question: Question, psap: Attachment) -> None:
-        """The attempt rings there through another gateway, or through none: takes it up here, to release it."""
+        """The attempt rings there through another gateway, or through none: takes it up here, to cancel it. Where it
+        was connected meanwhile it stays so."""
         assert psap.link is not None, "it has just spoken"
-        question.released = True
+        question.cancelled = True
         self._rings.effects.append(TakeUp(psap.link, question.resumes))
-        self._rings.effects.append(Release(psap.link, question.resumes, "a_newer_leg_has_come"))
+        self._rings.effects.append(Cancel(psap.link, question.resumes, "a_newer_leg_has_come"))
         psap.claimed.discard(question.resumes)
         psap.over.add(question.resumes)
         self._ask(question, psap, psap.link)

@@ -141,12 +141,16 @@ class Rings:
         self.ended.append(ring)
         ring.psap.over.add(ring.name)
 
-    def give_back(self, ring: Ring, reason: str) -> None:
-        """It is over, and the PSAP is to stop: where it rings, or where it has answered."""
+    def give_back(self, ring: Ring, reason: str, *, unwanted: bool = False) -> None:
+        """It is over, and the PSAP is to stop: where it rings, or where it has answered.
+
+        What was offered and not heard of may be connected there, through another gateway: a cancel leaves that as it is
+        (R5), and only who says that the call is `unwanted` has it released.
+        """
         self.forget(ring)
         if ring.psap.link is not None:
-            word = Cancel if ring.stage in (Stage.OFFERED, Stage.RINGING) else Release
-            self.effects.append(word(ring.psap.link, ring.name, reason))
+            rings = ring.stage is Stage.RINGING or (ring.stage is Stage.OFFERED and not unwanted)
+            self.effects.append((Cancel if rings else Release)(ring.psap.link, ring.name, reason))
 
     def became(self, ring: Ring, outcome: Outcome, failure: Failure | None = None, reason: str = "") -> None:
         self.effects.append(Became(ring.name, outcome, failure, reason))

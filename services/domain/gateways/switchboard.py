@@ -107,15 +107,14 @@ class Switchboard:
         return self._flush(now)
 
     def release(self, attempt: str, reason: str, now: float) -> list[Effect]:
-        """The conductor wants it no more."""
+        """The conductor wants it no more, or has waited for it long enough."""
         one = self._rings.get(attempt)
         if one is None:
             return []
-        if one.stage is Stage.OFFERED and reason == Failure.UNREACHABLE and now - one.since >= ACCUSE_AFTER_S:
+        gives_up = reason == Failure.UNREACHABLE
+        if one.stage is Stage.OFFERED and gives_up and now - one.since >= ACCUSE_AFTER_S:
             self._psaps.suspect(one.psap, now)
-        self._rings.give_back(one, reason)
-        self._rings.became(one, Outcome.RELEASED, None, reason)
-        return self._flush(now)
+        return self._released(one, reason, now, unwanted=not gives_up)
 
     def abandon(self, attempt: str, now: float) -> list[Effect]:
         """The conductor's stream broke: a release, but for what its caller has confirmed, which comes to its end.
@@ -125,7 +124,7 @@ class Switchboard:
         one = self._rings.get(attempt)
         if one is None or one.stage is Stage.CONNECTING:
             return []
-        return self.release(attempt, "stream_broken", now)
+        return self._released(one, "stream_broken", now, unwanted=False)
 
     # Who asks about a call.
 
@@ -327,6 +326,11 @@ class Switchboard:
         psap = self._psaps.on(link)
         if psap is not None and attempt in psap.over and attempt not in psap.held:
             self._rings.effects.append(Release(link, attempt, "too_late"))
+
+    def _released(self, one: Ring, reason: str, now: float, *, unwanted: bool) -> list[Effect]:
+        self._rings.give_back(one, reason, unwanted=unwanted)
+        self._rings.became(one, Outcome.RELEASED, None, reason)
+        return self._flush(now)
 
     def _taken_up(self, one: Ring, now: float) -> None:
         self._psaps.trust(one.psap)
