@@ -14,6 +14,7 @@ from throughline.v1 import policy_pb2
 
 from services.domain.publication import NUMBER_MAX, Part
 from services.policy.files.canonical import Action, Order, Signature
+from services.policy.life.latest import LATEST_MAX, Latest
 from services.policy.life.lifecycle import QUARANTINED_MAX, WHY_CHARS_MAX, Pointer, Stage, State, Warrant
 from services.policy.life.shelf import Entry, SignedBy, Submitted
 from services.wire.methods import Unreadable, parse
@@ -100,7 +101,8 @@ def state_to_wire(state: State) -> policy_pb2.PolicyState:
         since_ms=state.since_ms,
         quarantined=state.quarantined,
         bypass=state.bypass,
-        ordered_at_ms=state.ordered_ms,
+        ordered_at_ms=state.latest.made_ms,
+        ordered=state.latest.identities,
         at_ms=state.at_ms,
         by=state.by,
         why=state.why,
@@ -198,7 +200,7 @@ def _state(key: str, told: policy_pb2.PolicyState, value: bytes) -> State:
         since_ms=told.since_ms,
         quarantined=tuple(told.quarantined),
         bypass=told.bypass,
-        ordered_ms=told.ordered_at_ms,
+        latest=Latest(told.ordered_at_ms, tuple(told.ordered[:LATEST_MAX])),
         at_ms=told.at_ms,
         by=told.by[:WHY_CHARS_MAX],
         why=told.why[:WHY_CHARS_MAX],

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.policy.files.canonical import Action, Order
 from services.policy.files.signing import ORDER_VALID_MS, SKEW_MS
+from services.policy.life.latest import LATEST_MAX, Latest
 from services.policy.life.lifecycle import (
     BUILT_IN_POINTER,
     OrderRefused,
@@ -36,12 +37,8 @@ def ordered(action: Action, version: int = 0, made: int = NOW, force: bool = Fal
 
 def follow(state: State, *orders: Order, done: bool = True) -> State:
     for at, order in enumerate(orders, 1):
-        state = (
-            obey(
-                state, replace(order, made_ms=state.ordered_ms + 1 if state.ordered_ms else NOW + at), "ann", NOW, done
-            )
-            or state
-        )
+        made_ms = state.latest.made_ms + 1 if state.latest.made_ms else NOW + at
+        state = obey(state, replace(order, made_ms=made_ms), "ann", NOW, done) or state
     return state
 
 
@@ -255,9 +252,9 @@ def test_a_stale_writers_state_changes_nothing() -> None:
 @pytest.mark.parametrize("action", [Action.BYPASS_ON, Action.REVERT])
 def test_an_order_that_a_clock_of_the_future_made_bars_none_of_now(ahead_ms: int, action: Action) -> None:
     """One wrong clock, once, and nobody could switch the bypass on for as long as it was ahead."""
-    state = replace(live(7), ordered_ms=NOW + ahead_ms)
+    state = replace(live(7), latest=Latest(NOW + ahead_ms))
     after = obey(state, ordered(action), "ann", NOW, False)
-    assert after is not None and after.ordered_ms == NOW
+    assert after is not None and after.latest.made_ms == NOW
     assert after.bypass is (action is Action.BYPASS_ON)
     shelf = Shelf()
     for each in (state, after):
@@ -268,8 +265,37 @@ def test_an_order_that_a_clock_of_the_future_made_bars_none_of_now(ahead_ms: int
 @pytest.mark.parametrize("ahead_ms", [0, 1, SKEW_MS])
 def test_an_order_of_a_clock_that_may_be_so_far_ahead_bars_older_ones(ahead_ms: int) -> None:
     """A replay of an older order is not followed, within what clocks may differ by."""
-    state = replace(live(7), ordered_ms=NOW + ahead_ms)
+    state = replace(live(7), latest=Latest(NOW + ahead_ms))
     with pytest.raises(OrderRefused, match="a later order"):
         obey(state, ordered(Action.REVERT, made=NOW - 1), "ann", NOW, False)
-    older = replace(state, serial=state.serial + 1, ordered_ms=NOW - 1, at_ms=NOW)
+    older = replace(state, serial=state.serial + 1, latest=Latest(NOW - 1), at_ms=NOW)
     assert "older order" in flaw(state, older)
+
+
+def test_a_millisecond_has_room_for_so_many_orders_and_the_next_is_made_anew() -> None:
+    """Else whoever has a key could let a state grow without end."""
+    state, ons = State(), [replace(ordered(Action.BYPASS_ON), why=str(number)) for number in range(LATEST_MAX + 1)]
+    for order in ons[:-1]:
+        state = obey(state, order, "ann", NOW, False) or state
+    assert len(state.latest.identities) == LATEST_MAX
+    with pytest.raises(OrderRefused, match="order anew"):
+        obey(state, ons[-1], "ann", NOW, False)
+    after = obey(state, replace(ons[-1], made_ms=NOW + 1), "ann", NOW, False)
+    assert after is not None and len(after.latest.identities) == 1
+
+
+@pytest.mark.parametrize("action", Action)
+def test_a_state_that_does_not_say_which_order_of_its_millisecond_it_followed_has_followed_any(action: Action) -> None:
+    """As an older version writes it: what that one followed must not be followed again."""
+    state = replace(live(7), latest=Latest(NOW))
+    assert obey(state, ordered(action, 8 if action.names_bundle else 0), "ann", NOW, True) is None
+
+
+LATESTS = st.builds(Latest, st.integers(1, 2), st.lists(st.sampled_from("abc"), unique=True).map(tuple))
+
+
+@given(LATESTS, LATESTS)
+def test_whoever_joins_the_latest_orders_of_another_knows_them(one: Latest, other: Latest) -> None:
+    """And has not forgotten their own of that millisecond."""
+    both = one if one.knows(other) else one.joined(other)
+    assert both.knows(one) and both.knows(other)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
@@ -12,13 +13,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.domain.publication import NUMBER_MAX
+from services.firewall.policies.kept import Kept, decode, encode
 from services.firewall.policies.metrics import NotTaken
 from services.firewall.policies.warrants import Warrants
 from services.journal import Topic
 from services.policy.files.canonical import Action, Order, Signature
 from services.policy.files.reading import read_bundle
 from services.policy.files.signing import SKEW_MS, read_keys, sign_order
-from services.policy.life.lifecycle import BUILT_IN_POINTER, Pointer, Stage, State, Warrant, flaw, warranted
+from services.policy.life.latest import LATEST_MAX, Latest
+from services.policy.life.lifecycle import (
+    BUILT_IN_POINTER,
+    OrderRefused,
+    Pointer,
+    Stage,
+    State,
+    Warrant,
+    flaw,
+    obey,
+    warranted,
+)
 from services.policy.life.shelf import FIRST_SERIAL_MAX
 from services.wire import policy_records
 from simulator.virtual_loop import run_virtual
@@ -250,6 +263,72 @@ def test_a_bypass_switched_off_without_kafka_outlives_a_restart_and_reaches_the_
     play(scene)
 
 
+@pytest.mark.parametrize("kafka", [True, False])
+def test_of_two_people_who_order_in_one_millisecond_both_are_followed(kafka: bool) -> None:
+    """On two machines, to two firewalls: a policy comes live, and the bypass goes on, off, and stays off."""
+
+    async def scene(stage: PolicyStage) -> None:
+        await stage.submit(7, "ann", "bob")
+        await stage.direct(Action.BYPASS_ON)
+        await asyncio.sleep(0.2)
+        promote = stage.order(Action.PROMOTE, 7, True)
+        off = replace(promote, action=Action.BYPASS_OFF, version=0, digest="", force=False)
+        await asyncio.gather(stage.send(promote, "ann", "bob"), stage.send(off, "bob", at=2))
+        await asyncio.sleep(0.2)
+        assert live_on(stage) == [7, 7]
+        assert [(one.bypass.on, one.feed.remarks()) for one in stage.all] == [(False, [])] * 2
+        for one in stage.all:
+            one.log.fail(absent=not kafka)
+        on = replace(stage.order(Action.BYPASS_ON), why="callers reach the wrong desk")
+        off = replace(on, action=Action.BYPASS_OFF, why="they do not")
+        for order in (on, off):
+            for at in (1, 2):
+                await stage.send(order, "ann", at=at)
+            assert [one.bypass.on for one in stage.all] == [order is on] * 2
+        with pytest.raises(Exception, match="a later order"):
+            await stage.send(on, "ann")
+        await asyncio.sleep(6)
+        for one in stage.all:
+            await one.again()
+        await asyncio.sleep(3)
+        assert [(one.bypass.on, one.feed.remarks()) for one in stage.all] == [(False, [])] * 2
+
+    play(scene)
+
+
+def test_a_bypass_without_kafka_outlives_a_restart_though_another_order_of_its_millisecond_was_written() -> None:
+    """Bob's firewall has no Kafka when he lets every call pass; Ann, on hers, reverts in that millisecond."""
+
+    async def scene(stage: PolicyStage) -> None:
+        await stage.forced_live(7)
+        stage.all[1].log.fail(absent=True)
+        revert = stage.order(Action.REVERT)
+        on = replace(revert, action=Action.BYPASS_ON)
+        await asyncio.gather(stage.send(revert, "ann"), stage.send(on, "bob", at=2))
+        assert [one.bypass.on for one in stage.all] == [False, True]
+        await stage.all[1].again()
+        await asyncio.sleep(3)
+        assert (live_on(stage), [one.bypass.on for one in stage.all]) == ([0, 0], [True, True])
+        with pytest.raises(Exception, match="a later order"):
+            await stage.send(revert, "ann", at=2)
+
+    play(scene)
+
+
+def test_what_an_older_version_kept_of_the_latest_order_bars_its_whole_millisecond() -> None:
+    """It did not keep which order that was, and a replay of it must not count."""
+    keys = read_keys(KEYS_TEXT.encode())
+    latest = Kept(latest=Latest(NOW, ("a" * 64,)), counted=Latest(NOW, ("a" * 64,)))
+    document = json.loads(encode(latest))
+    for key in ("ordered", "newest"):
+        del document[key]
+    kept = decode(json.dumps(document))
+    warrants = Warrants(lambda: keys, wall_ms_of_now)
+    warrants.recall(kept.serial, kept.warrants, kept.counted, kept.bypass)
+    assert not warrants.counts(warrant(Action.BYPASS_OFF, 0, NOW, "ann"))
+    assert warrants.counts(warrant(Action.BYPASS_OFF, 0, NOW + 1, "ann"))
+
+
 def test_an_order_of_more_words_than_a_record_takes_is_refused() -> None:
     """It goes with the record of what it did, which could never be written."""
 
@@ -276,7 +355,9 @@ def warrant(action: Action, version: int, made_ms: int, *signers: str) -> Warran
 
 
 FORGED = st.tuples(st.just("forge"), st.integers(0, 4), st.integers(0, 4), st.booleans(), st.integers(0, 2**53))
-ORDERED = st.tuples(st.sampled_from(["promote", "revert", "on", "off"]), st.integers(1, 4))
+ORDERED = st.tuples(
+    st.sampled_from(["promote", "revert", "on", "off"]), st.integers(1, 4), st.sampled_from([0, MINUTE_MS])
+)
 
 
 @given(st.lists(st.one_of(FORGED, ORDERED), max_size=25))
@@ -286,16 +367,16 @@ def test_whatever_a_stranger_writes_what_was_given_up_stands_by_no_old_order(hap
     keys = read_keys(KEYS_TEXT.encode())
     warrants = Warrants(lambda: keys, lambda: NOW + 60 * MINUTE_MS)
     state, known, given_up = State(), list[Warrant](), set[Order]()
-    on = False
-    for number, (what, *told) in enumerate(happened):
-        made_ms = NOW + number * MINUTE_MS
+    on, made_ms = False, NOW
+    for what, *told in happened:
+        made_ms += told[1] if what != "forge" else MINUTE_MS
         if what == "forge":
             live, last_good, bypass, at_ms = told
             fake = [warrant(Action.PROMOTE, live, at_ms), warrant(Action.BYPASS_OFF, 0, at_ms)]
             state = replace(
-                state, live=Pointer(live, f"{live:064x}") if live else BUILT_IN_POINTER, at_ms=at_ms, ordered_ms=at_ms,
-                last_good=Pointer(last_good, f"{last_good:064x}") if last_good else BUILT_IN_POINTER, bypass=bypass,
-                warrants=(*known, *fake),
+                state, live=Pointer(live, f"{live:064x}") if live else BUILT_IN_POINTER, at_ms=at_ms, bypass=bypass,
+                last_good=Pointer(last_good, f"{last_good:064x}") if last_good else BUILT_IN_POINTER,
+                latest=Latest(at_ms), warrants=(*known, *fake),
             )  # fmt: skip
         elif what == "promote":
             new = warrant(Action.PROMOTE, told[0], made_ms, "ann", "bob")
@@ -318,6 +399,46 @@ def test_whatever_a_stranger_writes_what_was_given_up_stands_by_no_old_order(hap
         if warrants.lacks(state, Action.PROMOTE, state.live) == "" and state.live.version:
             assert any(each.order.digest == state.live.digest for each in warrants.standing)
         assert warrants.bypassed(state) or not (on or state.bypass)
+
+
+SAID = st.sampled_from([Action.BYPASS_ON, Action.BYPASS_OFF, Action.CANARY, Action.PROMOTE])
+
+
+@given(st.lists(st.tuples(SAID, st.integers(0, 2), st.booleans()), max_size=LATEST_MAX))
+def test_each_order_counts_once_and_none_after_a_later_one(said: list[tuple[Action, int, bool]]) -> None:
+    """Made at whatever instants, two in one millisecond too, and over restarts: and no earlier one counts again."""
+    keys = read_keys(KEYS_TEXT.encode())
+    warrants, state, made_ms = Warrants(lambda: keys, wall_ms_of_now), State(), NOW - MINUTE_MS
+    followed = list[Warrant]()
+    for version, (action, later_ms, restarted) in enumerate(said, 1):
+        made_ms += later_ms
+        names = action.names_bundle
+        order = Order(action, made_ms, *((version, f"{version:064x}", True) if names else ()), why=str(version))
+        new = Warrant(order, tuple(sign_order(PRIVATE[who], who, order, made_ms) for who in ("ann", "bob")))
+        after = obey(state, order, "ann", NOW, False, new.signatures)
+        assert after is not None
+        assert warrants.counts(new)
+        assert obey(after, order, "ann", NOW, False) is None
+        state = after
+        warrants.follow(state)
+        assert new in warrants.standing
+        assert warrants.bypassed(state) == state.bypass
+        if restarted:
+            kept = decode(encode(kept_of(state, warrants)))
+            assert (kept.state.latest, kept.counted) == (state.latest, warrants.latest)
+            warrants = Warrants(lambda: keys, wall_ms_of_now)
+            warrants.recall(kept.serial, kept.warrants, kept.counted, kept.bypass)
+        for old in followed:
+            with pytest.raises(OrderRefused, match="a later order"):
+                obey(state, old.order, "mallory", NOW, False, old.signatures)
+            assert warrants.counts(old) == (old in state.warrants)
+        followed.append(new)
+
+
+def kept_of(state: State, warrants: Warrants) -> Kept:
+    return Kept(
+        state.serial, bypass=state.bypass, latest=state.latest, warrants=warrants.standing, counted=warrants.latest
+    )
 
 
 def test_an_order_of_a_clock_of_the_future_bars_none_of_now() -> None:

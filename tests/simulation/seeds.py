@@ -101,6 +101,10 @@ SLOW_KAFKA: Final = (
     Injury("roll", 19.202, 10.5, ("failover-1", "failover-2", "failover-3")),
 )
 RESET_ACCEPTED: Final = (Injury("steps", 16.463, 6.38, ("caller accepted conductors resets",), 0.05),)
+IN_ONE_MILLISECOND: Final = (
+    Injury("bypass_ordered", 2.803, 1.831, ("firewall-1", "firewall-2")),
+    Injury("policy_expires", 3.875, 3.663, ("firewall-1", "firewall-2")),
+)
 
 # Sorted by name, one a line.
 # fmt: off
@@ -117,6 +121,7 @@ SEEDS: Final = (
     Seed("a talk that one gateway attested and the other waited for", 7, 100, ("psap_connects_late", "psap_connects_late", "psap_cut", "cut@psap-gateway"), "a caller who had been told of a person was let go of two seconds later (P5, R5)", LATE_WORD),  # noqa: E501
     Seed("an ingress for which Kafka is slow, and not always", 15, 100, ("kafka", "disk", "process"), "a call's facts were on the disk in another order (J5)", SLOW_KAFKA),  # noqa: E501
     Seed("an ingress that dies long after Kafka", 1, 40, (), "a caller who had been served was rung back (J4, T3)", SERVED_WITHOUT_KAFKA),  # noqa: E501
+    Seed("an order made in the millisecond of another", 7, 20, (), "the bypass stayed on against a signed order", IN_ONE_MILLISECOND),  # noqa: E501
     Seed("brokers' clocks ahead while replicas tidy up", 1, 60, (), "a caller who talked to a person was rung back (T3)", CLOCKS_AHEAD),  # noqa: E501
 )
 # fmt: on

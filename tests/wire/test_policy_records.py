@@ -9,6 +9,7 @@ from throughline.v1 import policy_pb2
 
 from services.domain.publication import NUMBER_MAX, Part
 from services.policy.files.canonical import Action, Order, Signature
+from services.policy.life.latest import Latest
 from services.policy.life.lifecycle import Pointer, Stage, State, Warrant
 from services.policy.life.shelf import Entry, SignedBy, Submitted
 from services.wire.methods import Unreadable
@@ -31,7 +32,7 @@ STATES = st.builds(
     NUMBERS,
     st.lists(DIGESTS, max_size=3).map(tuple),
     st.booleans(),
-    NUMBERS,
+    st.builds(Latest, NUMBERS, st.lists(DIGESTS, max_size=3).map(tuple)),
     NUMBERS,
     TEXTS,
     TEXTS,

@@ -212,7 +212,7 @@ class PolicyFeed:
         if (kept := await self._last_good.read()) is None:
             return
         self._kept = kept
-        self._warrants.recall(kept.serial, kept.warrants, kept.newest_ms, kept.bypass)
+        self._warrants.recall(kept.serial, kept.warrants, kept.counted, kept.bypass)
         if kept.pointer.version and kept.pointer.digest not in kept.quarantined:
             # Expired or not: it was the last good one, and nothing better is here.
             bundle = await self._vetting.kept(kept, self.keys)
@@ -327,8 +327,8 @@ class PolicyFeed:
             return
         signatures = self.shelf.signatures(self._serving) or self._kept.signatures
         serial = max(self.shelf.state.serial, self._kept.serial)
-        orders = tuple(each for each in state.warrants if self._warrants.counts(each)), self._warrants.newest_ms
-        stood = state.quarantined, self.bypassed(), state.ordered_ms
+        orders = tuple(each for each in state.warrants if self._warrants.counts(each)), self._warrants.latest
+        stood = state.quarantined, self.bypassed(), state.latest
         kept = Kept(serial, self._serving, content, signatures, *stood, *orders)
         self._kept = kept
         await self._last_good.write(kept)

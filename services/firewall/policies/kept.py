@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +21,7 @@ from services.firewall.policies.metrics import PolicyMetrics
 from services.host.files import FileTrouble
 from services.host.world import World
 from services.policy.files.canonical import Signature
+from services.policy.life.latest import NONE_YET, Latest
 from services.policy.life.lifecycle import BUILT_IN_POINTER, Pointer, State, Warrant, tripped, warranted
 from services.wire import policy_records
 from services.wire.methods import Unreadable, parse
@@ -39,10 +41,11 @@ class Kept:
     signatures: tuple[Signature, ...] = ()
     quarantined: tuple[str, ...] = ()
     bypass: bool = False
-    ordered_ms: int = 0
+    latest: Latest = NONE_YET
+    """Of the orders that were followed."""
     warrants: tuple[Warrant, ...] = ()
-    newest_ms: int = 0
-    """When the newest order was made that ever counted here."""
+    counted: Latest = NONE_YET
+    """Of the orders that ever counted here."""
 
     @property
     def state(self) -> State:
@@ -52,7 +55,7 @@ class Kept:
             self.pointer,
             quarantined=self.quarantined,
             bypass=self.bypass,
-            ordered_ms=self.ordered_ms,
+            latest=self.latest,
             warrants=self.warrants,
         )
 
@@ -64,8 +67,10 @@ def encode(kept: Kept) -> str:
         "sha256": kept.pointer.digest,
         "serial": kept.serial,
         "bypass": kept.bypass,
-        "ordered_ms": kept.ordered_ms,
-        "newest_ms": kept.newest_ms,
+        "ordered_ms": kept.latest.made_ms,
+        "ordered": list(kept.latest.identities),
+        "newest_ms": kept.counted.made_ms,
+        "newest": list(kept.counted.identities),
         "warrants": [base64.b64encode(_warrant(each)).decode() for each in kept.warrants],
         "quarantined": list(kept.quarantined),
         "signatures": [
@@ -98,9 +103,9 @@ def decode(text: str) -> Kept:
             signatures,
             tuple(str(each) for each in document["quarantined"]),
             document["bypass"] is True,
-            _number(document["ordered_ms"]),
+            _latest(document["ordered_ms"], document.get("ordered", [])),
             tuple(_warranted(str(each)) for each in document.get("warrants", [])),
-            _number(document.get("newest_ms", 0)),
+            _latest(document.get("newest_ms", 0), document.get("newest", [])),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise KeptRefused(f"expected a policy as this program keeps it: {error!r}; remove the file") from error
@@ -120,6 +125,10 @@ def _warranted(told: str) -> Warrant:
     return warrant
 
 
+def _latest(made_ms: object, identities: Iterable[object]) -> Latest:
+    return Latest(_number(made_ms), tuple(str(each) for each in identities))
+
+
 def _number(told: object) -> int:
     if not isinstance(told, int) or not 0 <= told <= NUMBER_MAX:
         raise ValueError(f"expected 0 to {NUMBER_MAX}")
@@ -128,9 +137,9 @@ def _number(told: object) -> int:
 
 def bypass_kept(kept: Kept, by: str, now_ms: int, state: State) -> State | None:
     """The bypass as it was kept, where no later order stands."""
-    if state.ordered_ms >= kept.ordered_ms or state.bypass == kept.bypass:
+    if state.latest.knows(kept.latest) or state.bypass == kept.bypass:
         return None
-    after = replace(state, serial=state.serial + 1, bypass=kept.bypass, ordered_ms=kept.ordered_ms)
+    after = replace(state, serial=state.serial + 1, bypass=kept.bypass, latest=state.latest.joined(kept.latest))
     switched = [each for each in kept.warrants if not each.order.action.names_bundle]
     after = warranted(after, switched[-1] if switched else None)
     return replace(after, at_ms=now_ms, by=by, why="bypass, kept over a restart")

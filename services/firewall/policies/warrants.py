@@ -3,8 +3,9 @@
 A bundle's signatures say that it may be used; they do not say that it is to be used now. Who can write to the topic
 could else call any older bundle live that two people once signed, say a canary to its end, take a fallen one out of
 quarantine, or switch the bypass off. So each state carries the orders that led to it, and a firewall follows their
-history as it reads: an order counts that is newer than all that counted before, or has stood ever since it did. What
-takes a policy back needs none: to let more calls pass is always easy.
+history as it reads: an order counts that is newer than all that counted before, or has stood ever since it did. Of two
+made in one millisecond the one that stands later is the newer (services/policy/life/latest.py). What takes a policy
+back needs none: to let more calls pass is always easy.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Final
 
 from services.policy.files.canonical import Action
 from services.policy.files.signing import SKEW_MS, Keys, people_for_order
+from services.policy.life.latest import NONE_YET, Latest
 from services.policy.life.lifecycle import BUILT_IN_POINTER, Pointer, State, Warrant
 
 ASKED_MAX: Final = 200
@@ -26,21 +28,17 @@ class Warrants:
         self._keys = keys
         self._wall_ms = wall_ms
         self._seen_serial = 0
-        self._newest_ms = 0
         self._asked: dict[Warrant, bool] = {}
+        self.latest = NONE_YET
+        """Of the orders that ever counted here."""
         self.standing: tuple[Warrant, ...] = ()
         """Those that count now, of what stands."""
         self.bypass = False
         """Whether the bypass was switched on, and by no order off since."""
 
-    @property
-    def newest_ms(self) -> int:
-        """When the newest order was made that ever counted here."""
-        return self._newest_ms
-
-    def recall(self, serial: int, standing: Iterable[Warrant], newest_ms: int, bypass: bool) -> None:
+    def recall(self, serial: int, standing: Iterable[Warrant], latest: Latest, bypass: bool) -> None:
         """What this firewall had seen before it was started again, from its own disk."""
-        self._seen_serial, self._newest_ms, self.bypass = serial, newest_ms, bypass
+        self._seen_serial, self.latest, self.bypass = serial, latest, bypass
         self.standing = tuple(standing)
 
     def follow(self, state: State) -> None:
@@ -50,9 +48,10 @@ class Warrants:
         self._seen_serial = state.serial
         self.bypass = self.bypassed(state)
         self.standing = tuple(each for each in state.warrants if self.counts(each))
-        latest = self._wall_ms() + SKEW_MS  # a clock of the future bars no order of now
-        made = (each.order.made_ms for each in self.standing)
-        self._newest_ms = max([self._newest_ms, *(each for each in made if each <= latest)])
+        latest_ms = self._wall_ms() + SKEW_MS  # a clock of the future bars no order of now
+        for order in (each.order for each in self.standing):
+            if order.made_ms <= latest_ms and not self.latest.bars(order):
+                self.latest = self.latest.after(order)
 
     def bypassed(self, state: State) -> bool:
         """Whether the bypass is on in that state: on by anybody's word, off by a signed order alone."""
@@ -80,7 +79,7 @@ class Warrants:
     def counts(self, warrant: Warrant) -> bool:
         """Whether it is signed, and newer than all that ever counted, or stands since it did."""
         known = any(each.order == warrant.order for each in self.standing)
-        return (known or warrant.order.made_ms > self._newest_ms) and self._signed(warrant)
+        return (known or not self.latest.bars(warrant.order)) and self._signed(warrant)
 
     def _signed(self, warrant: Warrant) -> bool:
         """By as many people as it takes, each at the moment of signing: what stands does not fall by time alone."""

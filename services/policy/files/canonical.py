@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
+from hashlib import sha256
 from typing import Final
 
 _BUNDLE: Final = b"throughline policy bundle 1\n"
@@ -60,8 +61,17 @@ def of_bundle(version: int, digest: str, signer: str, signed_ms: int, expires_ms
 
 def of_order(order: Order, signer: str, signed_ms: int, expires_ms: int) -> bytes:
     """The bytes that sign an order."""
+    return _said(order) + _texts(signer) + struct.pack(">qq", signed_ms, expires_ms)
+
+
+def identity(order: Order) -> str:
+    """The same for whoever signs it: with a signature more or fewer it is no other order."""
+    return sha256(_said(order)).hexdigest()
+
+
+def _said(order: Order) -> bytes:
     head = struct.pack(">BQq?", order.action, order.version, order.made_ms, order.force)
-    return _ORDER + head + _texts(order.digest, order.why, signer) + struct.pack(">qq", signed_ms, expires_ms)
+    return _ORDER + head + _texts(order.digest, order.why)
 
 
 def _texts(*texts: str) -> bytes:

@@ -14,6 +14,7 @@ from typing import Final
 
 from services.policy.files.canonical import Action, Order, Signature
 from services.policy.files.signing import ORDER_VALID_MS, SKEW_MS
+from services.policy.life.latest import NONE_YET, Latest
 
 QUARANTINED_MAX: Final = 200
 WHY_CHARS_MAX: Final = 256
@@ -59,7 +60,7 @@ class State:
     since_ms: int = 0
     quarantined: tuple[str, ...] = ()
     bypass: bool = False
-    ordered_ms: int = 0
+    latest: Latest = NONE_YET
     at_ms: int = 0
     by: str = ""
     why: str = ""
@@ -86,7 +87,7 @@ def flaw(before: State, after: State) -> str:
     standing = {after.live.digest} | ({after.candidate.digest} if after.candidate is not None else set())
     if standing & set(after.quarantined):
         return "what is quarantined stands"
-    if after.ordered_ms < _barred_until(before, after.at_ms):
+    if after.latest.made_ms < _barring(before, after.at_ms).made_ms:
         return "an older order after a newer one"
     return ""
 
@@ -98,9 +99,9 @@ def obey(
 
     `canary_done`: the candidate has run through its plan. Signatures are the caller's to check.
     """
-    if order.made_ms == state.ordered_ms:
+    if state.latest.last(order):
         return None
-    if order.made_ms < _barred_until(state, now_ms):
+    if _barring(state, now_ms).bars(order):
         raise OrderRefused(
             "a later order was followed meanwhile; look with `throughline policy status`, and order anew"
         )
@@ -109,7 +110,12 @@ def obey(
     said = order.action.name.lower().replace("_", " ") + (f" {order.version}" if order.version else "")
     said = f"{'forced ' if order.force else ''}{said}{': ' if order.why else ''}{order.why}"[:WHY_CHARS_MAX]
     next_one = replace(
-        state, serial=state.serial + 1, ordered_ms=order.made_ms, at_ms=now_ms, by=by[:WHY_CHARS_MAX], why=said
+        state,
+        serial=state.serial + 1,
+        latest=state.latest.after(order),
+        at_ms=now_ms,
+        by=by[:WHY_CHARS_MAX],
+        why=said,
     )
     match order.action:
         case Action.BYPASS_ON | Action.BYPASS_OFF:
@@ -138,10 +144,10 @@ def warranted(after: State, new: Warrant | None = None) -> State:
     return replace(after, warrants=tuple(found.values()))
 
 
-def _barred_until(state: State, now_ms: int) -> int:
-    """Orders that were made before this are not followed any more. One that a clock of the future made bars none: the
-    bypass could not be switched on for as long as that clock was ahead."""
-    return state.ordered_ms if state.ordered_ms <= now_ms + SKEW_MS else 0
+def _barring(state: State, now_ms: int) -> Latest:
+    """What bars earlier orders. One that a clock of the future made bars none: the bypass could not be switched on for
+    as long as that clock was ahead."""
+    return state.latest if state.latest.made_ms <= now_ms + SKEW_MS else NONE_YET
 
 
 def tripped(state: State, digest: str, why: str, by: str, now_ms: int) -> State | None:
