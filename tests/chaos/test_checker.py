@@ -11,7 +11,7 @@ from chaos.felt import Window
 from loadtest.call_told import Lossy
 
 CALL = "round1-0001"
-PLACE = {"psap_id": "P", "line": ""}
+PLACE: dict[str, Any] = {"psap_id": "P", "line": ""}
 
 
 def caller(event: str, at_ms: int, leg: int = 1, **more: Any) -> dict[str, Any]:

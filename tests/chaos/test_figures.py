@@ -110,7 +110,7 @@ def test_what_is_found_late_counts_as_found_and_not_as_a_round() -> None:
 
 def test_brokers_stand_in_a_row_for_each_kind_that_kills_them() -> None:
     """Three that are killed at once are another thing than one of three."""
-    hands = [{"kind": "kafka-gone", "service": "broker", "calls": ["round1-0001"]}]
+    hands: list[Mapping[str, Any]] = [{"kind": "kafka-gone", "service": "broker", "calls": ["round1-0001"]}]
     gone = replace(TOLD, kind="kafka-gone", kills={"broker": 3}, hands=hands)
     one = replace(gone, kind="broker-kill", kills={"broker": 1}, hands=[{**hands[0], "kind": "broker-kill"}])
     paper = rewritten(f"{BEGIN}{END}", rows_of(gone, one, one))

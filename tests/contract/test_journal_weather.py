@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,7 +71,9 @@ class Replica:
 
     def _change(self, log: MemoryLog) -> None:
         chance = self.random
-        mix = {name: chance.uniform(0, 0.25) for name in ("refuse_share", "lose_share", "unacked_share", "twice_share")}
+        mix: dict[str, Any] = {
+            name: chance.uniform(0, 0.25) for name in ("refuse_share", "lose_share", "unacked_share", "twice_share")
+        }
         log.suffer(
             chance.choice(
                 (

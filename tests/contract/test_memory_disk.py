@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -103,7 +104,7 @@ def test_a_disk_that_hangs_does_nothing_until_it_goes_on() -> None:
     async def story(disk: MemoryDisk) -> None:
         await disk.append(FILE, b"old")
         disk.hang()
-        doing = [
+        doing: list[asyncio.Future[Any]] = [
             await under_way(disk, disk.append(FILE, b"new")),
             await under_way(disk, disk.remove(FOLDER / "b")),
         ]
@@ -205,7 +206,7 @@ def test_whatever_ends_a_process_the_next_one_finds_all_that_is_owed_and_nothing
     async def story(_: MemoryDisk) -> None:
         lives = Lives(seed)
         disk = MemoryDisk(random=Random(seed))
-        for _ in range(8):
+        for _life in range(8):
             disk = await lives.live(disk)
         assert len(lives.said) > 50
 

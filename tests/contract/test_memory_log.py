@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from random import Random
 
 import pytest
@@ -120,7 +121,7 @@ def test_a_well_log_takes_its_time_each_way() -> None:
         reading = aiter(follower)
         for n in range(20):
             done = log.append(Topic.CALLS, "a", bytes([n]))
-            done.add_done_callback(lambda _, n=n: acked.append(n))  # type: ignore[misc]
+            done.add_done_callback(partial(lambda n, _: acked.append(n), n))
         assert values(broker) == []
         await log.append(Topic.CALLS, "a", b"x")
         assert 0.001 <= loop.time() <= 0.010

@@ -161,7 +161,7 @@ def test_others_read_a_record_before_its_writer_hears_of_it() -> None:
     """An acknowledgement is a message of its own and can be slow."""
 
     async def story(_: MemoryBroker, log: MemoryLog, well: MemoryLog) -> None:
-        _, others = await started(well)
+        others = (await started(well))[1]
         log.suffer(Faults(acked_after_s=3.0))
         acked = log.append(Topic.CALLS, "a", b"1")
         await asyncio.sleep(2.9)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from services.domain.publication import Whole
 from services.host.clock import wall_ms
-from services.journal import Log, Topic
+from services.journal import Log, Record, Topic
 from services.journal.kafka import KafkaLog
 from services.journal.kafka_topics import admin_client
 from services.journal.topics import TOPICS
@@ -34,9 +34,9 @@ def sample(note: str = "") -> dict[str, bytes]:
 async def records_on(log: Log) -> int:
     count = 0
 
-    def take(records: object) -> None:
+    def take(records: Sequence[Record]) -> None:
         nonlocal count
-        count += len(records)  # type: ignore[arg-type]
+        count += len(records)
 
     await read_to_end(log, Topic.ROUTING, take)
     return count

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -31,7 +31,7 @@ async def wire(request: pytest.FixtureRequest) -> AsyncIterator[Wire]:
 class Serving:
     """A server whose conversation follows a script; `over` when the script's handler has ended in any way."""
 
-    def __init__(self, wire: Wire, script: Callable[[Served], object]) -> None:
+    def __init__(self, wire: Wire, script: Callable[[Served], Awaitable[object]]) -> None:
         self._wire = wire
         self._script = script
         self.over = asyncio.Event()
@@ -50,7 +50,7 @@ class Serving:
 
     async def _lead(self, stream: Served) -> None:
         try:
-            await self._script(stream)  # type: ignore[misc]
+            await self._script(stream)
         finally:
             self.over.set()
 

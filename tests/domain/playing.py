@@ -106,8 +106,8 @@ class Shell:
         self.budgets = budgets or Budgets()
         leg = 1 if older is None else older.call.leg + 1
         self.resume = resume
-        self.call = Call("c1", leg, self.budgets, resume=resume, older=older.call if older else None)
-        self.now = older.now if older else 100.0
+        self.call: Call = Call("c1", leg, self.budgets, resume=resume, older=older.call if older else None)
+        self.now: float = older.now if older else 100.0
         self.asked_at: float | None = None
         self.asked_after = ""
         """The attempt that was asked after last (P5)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from functools import reduce
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,10 +17,9 @@ from services.domain.offer import SOS_URN, Offer
 from services.domain.where import Where
 
 
-def fact(kind: FactKind, leg: int = 1, seq: int = 0, at_ms: int = 0, **more: object) -> Fact:
+def fact(kind: FactKind, leg: int = 1, seq: int = 0, at_ms: int = 0, **more: Any) -> Fact:
     """A fact of the call "c"."""
-    fields: dict[str, object] = {"writer": "w", "kind": kind, "at_ms": at_ms} | more
-    return Fact(call_id="c", leg=leg, seq=seq, **fields)  # type: ignore[arg-type]
+    return Fact(call_id="c", leg=leg, seq=seq, kind=kind, at_ms=at_ms, **{"writer": "w", **more})
 
 
 def offer(leg: int, caller: str) -> Offer:

@@ -69,10 +69,8 @@ class AnyNeighbour(RuleBasedStateMachine):
 
 
 AnyNeighbour.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
-
-
-class TestAnyNeighbour(AnyNeighbour.TestCase):
-    """Whatever a neighbour does, the breaker is open only for a while."""
+TestAnyNeighbour = AnyNeighbour.TestCase
+"""Whatever a neighbour does, the breaker is open only for a while."""
 
 
 @given(st.integers(1, 5))

@@ -147,7 +147,5 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 AnyOrder.TestCase.settings = settings(max_examples=250, stateful_step_count=40, deadline=None)
-
-
-class TestAnyOrder(AnyOrder.TestCase):
-    """Whatever comes, in any order: every step is held to the promises."""
+TestAnyOrder = AnyOrder.TestCase
+"""Whatever comes, in any order: every step is held to the promises."""

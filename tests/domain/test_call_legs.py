@@ -259,6 +259,7 @@ def test_a_ring_that_begins_in_the_hold_is_told_to_the_journal_and_to_the_next_l
     older.routed(Destination("P1", (), False, "unreachable"))
     older.hear(StreamBroke("reset"))
     (told,) = older.rang()
+    assert isinstance(told, Remember)
     assert told == Remember(FactKind.RINGING, due_in_ms=told.due_in_ms, attempt=FIRST, where=AT_A_LINE)
     assert older.call.deadline() == older.now + HOLD_S, "the hold is no longer for that"
     shell = next_leg(older)
@@ -527,8 +528,7 @@ def test_an_answer_beside_a_lost_connect_waits_for_what_became_of_it() -> None:
     """Who rings on and answers meanwhile is proposed when nobody else has the caller, and released else (P4, P5)."""
     for holding, proposed_next in ((NONE, True), (Holding(Standing.CONNECTED, "c1/1/2", AT_P1), False)):
         shell, _ = lost_beside_a_ring()
-        assert shell.state is State.RESUMING
-        assert [type(effect) for effect in shell.picked_up(FIRST)] == [Remember]
+        assert (shell.state, [type(effect) for effect in shell.picked_up(FIRST)]) == (State.RESUMING, [Remember])
         shell.resumed(holding)
         assert shell.state is (State.PROPOSED if proposed_next else State.CONNECTED)
         assert shell.ends.get(FIRST) == (None if proposed_next else "released")
@@ -539,7 +539,7 @@ def test_the_question_after_a_lost_connect_is_asked_anew_by_the_leg_that_goes_on
     shell, second = lost_beside_a_ring()
     shell.hear(HigherLeg())
     heir = Shell(resume=Resume(second, AT_P2), older=shell)
-    assert heir.state is State.RESUMING and heir.asked_after == second
+    assert (heir.state, heir.asked_after) == (State.RESUMING, second)
     heir.resumed(UNKNOWN)
     assert heir.state is State.RINGING
 

@@ -353,7 +353,7 @@ def test_a_psap_that_goes_between_confirm_and_connect_is_rung_through_the_other_
     """Nobody has the caller, it is told (P5); then the caller hears of a new proposal and confirms that one (P4)."""
     shell = connecting()
     shell.failed(Failure.UNREACHABLE)
-    assert shell.state is State.RESUMING
+    assert (shell.state, shell.asked_after) == (State.RESUMING, "c1/1/1")
     shell.resumed(NONE)
     assert shell.state is State.ATTEMPTING
     assert shell.rungs[shell.newest] == RingPsap("P1", "gw-b", "town")
@@ -441,8 +441,7 @@ def test_a_broken_stream_holds_the_rings_two_seconds_and_then_owes_a_callback(st
     under_way = shell.open
     effects = shell.hear(StreamBroke("reset"))
     assert effects == [Remember(FactKind.CALLER_LOST, "reset", due_in_ms=3_000)]
-    assert shell.state is State.HELD
-    assert shell.open == under_way
+    assert (shell.state, shell.open) == (State.HELD, under_way)
     shell.now += HOLD_S - 0.001
     assert shell.hear(TimePassed()) == []
     shell.now += 0.001
@@ -483,8 +482,7 @@ def test_where_everything_fails_the_caller_waits_two_seconds_and_all_is_tried_ag
     for _ in range(4):
         shell.failed(Failure.FULL)
     assert shell.rungs[shell.newest] == LAST
-    assert shell.said[-1] == SayWaiting("every_rung_failed")
-    assert shell.kinds[-1] is FactKind.WAITING
+    assert (shell.said[-1], shell.kinds[-1]) == (SayWaiting("every_rung_failed"), FactKind.WAITING)
     began = shell.now
     assert shell.time_passes() == [FindRoute(())]
     assert shell.now == began + 2.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,9 +19,8 @@ from services.domain.where import Where
 ONE, TWO = Conductor("ingress:1", "0001"), Conductor("ingress:2", "0001")
 
 
-def fact(kind: FactKind = FactKind.RINGING, *, leg: int = 1, seq: int = 0, at_ms: int = 0, **more: object) -> Fact:
-    said: dict[str, object] = {"conductor": ONE, "due_in_ms": 5_000, **more}
-    return Fact("call-1", leg, seq, "i1", kind, at_ms, **said)  # type: ignore[arg-type]
+def fact(kind: FactKind = FactKind.RINGING, *, leg: int = 1, seq: int = 0, at_ms: int = 0, **more: Any) -> Fact:
+    return Fact("call-1", leg, seq, "i1", kind, at_ms, **{"conductor": ONE, "due_in_ms": 5_000, **more})
 
 
 KINDS = st.sampled_from([kind for kind in FactKind if kind is not FactKind.OFFERED])
@@ -135,11 +135,10 @@ def test_a_later_leg_of_a_caller_who_was_reached_by_another_call_is_a_debt(order
 @given(st.permutations(["one rings", "two rings", "two ends"]))
 def test_of_two_who_took_one_leg_each_owes_for_itself(order: list[str]) -> None:
     """P8: what one puts onto the list is the end of its own part; the other may have the caller, and die."""
-    end = {"kind": FactKind.CALLBACK_DUE, "conductor": TWO, "due_in_ms": 0}
     said = {
         "one rings": fact(at_ms=10, due_in_ms=7_000),
         "two rings": fact(seq=1, at_ms=20, conductor=TWO),
-        "two ends": fact(seq=2, at_ms=30, **end),
+        "two ends": fact(FactKind.CALLBACK_DUE, seq=2, at_ms=30, conductor=TWO, due_in_ms=0),
     }
     debts = Debts()
     for each in order:

@@ -87,7 +87,8 @@ def test_a_second_round_is_like_the_first(
     ladder = Ladder()
     rounds = []
     for _ in range(2):
-        found, told, rungs = [primary, alternate], list(failures), []
+        found, told = [primary, alternate], list(failures)
+        rungs: list[Rung] = []
         while not isinstance(step := ladder.climb(), Pause):
             if isinstance(step, AskRoute):
                 ladder.found(found.pop(0))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from services.domain.events import Fact, FactKind
 from services.domain.take_overs.facts import taken_over
+from services.domain.take_overs.taking_over import Cause
 from tests.domain.succession import Ingress, World
 
 STATES = st.sampled_from(["well", "paused", "no_kafka", "unreachable", "killed"])
@@ -149,7 +150,7 @@ def test_a_view_that_is_itself_the_fault_takes_nothing() -> None:
         assert not look.begin
         for conductor in look.ask:
             replica.watch.heard(conductor.address, conductor.incarnation, played.now)
-    assert replica.plan.suspects or replica.plan.due_now["silent"] == 0
+    assert replica.plan.suspects or replica.plan.due_now[Cause.SILENT] == 0
 
 
 def test_a_broken_stream_is_not_silence() -> None:

@@ -14,7 +14,8 @@ from services.host.network import Broken, Refuse, Status
 from services.wire.methods import Unreadable
 from simulator.virtual_loop import run_virtual
 
-Up, Down = delivery_pb2.AttachRequest, delivery_pb2.AttachResponse
+Up = delivery_pb2.AttachRequest
+Down = delivery_pb2.AttachResponse
 WORD = Down(heartbeat=delivery_pb2.PsapHeartbeat())
 
 

@@ -14,6 +14,7 @@ import grpc
 import pytest
 from throughline.v1 import call_pb2, delivery_pb2
 
+_aio: Any = grpc.aio  # its type stubs lack what is used here
 Script = Callable[["Heard"], Awaitable[None]]
 BOUND_S = 10.0
 
@@ -30,7 +31,7 @@ class Heard:
     async def read(self) -> Any:
         """The next message; None at the stream's end."""
         raw = await asyncio.wait_for(self.context.read(), BOUND_S)
-        return None if raw is grpc.aio.EOF else self._asks.FromString(raw)
+        return None if raw is _aio.EOF else self._asks.FromString(raw)
 
     async def say(self, message: Any) -> None:
         await self.context.write(message.SerializeToString())

@@ -22,6 +22,7 @@ from loadtest.region_tables import AdminLine, RegionTables
 from loadtest.trunk import Dialled, Trunk
 from loadtest.trunk_server import TrunkServer
 
+_aio: Any = grpc.aio  # its type stubs lack what is used here
 Down = delivery_pb2.AttachResponse
 WELCOME = Down(welcome=delivery_pb2.Welcome(gateway="gateway-1", heartbeat_ms=1000))
 FAST = Humans(seed=1, speed=50.0)
@@ -438,7 +439,7 @@ async def dial(
 
 async def hear(stream: Any) -> trunk_pb2.DialResponse:
     raw = await asyncio.wait_for(stream.read(), 10)
-    assert raw is not grpc.aio.EOF
+    assert raw is not _aio.EOF
     return trunk_pb2.DialResponse.FromString(raw)
 
 
@@ -469,7 +470,7 @@ async def test_a_line_answers_and_is_taken_while_its_people_talk(
     assert (await hear(stream)).WhichOneof("said") == "answer"
     await stream.write(trunk_pb2.DialRequest(connect=delivery_pb2.Connect(attempt="c/1/1")).SerializeToString())
     assert (await hear(stream)).connected.where.psap_id == "3175"
-    assert await stream.read() is grpc.aio.EOF
+    assert await stream.read() is _aio.EOF
     await eventually(lambda: read_diary(tmp_path / "trunk.jsonl")[-1]["event"] == "ended")
 
 
@@ -497,7 +498,9 @@ async def test_whoever_talks_at_a_line_hangs_up_when_told(tmp_path: Path) -> Non
     with Diary(tmp_path / "trunk.jsonl", "far-end") as diary:
         made = Trunk([AdminLine("3175", "+16175550100", 2)], Talkative(1), diary)
         talks = dials("talks")
-        assert [(await talks.unsaid.get()).WhichOneof("said") for _ in range(2)] == ["ringing", "answer"]
+        for word in ("ringing", "answer"):
+            said = await talks.unsaid.get()
+            assert said is not None and said.WhichOneof("said") == word
         made.connect(talks)
         dials("rings")
         made.hang_up_all()
@@ -528,7 +531,7 @@ async def test_channels_are_finite_and_kept_free_for_other_reasons(trunk: Callab
     _, third = await dial(channel, "d", number)
     assert third.rejected.rejection == delivery_pb2.REJECTION_FULL
     await one.write(trunk_pb2.DialRequest(release=delivery_pb2.Release(attempt="a/1/1")).SerializeToString())
-    assert await one.read() is grpc.aio.EOF
+    assert await one.read() is _aio.EOF
     _, again = await dial(channel, "d", number)
     assert again.HasField("ringing")
 
@@ -612,7 +615,7 @@ async def test_a_trunk_says_who_it_has_and_lets_go_of_what_is_not_connected(trun
     assert (there.standing, there.attempt, there.where.line) == (holding_pb2.STANDING_RINGING, "a/1/1", LINE)
     assert (await who_has(channel, "b")).standing == holding_pb2.STANDING_NONE
     assert await resume(channel, "a") == holding_pb2.STANDING_NONE
-    assert await stream.read() is grpc.aio.EOF
+    assert await stream.read() is _aio.EOF
     assert (await who_has(channel, "a")).standing == holding_pb2.STANDING_NONE
 
 

@@ -197,8 +197,8 @@ def test_a_call_that_rings_on_through_a_death_feels_nothing_of_it() -> None:
 
 def test_all_is_back_when_the_last_of_them_is() -> None:
     """The calls offered since then, of any phase."""
+    assert scene_of_a_death().all_back_ms is None
     scene = scene_of_a_death()
-    assert scene.all_back_ms is None
     for death in scene.deaths.values():
         scene.is_back(death.killing.victim, 1_127_500)
     assert scene.all_back_ms == 1_127_500
@@ -303,7 +303,7 @@ def test_the_live_view_fits_its_terminal(columns: int, rows: int, second_half: b
     text = re.sub(r"\x1b\[[0-9;]*m", "", page.getvalue())
     assert len(text.splitlines()) <= rows
     assert max(map(len, text.splitlines())) <= columns
-    of_the_halves = (*FIRST_HEADINGS, *SECOND_HEADINGS)
+    of_the_halves: tuple[str, ...] = (*FIRST_HEADINGS, *SECOND_HEADINGS)
     if rows == 24:
         of_the_halves = SECOND_HEADINGS if second_half else FIRST_HEADINGS
     for heading in ("seed 1", now, *HEADINGS, *of_the_halves):

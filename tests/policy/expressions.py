@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -121,7 +122,7 @@ def trees(kind: Type = Type.BOOL, depth: int = 3) -> st.SearchStrategy[Node]:
 
 def _inner(kind: Type, depth: int) -> st.SearchStrategy[Node]:
     below = trees(kind, depth)
-    found = st.builds(Choice, trees(Type.BOOL, depth), below, below, st.just(HERE))
+    found: st.SearchStrategy[Node] = st.builds(Choice, trees(Type.BOOL, depth), below, below, st.just(HERE))
     if kind is Type.BOOL:
         found |= st.builds(Not, below, st.just(HERE))
         found |= st.builds(_junction, st.sampled_from(list(Word)), st.lists(below, min_size=2, max_size=4))
@@ -160,24 +161,24 @@ def _negative(node: Node) -> Node:
     return Negative(node, HERE)
 
 
-def rule(when: str, rule_id: str = "rule", verdict: Verdict | None = None, **known: object) -> Rule:
+def rule(when: str, rule_id: str = "rule", verdict: Verdict | None = None, **known: Any) -> Rule:
     """A rule that flags, unless another verdict is given."""
-    settled: dict[str, object] = {"owner": "desk", "forecast_share": 0.01, "expires_ms": FAR_MS, "line": 7, **known}
-    return Rule(rule_id, "reason", when, verdict or Flag(40, rule_id, "reason"), **settled)  # type: ignore[arg-type]
+    settled = {"owner": "desk", "forecast_share": 0.01, "expires_ms": FAR_MS, "line": 7, **known}
+    return Rule(rule_id, "reason", when, verdict or Flag(40, rule_id, "reason"), **settled)
 
 
-def bundle(*rules: Rule | str, lists: Mapping[str, NamedList] = LISTS, **known: object) -> Bundle:
+def bundle(*rules: Rule | str, lists: Mapping[str, NamedList] = LISTS, **known: Any) -> Bundle:
     """Rules in their order; a text is a rule that flags."""
     made = [each if isinstance(each, Rule) else rule(each, f"rule-{number}") for number, each in enumerate(rules)]
-    return Bundle("test", 1, "tester", tuple(made), lists, **known)  # type: ignore[arg-type]
+    return Bundle("test", 1, "tester", tuple(made), lists, **known)
 
 
-def diverting(when: str, rule_id: str = "rule", **known: object) -> Rule:
+def diverting(when: str, rule_id: str = "rule", **known: Any) -> Rule:
     """A rule that diverts."""
     return rule(when, rule_id, Divert("nuisance-desk", rule_id, "reason"), **known)
 
 
-def passing(when: str, rule_id: str = "rule", **known: object) -> Rule:
+def passing(when: str, rule_id: str = "rule", **known: Any) -> Rule:
     """A rule that lets through, before others."""
     return rule(when, rule_id, Pass(), **known)
 

@@ -70,7 +70,7 @@ LIKELY = [
     'number == ""',
     "hour < 20",
 ]
-VERDICTS = [
+VERDICTS: list[Verdict] = [
     Pass(),
     Flag(40, "rule", "reason"),
     Divert("nuisance-desk", "rule", "reason"),

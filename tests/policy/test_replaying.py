@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +14,7 @@ from services.policy.bundle import Bundle, Limits, Rule
 from services.policy.replays.difference import EXAMPLES_MAX, Call, Change, Difference, change
 from services.policy.replays.findings import Kind, Weight, findings
 from services.policy.replays.replaying import Judging, no_stopwatch, replay
+from services.policy.verdicts.evaluating import Decision
 
 NEVER_MS = 10**15
 DESK = "nuisance-desk"
@@ -21,23 +22,15 @@ DIVERT = Divert(DESK, "repeats", "repeat_caller")
 FLAG = Flag(40, "odd", "odd_hour")
 
 
-@dataclass(frozen=True)
-class Said:
-    """What an evaluation answers."""
-
-    rule_id: str | None
-    errors: Sequence[tuple[str, str]] = ()
-
-
 class Numbers:
     """A bundle that speaks by rule for the numbers it knows: a stand-in for a compiled one."""
 
-    def __init__(self, rules: Mapping[str, str], errors: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(self, rules: Mapping[str, str], errors: tuple[tuple[str, str], ...] = ()) -> None:
         self._rules = {n(name): rule_id for name, rule_id in rules.items()}
         self._errors = errors
 
-    def decide(self, inputs: Mapping[str, Value], wall_ms: int) -> Said:
-        return Said(self._rules.get(str(inputs["number"])), self._errors)
+    def decide(self, inputs: Mapping[str, Value], wall_ms: int) -> Decision:
+        return Decision(self._rules.get(str(inputs["number"])), self._errors)
 
 
 def rule(verdict: Verdict, rule_id: str = "repeats", forecast_share: float = 0.5) -> Rule:
@@ -58,7 +51,7 @@ def call(name: str, nth: int = 2, call_id: str = "", at_ms: int = 1_000, psap: s
     return Call(call_id or f"{name}/{nth}", at_ms, inputs, nth == 1)
 
 
-def judging(rules: Bundle, speaks: Mapping[str, str], errors: Sequence[tuple[str, str]] = ()) -> Judging:
+def judging(rules: Bundle, speaks: Mapping[str, str], errors: tuple[tuple[str, str], ...] = ()) -> Judging:
     return Judging(rules, Numbers(speaks, errors), {DESK}, no_stopwatch)
 
 
@@ -69,7 +62,7 @@ def compared(candidate: Bundle, speaks: Mapping[str, str], calls: Sequence[Call]
 def test_every_pair_of_verdicts_has_its_change() -> None:
     """What the caller meets is compared; that another rule says the same is no change."""
     other = replace(DIVERT, desk="region-desk")
-    expected = {
+    expected: dict[tuple[Verdict, Verdict], Change] = {
         (Pass(), Pass()): Change.SAME,
         (Pass(), FLAG): Change.NEWLY_FLAGGED,
         (Pass(), DIVERT): Change.NEWLY_DIVERTED,
@@ -184,7 +177,7 @@ def test_a_bundle_within_its_limits_and_forecasts_is_not_grave() -> None:
 def test_a_rule_that_fails_is_grave() -> None:
     """It counts as not true, and what it was for is not done."""
     difference = replay(
-        judging(bundle(), {}), judging(bundle(rule(FLAG)), {}, [("repeats", "no such overload")]), [call("a")]
+        judging(bundle(), {}), judging(bundle(rule(FLAG)), {}, (("repeats", "no such overload"),)), [call("a")]
     )
     [found] = findings(difference, bundle(rule(FLAG)))
     assert (found.kind, found.weight) == (Kind.FAILS, Weight.GRAVE)
@@ -206,11 +199,11 @@ def test_no_calls_prove_nothing() -> None:
 def test_only_what_is_slower_twice_is_told_as_slower() -> None:
     """A pause of the machine in the middle of one decision is no fault of a rule."""
     paused = iter([0, 1_000, 0, 9_000_000, 0, 1_000, 0, 1_000])
-    once = [Judging(bundle(), Numbers({}), {DESK}, lambda: next(paused)) for _ in range(2)]
-    assert replay(*once, [call("a")]).slower == ()
+    live, candidate = (Judging(bundle(), Numbers({}), {DESK}, lambda: next(paused)) for _ in range(2))
+    assert replay(live, candidate, [call("a")]).slower == ()
     truly = iter([0, 1_000, 0, 9_000_000, 0, 1_000, 0, 8_000_000])
-    twice = [Judging(bundle(), Numbers({}), {DESK}, lambda: next(truly)) for _ in range(2)]
-    [slower] = replay(*twice, [call("a")]).slower
+    live, candidate = (Judging(bundle(), Numbers({}), {DESK}, lambda: next(truly)) for _ in range(2))
+    [slower] = replay(live, candidate, [call("a")]).slower
     assert (slower.live_ns, slower.candidate_ns) == (1_000, 8_000_000)
 
 

@@ -90,8 +90,8 @@ async def test_recorded_calls_are_replayed_as_they_were_screened(tmp_path: Path)
     log = MemoryLog(MemoryBroker(lambda: 0))
     await log.start()
     for call in wanted:
-        for leg, flags in ((1, {}), (2, {}), (1, {"shadow": True})):
-            record = screening_pb2.Screening(call_id=call.call_id, leg=leg, at_ms=call.at_ms + leg - 1, **flags)
+        for leg, shadow in ((1, False), (2, False), (1, True)):
+            record = screening_pb2.Screening(call_id=call.call_id, leg=leg, at_ms=call.at_ms + leg - 1, shadow=shadow)
             record.inputs.extend(screenings.inputs_to_wire(call.inputs))
             await log.append(Topic.SCREENINGS, call.call_id, record.SerializeToString())
     test = screening_pb2.Screening(call_id="test", leg=1, at_ms=1, test=True)

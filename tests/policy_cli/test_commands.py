@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from services.host.settings import ROOT
 from services.policy.files import signing
@@ -23,7 +22,7 @@ EXAMPLES = ROOT / "data" / "policy" / "examples"
 NUISANCE = EXAMPLES / "nuisance.yaml"
 EVERYTHING = EXAMPLES / "everything.yaml"
 NOBODY = "127.0.0.1:9"
-CALL = {
+CALL: dict[str, Any] = {
     "at_ms": 1_718_718_900_000,
     "caller": "+16175550190",
     "lat": 42.36,

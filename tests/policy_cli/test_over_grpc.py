@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 import structlog
-from click.testing import Result
 from prometheus_client import CollectorRegistry
 from throughline.v1 import policy_pb2, screening_pb2
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from services.firewall.policies.bypass import Bypass
 from services.firewall.policies.feed import PolicyFeed

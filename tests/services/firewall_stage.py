@@ -57,7 +57,7 @@ class Replica:
 
     def __init__(self, stage: Stage, name: str, policies: Standing | None, **settings: Any) -> None:
         self.name = name
-        self.policies = policies
+        self._standing = policies
         self.ailment = Ailment()
         self.children = InPlace(self.ailment)
         self.registry = CollectorRegistry()
@@ -79,6 +79,12 @@ class Replica:
         )
         told = FirewallSettings(name=name, listen=f"{name}:1", region_dir=region.FOLDER, **settings)
         self.firewall = Firewall(self.world, told, policies)
+
+    @property
+    def policies(self) -> Standing:
+        """The bundle that stands here, of a replica without a life of policies."""
+        assert self._standing is not None
+        return self._standing
 
     def count(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(f"throughline_firewall_{name}", labels) or 0.0

@@ -147,7 +147,8 @@ class Psap:
         await self.say(hello=delivery_pb2.Hello(psap_id=self.psap_id, credential=token, **hello))
         self._tasks = [asyncio.ensure_future(self._listen()), asyncio.ensure_future(self._beat())]
         hearing = asyncio.ensure_future(self.heard.get())
-        await asyncio.wait({hearing, self.ended}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {hearing, self.ended}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if hearing.done():
             assert hearing.result().WhichOneof("said") == "welcome"
         hearing.cancel()

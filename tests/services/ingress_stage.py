@@ -7,7 +7,7 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -15,9 +15,10 @@ from throughline.v1 import call_pb2, delivery_pb2, holding_pb2, place_pb2, routi
 
 from services.domain.events import Fact, FactKind
 from services.domain.holding import NONE, Holding
+from services.domain.policy import Pass
 from services.host.blocking import at_once
 from services.host.files import MemoryFiles
-from services.host.network import Answers, Broken, Converses, OpenedStream, Server, Stream
+from services.host.network import Answers, Broken, Converses, OpenedStream, Served, Server, Stream
 from services.host.network.memory import MemoryNetwork
 from services.host.world import World
 from services.ingress.service import Ingress
@@ -26,7 +27,7 @@ from services.journal import Topic
 from services.journal.disk import MemoryDisk
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.places.region import REGION_FILES
-from services.wire import facts
+from services.wire import facts, verdicts
 from services.wire.holding import resume_response
 from services.wire.methods import DELIVER, DIVERT, KEEP, PLACE_CALL, RESUME, ROUTE, SCREEN
 from simulator.virtual_loop import virtual_wall_ms
@@ -129,7 +130,7 @@ class Stage:
             run_blocking=at_once,
         )
         self.ingress = Ingress(self.world, self.settings)
-        self.verdict = screening_pb2.Verdict(**{"pass": screening_pb2.Pass()}, policy="scripted")
+        self.verdict = verdicts.to_wire(Pass(), "scripted")
         self.screen_after_s = 0.0
         self.route_after_s = 0.0
         self.gateways: dict[str, Any] = {"gateway:1": answers, "gateway:2": answers}
@@ -149,13 +150,14 @@ class Stage:
         self.servers: dict[str, Server] = {}
         self.reachable = True
 
-    async def __aenter__(self) -> Stage:
+    async def __aenter__(self) -> Self:
         await self.network.serve("firewall:1", [Answers(SCREEN, self._screen)])
         await self.network.serve("router:1", [Answers(ROUTE, self._route)])
-        failover = [Converses(DIVERT, self._divert), Answers(KEEP, self._keep), Answers(RESUME, self._resume("lines"))]
-        await self.network.serve("failover:1", failover)
+        failover: list[Served] = [Converses(DIVERT, self._divert), Answers(KEEP, self._keep)]
+        await self.network.serve("failover:1", [*failover, Answers(RESUME, self._resume("lines"))])
         for address in self.gateways:
-            served = [Converses(DELIVER, self._deliver(address)), Answers(RESUME, self._resume(address))]
+            held = Answers(RESUME, self._resume(address))
+            served: list[Served] = [Converses(DELIVER, self._deliver(address)), held]
             self.servers[address] = await self.network.serve(address, served)
         await self.ingress.start()
         return self

@@ -22,7 +22,7 @@ from services.failover.service import Failover
 from services.failover.settings import FailoverSettings
 from services.host.blocking import at_once
 from services.host.files import MemoryFiles
-from services.host.network import Answers, Broken, Converses, Refuse, Server, Status, Stream
+from services.host.network import Answers, Broken, Converses, Refuse, Served, Server, Status, Stream
 from services.host.network.memory import MemoryNetwork
 from services.host.world import World
 from services.journal import Topic
@@ -171,7 +171,7 @@ class Succession:
         self._lives = 0
 
     async def __aenter__(self) -> Succession:
-        held = [Answers(WHO_HAS, self._who_has), Answers(RESUME, self._resume)]
+        held: list[Served] = [Answers(WHO_HAS, self._who_has), Answers(RESUME, self._resume)]
         await self.network.serve(GATEWAY, held)
         await self.network.serve(TRUNK, [Converses(DIAL, self._dial), *held])
         for ingress in self.ingresses:

@@ -155,7 +155,8 @@ def test_a_channel_that_somebody_else_takes_meanwhile_costs_one_try_and_no_more(
 
 async def resume(stage: FailoverStage, attempt: str = "call-1/1/1") -> Holding:
     request = holding_pb2.ResumeRequest(call_id=attempt.partition("/")[0], attempt=attempt)
-    return holding.to_domain(await stage.network.ask("failover:1", RESUME, request, within_s=0.35))
+    answer = await stage.network.ask("failover:1", RESUME, request, within_s=0.35)
+    return holding.to_domain(answer)
 
 
 def test_what_was_connected_here_is_known_here() -> None:

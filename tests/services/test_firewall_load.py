@@ -195,7 +195,8 @@ def test_the_state_s_load_survives_a_restart_and_is_unknown_where_the_last_hour_
         await stage.screen("unheard", at="firewall-2")
         alone.log.fail()
         await asyncio.sleep(5)
-        assert await given(stage, "unheard-2", "firewall-2") > 1.0  # type: ignore[operator]
+        heard = await given(stage, "unheard-2", "firewall-2")
+        assert isinstance(heard, float) and heard > 1.0
         told = {each.call_id: screenings.inputs_of(each)["state_load"] for each in await stage.published()}
         assert told["unheard"] == 0.0
         await alone.firewall.stop(0.0)

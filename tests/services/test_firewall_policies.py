@@ -116,7 +116,7 @@ def test_what_is_screened_while_kafka_is_away_is_explained_and_a_canary_goes_bac
     """A firewall knows what it screened itself: it does not wait for its own words to come back from the topic."""
 
     async def scene(stage: Stage, operators: Operators) -> None:
-        changed = {
+        changed: dict[str, Any] = {
             "when": "source_calls_600s >= 0",
             "verdict": "{flag: 7}",
             "canary": "[{share: 1.0, calls_min: 100, minutes_min: 60}]",

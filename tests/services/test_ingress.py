@@ -282,7 +282,9 @@ def test_the_same_leg_twice_is_refused_and_a_higher_leg_is_carried() -> None:
     ("failovers", "durability"),
     [(("failover:1",), call_pb2.DURABILITY_DURABLE), ((), call_pb2.DURABILITY_AT_RISK)],
 )
-def test_kafka_gone_delays_nobody_and_is_said(failovers: tuple[str, ...], durability: call_pb2.Durability) -> None:
+def test_kafka_gone_delays_nobody_and_is_said(
+    failovers: tuple[str, ...], durability: call_pb2.Durability.ValueType
+) -> None:
     """On two disks with a failover replica's copy, on one without; ringing never waits; the facts follow later (J4)."""
 
     async def scene() -> None:

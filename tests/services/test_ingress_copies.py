@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 from throughline.v1 import delivery_pb2
@@ -62,9 +64,8 @@ def handed_to(
         for address in REPLICAS:
             await network.serve(address, [serve(address)])
 
-        def start(coming: object) -> None:
-            task = asyncio.ensure_future(coming)  # type: ignore[call-overload]
-            tasks.add(task)
+        def start(coming: Coroutine[Any, Any, None]) -> None:
+            tasks.add(asyncio.ensure_future(coming))
 
         copies = Copies(network, Diallers(network, REPLICAS, AlwaysRight(), start), CONDUCTOR, start)
         kept = await copies.keep("call-1", fact)

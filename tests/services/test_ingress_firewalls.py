@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from throughline.v1 import call_pb2, screening_pb2
 
@@ -25,11 +26,11 @@ class _Own:
 
 
 async def _serve(network: Network, asked: list[str]) -> dict[str, Server]:
-    async def screen(at: str) -> screening_pb2.ScreenResponse:
+    async def screen(at: str, _: screening_pb2.ScreenRequest) -> screening_pb2.ScreenResponse:
         asked.append(at)
         return screening_pb2.ScreenResponse()
 
-    return {at: await network.serve(at, [Answers(SCREEN, lambda _, at=at: screen(at))]) for at in ADDRESSES}
+    return {at: await network.serve(at, [Answers(SCREEN, partial(screen, at))]) for at in ADDRESSES}
 
 
 def test_a_caller_is_always_screened_by_the_same_replica_and_then_by_the_same_next() -> None:
@@ -53,7 +54,7 @@ def test_a_caller_is_always_screened_by_the_same_replica_and_then_by_the_same_ne
         await servers["firewall:2"].stop(0.0)
         without = {caller: await screened_by(caller) for caller in callers}
         for caller in callers:
-            in_order = sorted(ADDRESSES, key=lambda at, caller=caller: rendezvous(caller, at))
+            in_order = sorted(ADDRESSES, key=partial(rendezvous, caller))
             assert at_first[caller] == in_order[0]
             assert without[caller] == next(at for at in in_order if at != "firewall:2")
         await asyncio.sleep(2.0)

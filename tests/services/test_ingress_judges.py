@@ -10,11 +10,11 @@ import pytest
 from throughline.v1 import call_pb2, delivery_pb2, screening_pb2
 
 from services.domain.events import FactKind, Tick
-from services.domain.policy import Divert
+from services.domain.policy import Divert, Pass
 from services.host.network import Answers
 from services.journal import Topic
 from services.journal.topics import TOPICS
-from services.wire import facts
+from services.wire import facts, verdicts
 from services.wire.methods import KEEP
 from simulator.virtual_loop import VirtualLoop, run_virtual
 from tests.services.ingress_stage import Stage, rings
@@ -63,7 +63,7 @@ def test_a_firewall_that_diverts_everything_is_not_followed_for_long() -> None:
             await asyncio.sleep(1)
             (screened,) = [fact for fact in stage.facts("call-19") if fact.kind is FactKind.SCREENED]
             assert isinstance(screened.verdict, Divert) and screened.reason == "divert_ignored"
-            stage.verdict = screening_pb2.Verdict(**{"pass": screening_pb2.Pass()})
+            stage.verdict = verdicts.to_wire(Pass())
             await asyncio.sleep(60)
             for number in range(50):
                 await stage.place(f"later-{number}").call()

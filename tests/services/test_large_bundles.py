@@ -94,6 +94,6 @@ async def test_calls_are_screened_while_a_large_bundle_is_read_and_handed_to_the
     await children.close()
     words = json.loads(await evaluating.hold(bundle, {"b", "a"}))
     assert words["keep"] == ["a", "b"]
-    assert {name: (kind, set(items)) for name, kind, items in words["bundle"]["lists"]} == {
+    assert {name: (kind, frozenset(items)) for name, kind, items in words["bundle"]["lists"]} == {
         each.name: (each.kind, each.items) for each in bundle.lists.values()
     }

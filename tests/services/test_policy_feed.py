@@ -425,7 +425,9 @@ def test_who_writes_to_kafka_and_has_signed_alone_brings_no_policy_live(before: 
             bundle = read_bundle(content)
             pointers[version] = pointer = Pointer(version, bundle.digest)
             signature = sign_bundle(PRIVATE["ann"], "ann", bundle, virtual_wall_ms(), DAY_MS)
-            for entry in (*parts_of(content), Submitted(pointer, 1, "x", "x", 1), SignedBy(pointer, signature)):
+            signed = (Submitted(pointer, 1, "x", "x", 1), SignedBy(pointer, signature))
+            entries: list[Entry] = [*parts_of(content), *signed]
+            for entry in entries:
                 stage.broker.land(Topic.POLICY, *policy_records.encode(entry))
         stands = stage.first.feed.shelf.state
         forged_state = replace(stands, serial=stands.serial + 1, live=pointers[9], last_good=pointers[before])

@@ -412,8 +412,8 @@ def test_each_order_counts_once_and_none_after_a_later_one(said: list[tuple[Acti
     followed = list[Warrant]()
     for version, (action, later_ms, restarted) in enumerate(said, 1):
         made_ms += later_ms
-        names = action.names_bundle
-        order = Order(action, made_ms, *((version, f"{version:064x}", True) if names else ()), why=str(version))
+        named = Order(action, made_ms, version, f"{version:064x}", True, str(version))
+        order = named if action.names_bundle else Order(action, made_ms, why=str(version))
         new = Warrant(order, tuple(sign_order(PRIVATE[who], who, order, made_ms) for who in ("ann", "bob")))
         after = obey(state, order, "ann", NOW, False, new.signatures)
         assert after is not None

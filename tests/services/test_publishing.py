@@ -40,7 +40,12 @@ class Meddled(MemoryLog):
         acked = super().append(topic, key, value, **given)
         if key.startswith(self._key) and self._others:
             others, self._others = self._others, ()
-            acked.add_done_callback(lambda _: [self._on.land(each.topic, each.key, each.value) for each in others])
+
+            def land(_: asyncio.Future[None]) -> None:
+                for each in others:
+                    self._on.land(each.topic, each.key, each.value)
+
+            acked.add_done_callback(land)
         return acked
 
 

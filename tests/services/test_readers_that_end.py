@@ -50,8 +50,9 @@ class Ending(MemoryFollower):
         await asyncio.sleep(ENDS_AFTER_S)
         if self.how is not None:
             raise self.how
-        for nothing in ():
-            yield nothing
+        nothing: tuple[list[Record], ...] = ()
+        for each in nothing:
+            yield each
 
 
 class EndingLog(MemoryLog):

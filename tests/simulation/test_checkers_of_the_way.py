@@ -17,7 +17,7 @@ from services.journal.segments import header, payload_of, record
 from services.wire import facts
 from simulator.checkers import check
 from simulator.injuries import Injury
-from simulator.run import Observed, run
+from simulator.run import Disks, Observed, run
 from simulator.schedule import draw
 
 SEED = 7
@@ -120,8 +120,8 @@ def test_a_ring_that_takes_over_its_own_calls_channel_takes_no_other(calm: Obser
     is."""
     dials: list[dict[str, Any]] = []
     for n, call in enumerate(calm.schedule.calls[:3]):
-        common = {"call_id": call.call_id, "psap_id": "P1", "line": "+15085550100", "witness": "far-end"}
-        common["at_ms"] = calm.began_ms + n  # type: ignore[assignment]
+        place = {"psap_id": "P1", "line": "+15085550100"}
+        common = {**place, "call_id": call.call_id, "witness": "far-end", "at_ms": calm.began_ms + n}
         old, new = ({**common, "attempt": f"{call.call_id}/{leg}/9"} for leg in (1, 2))
         dials += [{**old, "event": "offered", "reason": "unreachable"}, {**old, "event": "ringing"}]
         dials.append({**new, "event": "offered", "reason": "full"})
@@ -233,5 +233,5 @@ def test_facts_that_lie_on_a_disk_out_of_their_order_are_found(calm: Observed) -
         salt = bytes(range(16))
         spooled = (payload_of(Spooled(Topic.CALLS, each.call_id, facts.encode(each), 0)) for each in order)
         segment = header(salt) + b"".join(record(each, salt) for each in spooled)
-        disks = [{"ingress-1": {"spool/ingress-1/00000001.spool": segment}}]
+        disks: list[Disks] = [{"ingress-1": {"spool/ingress-1/00000001.spool": segment}}]
         assert bool(of("order", replace(calm, disks=disks))) is found

@@ -201,13 +201,15 @@ class Office:
     async def until(self, stands: Callable[[PolicyStatus], bool], *names: str) -> PolicyStatus:
         """Waits until the status of each of these firewalls is like this; returns the last one's."""
         for name in names or FIREWALLS:
-
-            async def look(name: str = name) -> PolicyStatus | None:
-                status = await self.status(name)
-                return status if stands(status) else None
-
-            found = await wait_for(look, lambda name=name: f"of {name}")
+            found = await self._until(stands, name)
         return found
+
+    async def _until(self, stands: Callable[[PolicyStatus], bool], name: str) -> PolicyStatus:
+        async def look() -> PolicyStatus | None:
+            status = await self.status(name)
+            return status if stands(status) else None
+
+        return await wait_for(look, lambda: f"of {name}")
 
     async def counted(self, metric: str, least: float, within_s: float = WITHIN_S, **labels: str) -> float:
         """Waits until the firewalls' pages sum up to that many."""

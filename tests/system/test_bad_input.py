@@ -33,6 +33,7 @@ from services.wire.methods import DIAL, PLACE_CALL
 from tests.services.ingress_stage import WORCESTER, Raw
 from tests.simulation.backbone import REGION, Psap, trunk
 
+_aio: Any = grpc.aio  # its type stubs lack what is used here
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
 REGION_DIR = ROOT / "data" / "massachusetts"
@@ -153,12 +154,12 @@ async def test_whatever_is_offered_reaches_a_person(standing: Standing) -> None:
 async def test_a_message_over_the_transport_limit_is_counted_and_harms_nobody(standing: Standing) -> None:
     """20 MB look like the end of the stream (P6); the network then offers its call in another way."""
     before = await standing.count("ingress", "throughline_ingress_streams_without_offer_total")
-    async with grpc.aio.insecure_channel(standing.ingress) as channel:  # a peer without a limit of its own
+    async with _aio.insecure_channel(standing.ingress) as channel:  # a peer without a limit of its own
         stream = channel.stream_stream(PLACE_CALL.path)()
         with contextlib.suppress(grpc.RpcError):
             async with asyncio.timeout(20):
                 await stream.write(offered("huge", i3_call_id="x" * 20_000_000))
-                while await stream.read() is not grpc.aio.EOF:
+                while await stream.read() is not _aio.EOF:
                     pass
     async with asyncio.timeout(10):
         while await standing.count("ingress", "throughline_ingress_streams_without_offer_total") == before:  # noqa: ASYNC110

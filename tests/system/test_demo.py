@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from loadtest.diary import read_diary
 from loadtest.lie import without_one
-from loadtest.witness import compare
+from loadtest.witness import Disagreement, compare
 
 ENDS_WITHIN_S = 300.0
 STORY_WITHIN_S = 230.0
@@ -135,9 +136,14 @@ def check_policy(told: dict[str, Any]) -> None:
 def check_lies(kept: Path) -> None:
     """From the files as they were kept: they agree, and no witness can leave a record out, whatever the seed."""
     accounts = {witness: read_diary(kept / name) for witness, name in WITNESSES.items()}
-    assert compare(*accounts.values()).disagreements == ()
+    assert disagreements(accounts) == ()
     for witness, entries in accounts.items():
         for seed in range(10):
             left, missing = without_one(witness, entries, seed)
-            disagreements = compare(*({**accounts, witness: left}).values()).disagreements
-            assert missing["call_id"] in {each.call_id for each in disagreements}, missing
+            found = disagreements({**accounts, witness: left})
+            assert missing["call_id"] in {each.call_id for each in found}, missing
+
+
+def disagreements(accounts: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[Disagreement, ...]:
+    caller, far_end, journal = (accounts[witness] for witness in WITNESSES)
+    return compare(caller, far_end, journal).disagreements

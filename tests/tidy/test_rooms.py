@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,13 @@ def test_a_module_is_read_in_one_sitting_and_says_what_it_is_for(path: Path) -> 
     assert text.count("\n") <= LINES_MAX, f"{text.count(chr(10))} lines: split it by idea"
     assert text.startswith(('"""', 'r"""')), "a module opens with what it is for"
     assert not HOMELESS & set(re.split(r"[_.]", path.stem)), "a name that says what it holds, please"
+
+
+def test_the_type_checker_is_shown_every_folder_with_python() -> None:
+    """The tests too: a rename that breaks one of those that run for minutes is named in seconds."""
+    shown = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["packages"]
+    folders = {path.relative_to(ROOT).parts[0] for path in committed() if path.suffix == ".py" and path.parent != ROOT}
+    assert folders - set(shown) == set()
 
 
 def test_no_file_names_a_place_that_is_one_machines_own() -> None:

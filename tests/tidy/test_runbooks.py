@@ -43,8 +43,8 @@ def test_every_alarm_of_the_firewall_is_marked() -> None:
     """What a firewall says of a policy that failed is nobody's to overlook: these at least are alarms."""
     wanted = ("doubt", "bypass_drills_failed_total", "changes_unwritten", "bypassed", "bundles_quarantined")
     assert {f"throughline_policy_{name}" for name in (*wanted, "records_unreadable_total")} <= set(alarms())
-    wanted = ("breaker_trips_total", "failed_open_total")
-    assert {f"throughline_firewall_{name}" for name in wanted} <= set(alarms())
+    firewalls = ("breaker_trips_total", "failed_open_total")
+    assert {f"throughline_firewall_{name}" for name in firewalls} <= set(alarms())
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda path: path.stem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -39,9 +40,9 @@ any_offers = st.builds(
 )
 
 
-def request_bytes(**fields: object) -> bytes:
+def request_bytes(**fields: Any) -> bytes:
     """The bytes of a PlaceCallRequest with this offer."""
-    return call_pb2.PlaceCallRequest(offer=call_pb2.Offer(**fields)).SerializeToString()  # type: ignore[arg-type]
+    return call_pb2.PlaceCallRequest(offer=call_pb2.Offer(**fields)).SerializeToString()
 
 
 @given(any_offers)

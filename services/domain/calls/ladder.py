@@ -65,7 +65,6 @@ class Park:
 
 
 Rung = RingPsap | DialLines
-Step = Rung | AskRoute | Pause | Park
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +113,7 @@ class Ladder:
         self._dialled: set[str] = set()  # owners whose lines have had their turn in this round
         self.rounds = 1
 
-    def climb(self) -> Step:
+    def climb(self) -> Rung | AskRoute | Pause:
         """The next step. Pure: asked twice it answers the same, until told what became of the step."""
         if self._desk and self._desk not in self._dialled:
             return DialLines(self._desk, self._desk_reason or "policy")
@@ -161,7 +160,7 @@ class Ladder:
         self._desk = ""
         self.rounds += 1
 
-    def _top(self) -> Step:
+    def _top(self) -> DialLines | Pause:
         if REGION_DESK not in self._dialled:
             return DialLines(REGION_DESK, "ladder_exhausted", last=True)
         return Pause()

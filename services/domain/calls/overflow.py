@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.domain.calls.ladder import REGION_DESK, AskRoute, Destination, DialLines, Park, Rung, Step
+from services.domain.calls.ladder import REGION_DESK, AskRoute, Destination, DialLines, Park, Rung
 from services.domain.events import Failure
 
 OVERFLOW: Final = "overflow"
@@ -22,7 +22,7 @@ class Overflow:
         self._home: str | None = None
         self._dialled = False
 
-    def climb(self) -> Step:
+    def climb(self) -> AskRoute | DialLines | Park:
         """The next step; see `Ladder.climb`."""
         if self._home is None:
             return AskRoute((), own_atlas=True)

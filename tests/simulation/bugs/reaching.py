@@ -46,8 +46,8 @@ def full_is_treated_as_dead(real: Any, target: Any, failure: Any) -> None:
     """A PSAP whose positions are all taken is treated as one that is not there: its own lines ring on the desks of the
     same people, and the alternate, who has people to spare, is not asked (the ladder)."""
     real(target, failure)
-    if failure is ladder.Failure.FULL:
-        target.failure = ladder.Failure.UNREACHABLE
+    if failure is Failure.FULL:
+        target.failure = Failure.UNREACHABLE
 
 
 @mistake(Attempt, "through_another", only=("cut@psap-gateway", "kill@psap-gateway", "psap_cut"))

@@ -8,6 +8,7 @@ import simulator.replicas
 from services.domain.holding import Holding, Standing
 from services.domain.take_overs import ring_backs, watch
 from services.domain.take_overs.debts import Debts
+from services.domain.take_overs.facts import attested
 from services.domain.take_overs.ring_backs import RingBacks
 from services.domain.take_overs.watch import Life, Watch
 from services.domain.where import Where
@@ -22,7 +23,7 @@ def take_over_says_diverted(real: Any, call: Any, at_ms: int) -> Any:
     """Who takes a call over says that it is diverted to the desk, "since the desk will ring back" (T3): the books
     count a caller as answered whom nobody has talked to, and nobody rings back."""
     desk = Holding(Standing.CONNECTED, f"{call.call_id}/{call.leg}/1", taking_over_where())
-    return taking_over.attested(call, desk, at_ms)
+    return attested(call, desk, at_ms)
 
 
 def taking_over_where() -> Any:

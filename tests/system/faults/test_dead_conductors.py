@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.system.faults.rig import AFTER_S, CALM_S, FAULT_S, NOISE, Burst, Rig, Told, Window
+from chaos.felt import Window
+from tests.system.faults.rig import AFTER_S, CALM_S, FAULT_S, NOISE, Burst, Rig, Told
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(180)]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from chaos.felt import CallFelt, Delay
-from tests.system.faults.rig import AFTER_S, CALM_S, FAULT_S, LASTS, NOISE, Rig, Told, Window
+from chaos.felt import CallFelt, Delay, Window
+from tests.system.faults.rig import AFTER_S, CALM_S, FAULT_S, LASTS, NOISE, Rig, Told
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(180)]
 
