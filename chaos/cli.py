@@ -1,16 +1,19 @@
 """The commands of chaos, at the edge of the world: `run`, `soak` and `paper`.
 
 Exit codes: 0 nothing was lost; 1 something was lost, connected twice, or the witnesses disagree (or, for `soak`,
-something grew); 2 it could not be run; 130 interrupted, with everything that was judged on record.
+something grew); 2 it could not be run; 130 interrupted, with everything that was judged on record. Whoever starts it
+can give it a lifeline (services/host/lifeline.py): it ends with them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
-from collections.abc import Coroutine
+import threading
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -27,12 +30,16 @@ from chaos.strikes import Striker
 from chaos.whole import Folder, replicas, whole
 from deploy.kafka import CannotStart, jars
 from loadtest.children import ChildEnded
+from services.host.lifeline import Held, hold
 from services.host.settings import ROOT
+from services.host.stop import Stop
 from services.launch.child import ChildFailed
 
 EXIT_NOT_SOUND: Final = 1
 EXIT_NOT_RUN: Final = 2
 EXIT_INTERRUPTED: Final = 130
+ENDS_WITHIN_S: Final = 10.0
+"""After a signal or the parent's end. Whatever hangs then is not waited for: it holds the lifeline."""
 SHORT_MINUTES: Final = 10.0
 SHORT_PAUSE_S: Final = 10.0
 SOAK_ROUND_S: Final = 60.0
@@ -85,10 +92,10 @@ def run(
     rounds = list(schedule(seed, minutes * 60, replicas(), kinds, Lengths(kafka_gone, pause_s, kills=kills)))
     setting = Setting.here(_command(), seed, minutes, rate)
 
-    async def all_of_it() -> int:
+    async def all_of_it(held: Held) -> int:
         with Folder(out) as folder:
             say(f"seed {seed}: {len(rounds)} rounds, {rounds[-1].ends_s:.0f} s of callers; bringing everything up")
-            async with whole(folder.path, seed, namespaces=not no_namespaces) as everything:
+            async with whole(folder.path, seed, namespaces=not no_namespaces, above=held) as everything:
                 striker = Striker(everything.stage, everything.links)
                 run = Run(setting, everything.stage, striker, everything.accounts, say, runs.resolve())
                 try:
@@ -100,7 +107,7 @@ def run(
             say(f"{run.totals}")
         return 0 if run.totals.sound else EXIT_NOT_SOUND
 
-    raise typer.Exit(_until_stopped(all_of_it()))
+    raise typer.Exit(_until_stopped(all_of_it))
 
 
 @app.command()
@@ -122,14 +129,14 @@ def soak(
     rounds = list(schedule(seed, hours * 3600, replicas(), [Kind.CALM], Lengths(calm_s=SOAK_ROUND_S)))
     setting = Setting.here(_command(), seed, hours * 60, rate)
 
-    async def all_of_it() -> int:
+    async def all_of_it(held: Held) -> int:
         written = out.resolve()
         written.mkdir(parents=True, exist_ok=True)
         for old in written.glob("*.jsonl"):
             old.unlink()
         with Folder(None) as folder:
             say(f"soak for {hours:g} hours: bringing everything up")
-            async with whole(folder.path, seed, namespaces=not no_namespaces) as everything:
+            async with whole(folder.path, seed, namespaces=not no_namespaces, above=held) as everything:
                 striker = Striker(everything.stage, everything.links)
                 run = Run(setting, everything.stage, striker, everything.accounts, say, written / "rounds.jsonl")
                 watcher = Watcher(everything.stage, written / "samples.jsonl")
@@ -143,7 +150,7 @@ def soak(
         show_growth(grown, watcher.samples, written)
         return 0 if run.totals.sound and not any(each.leaks for each in grown) else EXIT_NOT_SOUND
 
-    raise typer.Exit(_until_stopped(all_of_it()))
+    raise typer.Exit(_until_stopped(all_of_it))
 
 
 @app.command()
@@ -202,17 +209,28 @@ def _command() -> str:
     return " ".join(["throughline chaos", *words])
 
 
-def _until_stopped(coming: Coroutine[Any, Any, int]) -> int:
-    """Runs it; Ctrl-C and SIGTERM end it in good order."""
+def _until_stopped(coming: Callable[[Held], Coroutine[Any, Any, int]]) -> int:
+    """Runs it; Ctrl-C, SIGTERM and the parent's end end it in good order, a second signal at once."""
 
     logging.disable(logging.CRITICAL)  # what libraries say of a Kafka that we killed ourselves
+    stop = Stop()
+    held = hold(lambda: stop.ask("parent_gone", ENDS_WITHIN_S), grace_s=ENDS_WITHIN_S)
+
+    def on_signal(number: signal.Signals) -> None:
+        if not stop.ask(number.name, ENDS_WITHIN_S):
+            os._exit(EXIT_INTERRUPTED)
+        late = threading.Timer(ENDS_WITHIN_S, os._exit, (EXIT_INTERRUPTED,))  # a thread: what hangs may be the loop
+        late.daemon = True
+        late.start()
 
     async def stoppable() -> int:
-        task = asyncio.current_task()
-        assert task is not None
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        return await coming
+            asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
+        running, asked = asyncio.ensure_future(coming(held)), asyncio.ensure_future(stop.wait())
+        await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        running.cancel()
+        return await running
 
     try:
         return asyncio.run(stoppable())

@@ -178,8 +178,8 @@ def mount_tmpfs(folder: Path, *options: str) -> None:
 
 
 def unmount(folder: Path) -> None:
-    """The folder is what it was before."""
-    subprocess.run(["umount", str(folder)], check=True)
+    """The folder is what it was before; who has a file open there keeps that file."""
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def _ip(*commands: str) -> None:

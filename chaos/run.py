@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from chaos.bursts import Burst
 from chaos.checker import Judged, judge
@@ -106,12 +106,13 @@ class Run:
 
     async def run(self, rounds: Iterable[Round]) -> None:
         """Through all rounds, and until all are judged. Cancelled, it leaves what is judged on record."""
-        telling = asyncio.create_task(self._tell())
+        beside: list[asyncio.Task[Any]] = [asyncio.create_task(self._tell())]
         try:
             coming = list(rounds)
             burst = await self._ready(coming[0])
             for each, after in zip(coming, [*coming[1:], None], strict=True):
                 preparing = asyncio.create_task(self._ready(after)) if after else None
+                beside += [preparing] if preparing else []
                 await self._play(each, burst)
                 if preparing:
                     burst = await preparing
@@ -119,10 +120,10 @@ class Run:
             await asyncio.gather(*self._judging)
             self._judge_again()
         finally:
-            telling.cancel()
-            for task in self._judging:
+            beside += self._judging
+            for task in beside:
                 task.cancel()
-            await asyncio.gather(*(burst.stop() for burst in self._bursts), return_exceptions=True)
+            await asyncio.gather(*beside, *(burst.stop() for burst in self._bursts), return_exceptions=True)
 
     async def _ready(self, each: Round) -> Burst:
         burst = Burst(

@@ -20,7 +20,7 @@ from deploy.kafka import CannotStart, Cluster
 from deploy.kafka.node import refuse_taken
 from loadtest.children import Outsider
 from loadtest.region_tables import RegionTables
-from services.host.lifeline import Lifeline
+from services.host.lifeline import Held, Lifeline
 from services.journal.kafka_topics import apply
 from services.launch.child import Child
 from services.launch.installation import COUNTS, Installation, names
@@ -59,7 +59,7 @@ class KafkaMissed(Exception):
 class Stage:
     """An installation with its Kafka and its far end. With `kafka_later` it comes up without a Kafka; `aside` gives a
     single broker a second listener (deploy/kafka/node.py); `counts` says how many of each service there are, `own` are
-    settings of single replicas."""
+    settings of single replicas; `above` is this process's own hold on who started it."""
 
     def __init__(
         self,
@@ -74,11 +74,12 @@ class Stage:
         settings: Mapping[str, str] | None = None,
         own: Mapping[str, Mapping[str, str]] | None = None,
         restart_after_s: float | None = None,
+        above: Held | None = None,
         seed: int = 1,
     ) -> None:
         self.folder = folder
         self.region = RegionTables()
-        self.lifeline = Lifeline()
+        self.lifeline = Lifeline(above)
         self.deaths: list[str] = []
         """Processes that ended though nobody had killed them."""
         self.kafka_runs = False
@@ -91,6 +92,7 @@ class Stage:
         self._own = own or {}
         self._restart_after_s = restart_after_s
         self._seed = seed
+        self._stops_within_s = STOPS_WITHIN_S
         self.cluster = Cluster(
             folder / "kafka",
             brokers=brokers,
@@ -108,12 +110,14 @@ class Stage:
     async def __aenter__(self) -> Self:
         try:
             await self.come_up()
-        except BaseException:
-            await self.stack.aclose()
+        except BaseException as why:
+            await self.__aexit__(type(why))
             raise
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, why: type[BaseException] | None, *_: object) -> None:
+        if why is asyncio.CancelledError:
+            self._stops_within_s = 0.0  # without Kafka a service takes seconds to stop, and nobody wants its calls
         await self.stack.aclose()
 
     async def come_up(self) -> None:
@@ -151,10 +155,13 @@ class Stage:
             restart_after_s=self._restart_after_s,
             on_death=self._on_death,
         )
-        stack.push_async_callback(self.installation.stop, STOPS_WITHIN_S)
+        stack.push_async_callback(self._stop)
         await self.installation.start()
         self.far_end.do(do="attach", gateways=self.installation.addresses("psap_gateway"))
         await self.all_attached()
+
+    async def _stop(self) -> None:
+        await self.installation.stop(self._stops_within_s)
 
     @property
     def far_end_diary(self) -> Path:

@@ -171,13 +171,15 @@ class Striker:
         await self._end(children[name])
         spool.mkdir(parents=True, exist_ok=True)
         await asyncio.to_thread(mount_tmpfs, spool, "-o", f"size={ROOM}")
-        free = os.statvfs(spool)
-        filler = spool / FILLER
-        filler.write_bytes(bytes(free.f_bavail * free.f_frsize - LEFT_BYTES))
-        await self._stage.installation.restart(name)
-        yield filler
-        await self._end(children[name])
-        await asyncio.to_thread(unmount, spool)
+        try:
+            free = os.statvfs(spool)
+            filler = spool / FILLER
+            filler.write_bytes(bytes(free.f_bavail * free.f_frsize - LEFT_BYTES))
+            await self._stage.installation.restart(name)
+            yield filler
+            await self._end(children[name])
+        finally:
+            await asyncio.to_thread(unmount, spool)
         await self._stage.installation.restart(name)
 
     @asynccontextmanager

@@ -17,6 +17,7 @@ from chaos.links import Links
 from chaos.schedule import BROKERS
 from chaos.stage import KAFKA, TWO_OF_EACH, Stage, everybody
 from chaos.witnesses import Accounts, JournalAccount
+from services.host.lifeline import Held
 from services.host.settings import ROOT
 from services.launch.installation import names
 
@@ -35,7 +36,7 @@ class Whole:
 
 
 @asynccontextmanager
-async def whole(folder: Path, seed: int, *, namespaces: bool) -> AsyncIterator[Whole]:
+async def whole(folder: Path, seed: int, *, namespaces: bool, above: Held) -> AsyncIterator[Whole]:
     """Brings everything up; raises CannotStart, ChildFailed or ChildEnded where it does not come."""
     async with AsyncExitStack() as stack:
         links: Links | None = None
@@ -50,6 +51,7 @@ async def whole(folder: Path, seed: int, *, namespaces: bool) -> AsyncIterator[W
             kafka_port=KAFKA_PORT if namespaces else 0,
             places=links,
             restart_after_s=RESTART_AFTER_S,
+            above=above,
             seed=seed,
         )
         await stack.enter_async_context(stage)

@@ -12,7 +12,9 @@ from deploy.kafka import scratch_cluster
 
 HERE: Final = Path(__file__).parent
 
-QUIET: Final = frozenset({"test_chaos.py", "test_demo_killed.py", "test_rolling.py", "test_storm_of_debts.py"})
+QUIET: Final = frozenset(
+    {"test_chaos.py", "test_chaos_ends.py", "test_demo_killed.py", "test_rolling.py", "test_storm_of_debts.py"}
+)
 """These count seconds, or bring more than the machine carries: nothing runs beside them."""
 
 
