@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from services.journal import Follower, Log, Record, Topic
 
@@ -25,8 +25,7 @@ async def reach(log: Log, follower: Follower, topic: Topic, within_s: float = AN
                 await asyncio.sleep(_LOOK_EVERY_S)
     except TimeoutError:
         why = log.health() or f"expected the topic {topic!s}; there is none, `throughline topics apply` makes it"
-        hint = "Say where with --kafka HOST:PORT, or make its topics (topics apply); `throughline doctor` looks closer"
-        raise NoJournal(f"{why} (waited {within_s:.0f} s). {hint}") from None
+        raise _no_journal(why, within_s) from None
 
 
 async def read_to_end(
@@ -46,10 +45,8 @@ async def read_to_end(
     reading = asyncio.ensure_future(_read(follower, take))
     try:
         await reach(log, follower, topic, answers_within_s)
-        caught_up = asyncio.ensure_future(follower.caught_up.wait())
-        done, _ = await asyncio.wait({reading, caught_up}, return_when=asyncio.FIRST_COMPLETED)
-        caught_up.cancel()
-        if reading in done:
+        await _caught_up(log, follower, reading, answers_within_s)
+        if reading.done():
             reading.result()
     finally:
         await follower.stop()
@@ -57,6 +54,28 @@ async def read_to_end(
         with suppress(asyncio.CancelledError):
             await reading
     return follower
+
+
+async def _caught_up(log: Log, follower: Follower, reading: asyncio.Future[None], within_s: float) -> None:
+    """Returns at the end, or with the reader's own; raises NoJournal where nothing comes, and the log says why."""
+    loop = asyncio.get_running_loop()
+    caught_up = asyncio.ensure_future(follower.caught_up.wait())
+    ends: set[asyncio.Future[Any]] = {reading, caught_up}
+    positions, moved_at, why = dict(follower.positions), loop.time(), None
+    try:
+        while not (await asyncio.wait(ends, timeout=_LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED))[0]:
+            if positions != follower.positions:
+                positions, moved_at, why = dict(follower.positions), loop.time(), None
+            why = log.health() or why
+            if why is not None and loop.time() - moved_at > within_s:
+                raise _no_journal(why, within_s)
+    finally:
+        caught_up.cancel()
+
+
+def _no_journal(why: str, waited_s: float) -> NoJournal:
+    hint = "Say where with --kafka HOST:PORT, or make its topics (topics apply); `throughline doctor` looks closer"
+    return NoJournal(f"{why} (waited {waited_s:.0f} s). {hint}")
 
 
 async def _read(follower: Follower, take: Callable[[Sequence[Record]], None]) -> None:

@@ -136,6 +136,16 @@ async def test_a_journal_that_does_not_answer_is_said_in_one_line() -> None:
     assert "\n" not in str(caught.value)
 
 
+async def test_a_journal_that_stands_still_is_said_in_one_line() -> None:
+    """It told its ends, and gives no record: a name that may describe `calls` and not read it would wait for ever."""
+    _, log = await journal(WHOLE)
+    reading = asyncio.ensure_future(balance(log, now_ms=0, answers_within_s=0.1))
+    await asyncio.sleep(0)
+    log.fail(absent=True)
+    with pytest.raises(NoJournal, match=r"no broker answers .* Say where with --kafka"):
+        await asyncio.wait_for(reading, 30)
+
+
 async def test_what_is_read_ends_with_what_was_there_at_the_start() -> None:
     """The end offsets are taken first (J7): a busy journal does not keep the reader for ever."""
     broker, log = await journal(WHOLE)
