@@ -93,12 +93,13 @@ def run(name: str = typer.Argument(help=f"One of: {', '.join(SERVICES)}.")) -> N
 
     hold(orphaned)
 
+    from services.host.kafka_access import access_of
     from services.host.run import run as run_service
     from services.host.settings import ServiceSettings
     from services.journal.kafka import KafkaLog
 
     def log(settings: ServiceSettings) -> KafkaLog:
-        return KafkaLog(",".join(settings.kafka), client_id=settings.name)
+        return KafkaLog(",".join(settings.kafka), client_id=settings.name, access=access_of(settings))
 
     raise typer.Exit(run_service(chosen.load_settings(), chosen.load_service(), log, stop))
 

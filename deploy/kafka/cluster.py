@@ -16,11 +16,12 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from deploy.kafka import jars
@@ -48,9 +49,9 @@ class Cluster:
     """Brokers that end with this process.
 
     `folder` is theirs alone; with `scratch` it is removed with them. Ports are free ones unless a first port is
-    given: client ports from there on, then as many controller ports. `aside` gives a single broker a second listener
-    (node.py). `host` is where they listen, where that is not the loopback: an address of the network namespace that the
-    command `within` puts them in.
+    given: client ports from there on, then as many controller ports. `aside` gives a single broker a second listener,
+    `listeners` still more, `settings` whatever else it is to be told (node.py). `host` is where they listen, where that
+    is not the loopback: an address of the network namespace that the command `within` puts them in.
     """
 
     def __init__(
@@ -61,6 +62,8 @@ class Cluster:
         lifeline: Lifeline,
         port: int = 0,
         aside: tuple[int, int] | None = None,
+        listeners: Mapping[str, int] = MappingProxyType({}),
+        settings: Mapping[str, str] = MappingProxyType({}),
         host: str = LOOPBACK,
         within: Sequence[str] = (),
         scratch: bool = False,
@@ -71,7 +74,9 @@ class Cluster:
         self._lifeline = lifeline
         self.port = port
         self._aside = aside
-        assert aside is None or brokers == 1, "a second listener is for a single broker"
+        self._listeners = listeners
+        self._settings = settings
+        assert brokers == 1 or (aside is None and not listeners), "a second listener is for a single broker"
         self._host = host
         self._within = within
         self._scratch = scratch
@@ -100,7 +105,10 @@ class Cluster:
                 self._keeper = self._lifeline.spawn(wrapped([], remove=self._folder))
         for left in reversed(range(TRIES_MAX)):
             nodes = layout(self._folder, self._brokers, self.port)
-            self.nodes = [replace(node, host=self._host, aside=self._aside) for node in nodes]
+            self.nodes = [
+                replace(node, host=self._host, aside=self._aside, listeners=self._listeners, settings=self._settings)
+                for node in nodes
+            ]
             try:
                 prepare(self.nodes, self._class_path, self._begin_formatting)
                 self._formatting.clear()

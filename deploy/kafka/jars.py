@@ -114,7 +114,7 @@ def _resolve(build: Path, say: Say) -> None:
             f"the disk is full: Kafka's jars need {DISK_FREE_MIN_MB} MB in {build}, {free_mb} MB are free"
         )
     shutil.copy(SPEC, build)
-    say(f"kafka: resolving {len(locked())} jars, once (46 MB)")
+    say(f"kafka: resolving {len(locked())} jars, once (47 MB)")
     for left in reversed(range(TRIES_MAX)):
         shutil.rmtree(build / ".jgo", ignore_errors=True)  # a former try may have left half of it
         try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.kafka.jars import HERE, CannotStart, java
@@ -37,6 +37,10 @@ class Node:
     aside: tuple[int, int] | None = None
     """A second listener for clients: where it listens, and where it says that it does. What stands between the two can
     cut off those who come that way, and nobody else."""
+    listeners: Mapping[str, int] = field(default_factory=dict)
+    """More listeners by their names, each with its port; `settings` say how each is spoken to."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What it is told beside what is here; where both say something, these are stronger."""
 
     @property
     def address(self) -> str:
@@ -71,6 +75,11 @@ class Node:
     def run_command(self, class_path: str) -> list[str]:
         """Run it in the foreground."""
         return [*_java(class_path), "kafka.Kafka", str(self.properties)]
+
+
+def tool_command(class_path: str, tool: str) -> list[str]:
+    """Begin one of Kafka's own commands, by its class; its words follow."""
+    return [*_java(class_path), tool]
 
 
 def _java(class_path: str) -> list[str]:
@@ -117,12 +126,13 @@ def write_properties(node: Node, nodes: Sequence[Node]) -> None:
     copies = replication_factor(len(nodes))
     in_sync = in_sync_replicas_min(len(nodes))
     aside = [f",ASIDE://{LOOPBACK}:{port}" for port in node.aside or ()] or ["", ""]
+    more = "".join(f",{name}://{node.host}:{port}" for name, port in node.listeners.items())
     settings = {
         "process.roles": "broker,controller",
         "node.id": node.number,
         "controller.quorum.voters": ",".join(f"{n.number}@{n.host}:{n.controller_port}" for n in nodes),
-        "listeners": f"PLAINTEXT://{node.address},CONTROLLER://{node.host}:{node.controller_port}" + aside[0],
-        "advertised.listeners": f"PLAINTEXT://{node.address}" + aside[1],
+        "listeners": f"PLAINTEXT://{node.address},CONTROLLER://{node.host}:{node.controller_port}" + aside[0] + more,
+        "advertised.listeners": f"PLAINTEXT://{node.address}" + aside[1] + more,
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,ASIDE:PLAINTEXT",
         "log.dirs": node.data,
@@ -142,6 +152,7 @@ def write_properties(node: Node, nodes: Sequence[Node]) -> None:
         "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
         "log.segment.bytes": 64 * 1024 * 1024,
         "log.index.size.max.bytes": 1024 * 1024,
+        **node.settings,
     }
     node.folder.mkdir(parents=True, exist_ok=True)
     node.properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))

@@ -90,6 +90,10 @@ async def _live(
     incarnation = mint_incarnation(wall_ms(), chance)
     logger = make_logger(settings.log_level, service=settings.service, name=settings.name, incarnation=incarnation)
     bridge_libraries(logger)
+    try:
+        log = build_log(settings)
+    except FileTrouble as trouble:
+        return _refuse(settings, str(trouble), EXIT_FILE)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: _unhandled(logger, context))
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -103,7 +107,7 @@ async def _live(
         name=settings.name,
         incarnation=incarnation,
         network=network,
-        log=build_log(settings),
+        log=log,
         wall_ms=wall_ms,
         random=chance,
         files=DiskFiles(),

@@ -12,7 +12,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -23,6 +23,13 @@ PREFIX: Final = "THROUGHLINE_"
 ROOT: Final = Path(__file__).resolve().parents[2]
 # What Kubernetes puts into every pod's environment for a Service named like ours; not ours to read, nor to warn of.
 _SERVICE_LINK: Final = re.compile(r".*_(SERVICE_(HOST|PORT)(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_.*)?)?)")
+
+_OF_PROTOCOL: Final[Mapping[str, tuple[str, ...]]] = {
+    "PLAINTEXT": (),
+    "SSL": ("kafka_certificate_file", "kafka_key_file"),
+    "SASL_SSL": ("kafka_user", "kafka_password_file"),
+}
+"""By what a service shows its name to Kafka."""
 
 
 def _split(value: object) -> object:
@@ -60,6 +67,26 @@ class ServiceSettings(BaseSettings):
     kafka: Addresses = Field(
         ("127.0.0.1:9092",), description="Kafka's bootstrap servers, host:port separated by commas."
     )
+    kafka_protocol: str = Field(
+        "PLAINTEXT",
+        pattern=r"^(PLAINTEXT|SSL|SASL_SSL)$",
+        description="How Kafka is spoken to: `PLAINTEXT`, which has no names; `SSL`, with a certificate for a name or "
+        "none; `SASL_SSL`, with a user's password.",
+    )
+    kafka_ca_file: Path | None = Field(
+        None, description="PEM of whoever signs the brokers' certificates. None: those that this machine trusts."
+    )
+    kafka_certificate_file: Path | None = Field(
+        None, description="PEM of our own certificate and what leads to its signer, for `SSL`; its subject is our name."
+    )
+    kafka_key_file: Path | None = Field(None, description="PEM of that certificate's key, without a passphrase.")
+    kafka_user: str = Field("", description="Our name at Kafka, for `SASL_SSL`.")
+    kafka_password_file: Path | None = Field(None, description="The file that holds that user's password, one line.")
+    kafka_mechanism: str = Field(
+        "SCRAM-SHA-512",
+        pattern=r"^(SCRAM-SHA-512|SCRAM-SHA-256|PLAIN)$",
+        description="How the password is shown to Kafka, for `SASL_SSL`; `PLAIN` hands it over.",
+    )
     region_dir: Path = Field(
         ROOT / "data" / "massachusetts", description="The folder of the region's places, PSAPs and lines."
     )
@@ -91,6 +118,27 @@ class ServiceSettings(BaseSettings):
     @classmethod
     def _default_name(cls, values: dict[str, Any]) -> dict[str, Any]:
         return values if values.get("name") else {**values, "name": cls.service.replace("_", "-") or "service"}
+
+    @model_validator(mode="after")
+    def _one_way_to_kafka(self) -> Self:
+        """A file that nothing reads would pass for protection."""
+        protocol = f"{self.told('kafka_protocol')} is {self.kafka_protocol}"
+        fitting = _OF_PROTOCOL[self.kafka_protocol]
+        for field in (field for fields in _OF_PROTOCOL.values() for field in fields):
+            if field not in fitting and getattr(self, field):
+                raise ValueError(f"{self.told(field)} is set, and {protocol}, which does not use it")
+        given = [field for field in fitting if getattr(self, field)]
+        wanting = [field for field in fitting if field not in given]
+        if wanting and (given or self.kafka_protocol == "SASL_SSL"):
+            raise ValueError(f"{protocol}, and {self.told(wanting[0])} is not set")
+        if self.kafka_ca_file and self.kafka_protocol == "PLAINTEXT":
+            raise ValueError(f"{self.told('kafka_ca_file')} is set, and {protocol}, which does not use it")
+        return self
+
+    @classmethod
+    def told(cls, field: str) -> str:
+        """A field in a message: by what sets it."""
+        return " or ".join(cls.variables(field))
 
     @classmethod
     def settings_customise_sources(
@@ -153,7 +201,7 @@ def _line(kind: type[ServiceSettings], error: dict[str, Any]) -> str:
     field = str(where[0])
     description = kind.model_fields[field].description or ""
     came = "" if "; got " in why else f"; got {error.get('input')!r}"
-    return f"{' or '.join(kind.variables(field))}: {why}{came}. {description}"
+    return f"{kind.told(field)}: {why}{came}. {description}"
 
 
 def unknown(kind: type[ServiceSettings], environment: Mapping[str, str]) -> list[str]:

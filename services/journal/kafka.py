@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Mapping
 
 from services.journal import Follower, Topic
+from services.journal.kafka_access import PLAIN_TEXT, Access
 from services.journal.kafka_follower import KafkaFollower
 from services.journal.kafka_lane import Lane
 
@@ -19,12 +20,13 @@ from services.journal.kafka_lane import Lane
 class KafkaLog:
     """See `Log`. `bootstrap`: addresses with commas between them. `deadline_s`: after it an append is unknown."""
 
-    def __init__(self, bootstrap: str, client_id: str, *, deadline_s: float = 5.0) -> None:
+    def __init__(self, bootstrap: str, client_id: str, *, access: Access = PLAIN_TEXT, deadline_s: float = 5.0) -> None:
         self._bootstrap = bootstrap
         self._client_id = client_id
+        self._access = access
         others = [topic for topic in Topic if topic is not Topic.CALLS]
-        self._calls = Lane(bootstrap, f"{client_id}-calls", [Topic.CALLS], deadline_s)
-        self._others = Lane(bootstrap, f"{client_id}-events", others, deadline_s)
+        self._calls = Lane(bootstrap, f"{client_id}-calls", [Topic.CALLS], deadline_s, access)
+        self._others = Lane(bootstrap, f"{client_id}-events", others, deadline_s, access)
         self._followers: set[KafkaFollower] = set()
 
     async def start(self) -> None:
@@ -49,7 +51,13 @@ class KafkaLog:
         """See `Log.follow`."""
         assert since_ms is None or offsets is None, "follow() takes an instant or offsets; both were given"
         follower = KafkaFollower(
-            self._bootstrap, self._client_id, topic, since_ms, offsets, on_stop=self._followers.discard
+            self._bootstrap,
+            self._client_id,
+            topic,
+            since_ms,
+            offsets,
+            on_stop=self._followers.discard,
+            access=self._access,
         )
         self._followers.add(follower)
         return follower

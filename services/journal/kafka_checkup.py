@@ -12,6 +12,8 @@ from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaError
 
 from services.journal import Topic, Unavailable
+from services.journal.kafka_access import PLAIN_TEXT, Access
+from services.journal.kafka_refusal import why_not
 from services.journal.kafka_topics import (
     REQUEST_TIMEOUT_MS,
     Difference,
@@ -41,10 +43,10 @@ class Seen:
     """One line for each partition that has fewer copies in sync than it should."""
 
 
-async def look(bootstrap: str) -> Seen:
+async def look(bootstrap: str, access: Access = PLAIN_TEXT) -> Seen:
     """Describes brokers and our topics; raises Unavailable when no broker answers."""
     try:
-        async with admin_client(bootstrap) as admin:
+        async with admin_client(bootstrap, access) as admin:
             members = (await admin.describe_cluster())["brokers"]
             entries = {entry["topic"]: entry for entry in await admin.describe_topics() if entry["error_code"] == 0}
             ours = {topic: entries[str(topic)]["partitions"] for topic in TOPICS if str(topic) in entries}
@@ -57,7 +59,7 @@ async def look(bootstrap: str) -> Seen:
             ]
             found += await compare_configs(admin, [TOPICS[topic] for topic in ours])
     except (KafkaError, OSError, TimeoutError) as error:
-        raise Unavailable(f"expected a Kafka at {bootstrap}; came {error!r}") from error
+        raise Unavailable(await why_not(bootstrap, access, error)) from error
     counted = [f"{member['host']}:{member['port']}" for member in members]
     asked = [server.strip() for server in bootstrap.split(",")]
     brokers = tuple(dict.fromkeys([*counted, *asked]))
@@ -73,16 +75,20 @@ async def look(bootstrap: str) -> Seen:
     )
 
 
-async def probe(bootstrap: str) -> int:
+async def probe(bootstrap: str, access: Access = PLAIN_TEXT) -> int:
     """Has one record kept by every in-sync copy; returns the broker's time of it in milliseconds.
 
     It goes to a topic of its own, made where it is missing, which forgets after an hour. Raises Unavailable.
     """
     try:
         async with asyncio.timeout(_PROBE_S):
-            await _make_probe_topic(bootstrap)
+            await _make_probe_topic(bootstrap, access)
             producer = AIOKafkaProducer(
-                bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, request_timeout_ms=REQUEST_TIMEOUT_MS
+                bootstrap_servers=bootstrap,
+                acks="all",
+                enable_idempotence=True,
+                request_timeout_ms=REQUEST_TIMEOUT_MS,
+                **access.words(),
             )
             await producer.start()
             try:
@@ -94,8 +100,8 @@ async def probe(bootstrap: str) -> int:
     return int(kept.timestamp)
 
 
-async def _make_probe_topic(bootstrap: str) -> None:
-    async with admin_client(bootstrap) as admin:
+async def _make_probe_topic(bootstrap: str, access: Access) -> None:
+    async with admin_client(bootstrap, access) as admin:
         if PROBE_TOPIC in await admin.list_topics():
             return
         brokers = len((await admin.describe_cluster())["brokers"])

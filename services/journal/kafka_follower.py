@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from services.journal import BATCH_RECORDS_MAX, Gap, Record, Topic
+from services.journal.kafka_access import PLAIN_TEXT, Access
 from services.journal.kafka_patience import teach_patience
+from services.journal.kafka_way import hang_up
 
 REQUEST_TIMEOUT_MS = 5_000
 METADATA_MAX_AGE_MS = 10_000
@@ -41,6 +44,7 @@ class KafkaFollower:
         offsets: Mapping[int, int] | None,
         on_stop: Callable[[KafkaFollower], None],
         *,
+        access: Access = PLAIN_TEXT,
         stalled_s: float = STALLED_S,
         consumer_of: Callable[[str, str], AIOKafkaConsumer] | None = None,
     ) -> None:
@@ -51,7 +55,7 @@ class KafkaFollower:
         self._wanted = dict(offsets or {})
         self._on_stop = on_stop
         self._stalled_s = stalled_s
-        self._consumer_of = consumer_of or _consumer
+        self._consumer_of = consumer_of or partial(_consumer, access)
         self._caught_up = asyncio.Event()
         self._gaps: list[Gap] = []
         self._positions: dict[int, int] = {}
@@ -216,7 +220,7 @@ class KafkaFollower:
             self._ends = {each.partition: end for each, end in ends.items()}
 
 
-def _consumer(bootstrap: str, client_id: str) -> AIOKafkaConsumer:
+def _consumer(access: Access, bootstrap: str, client_id: str) -> AIOKafkaConsumer:
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         client_id=client_id,
@@ -229,6 +233,7 @@ def _consumer(bootstrap: str, client_id: str) -> AIOKafkaConsumer:
         metadata_max_age_ms=METADATA_MAX_AGE_MS,
         fetch_max_wait_ms=FETCH_WAIT_MAX_MS,
         check_crcs=True,
+        **access.words(),
     )
     teach_patience(consumer._client)
     return consumer
@@ -240,7 +245,7 @@ async def _close(consumer: AIOKafkaConsumer) -> None:
     A consumer whose broker is gone may end its own `stop` with the CancelledError of a task of its own. In the reader's
     task it would pass for a cancel of the reader, which then reads no more and tells nobody.
     """
-    closing = asyncio.ensure_future(consumer.stop())
+    closing = await hang_up(consumer._client, consumer.stop())
     done, _ = await asyncio.wait({closing}, timeout=CLOSE_LIMIT_S)
     if not done:
         closing.cancel()

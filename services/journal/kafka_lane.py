@@ -14,7 +14,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from services.journal import Topic, Unavailable
+from services.journal.kafka_access import Access
 from services.journal.kafka_patience import teach_patience
+from services.journal.kafka_refusal import why_not
 from services.journal.kafka_way import Way, end
 from services.journal.topics import TOPICS, too_large
 
@@ -31,8 +33,11 @@ UNANSWERED_S: Final = 1.0
 class Lane:
     """See the module. `deadline_s`: after it an append is unknown."""
 
-    def __init__(self, bootstrap: str, client_id: str, topics: Sequence[Topic], deadline_s: float) -> None:
+    def __init__(
+        self, bootstrap: str, client_id: str, topics: Sequence[Topic], deadline_s: float, access: Access
+    ) -> None:
         self._bootstrap = bootstrap
+        self._access = access
         self._client_id = client_id
         self._topics = [str(topic) for topic in topics]
         self._deadline_s = deadline_s
@@ -96,7 +101,7 @@ class Lane:
             try:
                 way = Way(await self._connected(), self._deadline_s, self._worn_out)
             except (KafkaError, OSError, TimeoutError) as error:
-                self._failed(f"no broker answers at {self._bootstrap} ({error!r})")
+                self._failed(await why_not(self._bootstrap, self._access, error))
             except Exception as mistake:
                 self._failed(f"{self._bootstrap}: a mistake of our own or of the client library ({mistake!r})")
                 _tell(f"kafka {self._client_id}: connecting anew after a mistake", mistake)
@@ -149,6 +154,7 @@ class Lane:
             request_timeout_ms=REQUEST_TIMEOUT_MS,
             retry_backoff_ms=50,
             metadata_max_age_ms=METADATA_MAX_AGE_MS,
+            **self._access.words(),
         )
         teach_patience(producer.client)
         try:

@@ -17,6 +17,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
 from services.journal import Topic, Unavailable
+from services.journal.kafka_access import PLAIN_TEXT, Access
+from services.journal.kafka_refusal import why_not
 from services.journal.topics import TOPICS, TopicSpec, in_sync_replicas_min, replication_factor
 
 REQUEST_TIMEOUT_MS = 5_000
@@ -45,26 +47,26 @@ class Applied:
     differences: tuple[Difference, ...]
 
 
-async def apply(bootstrap: str) -> Applied:
+async def apply(bootstrap: str, access: Access = PLAIN_TEXT) -> Applied:
     """Create the topics that are missing and compare the others.
 
     Raises `Unavailable` when the cluster does not answer.
     """
     try:
-        async with admin_client(bootstrap) as admin:
+        async with admin_client(bootstrap, access) as admin:
             brokers = len((await admin.describe_cluster())["brokers"])
             there = await _described(admin)
             missing = [spec for topic, spec in TOPICS.items() if topic not in there]
             created = await _create(admin, missing, brokers)
-            await _until_led(bootstrap, missing)
+            await _until_led(bootstrap, access, missing)
             found = [d for topic in there for d in compare_layout(TOPICS[topic], there[topic], brokers)]
             found += await compare_configs(admin, [TOPICS[topic] for topic in there])
             return Applied(created, tuple(found))
     except (KafkaError, OSError, TimeoutError) as error:
-        raise Unavailable(f"expected a Kafka at {bootstrap}; came {error!r}; check that it runs") from error
+        raise Unavailable(await why_not(bootstrap, access, error)) from error
 
 
-async def _until_led(bootstrap: str, specs: list[TopicSpec]) -> None:
+async def _until_led(bootstrap: str, access: Access, specs: list[TopicSpec]) -> None:
     """Wait until each partition answers: a topic is created before its leaders know of it, and appends would wait."""
     if not specs:
         return  # and a consumer that is stopped as soon as it was started raises CancelledError
@@ -75,6 +77,7 @@ async def _until_led(bootstrap: str, specs: list[TopicSpec]) -> None:
         enable_auto_commit=False,
         auto_offset_reset="none",
         request_timeout_ms=LED_LIMIT_MS,
+        **access.words(),
     )
     try:
         await consumer.start()
@@ -96,10 +99,13 @@ async def count_brokers(address: str) -> int:
 
 
 @asynccontextmanager
-async def admin_client(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin_client(bootstrap: str, access: Access = PLAIN_TEXT) -> AsyncIterator[AIOKafkaAdminClient]:
     """An admin client, started, and closed at the end."""
     admin = AIOKafkaAdminClient(
-        bootstrap_servers=bootstrap, client_id="throughline-topics", request_timeout_ms=REQUEST_TIMEOUT_MS
+        bootstrap_servers=bootstrap,
+        client_id="throughline-topics",
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+        **access.words(),
     )
     try:
         await admin.start()
@@ -155,7 +161,9 @@ async def compare_configs(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) ->
     resources = [ConfigResource(ConfigResourceType.TOPIC, str(spec.topic)) for spec in specs]
     found = []
     for response in await admin.describe_configs(resources):
-        for _code, _message, _kind, name, entries in response.resources:
+        for code, _message, _kind, name, entries in response.resources:
+            if code != 0:
+                raise for_code(code)(name)
             settings = {entry[0]: entry[1] for entry in entries}
             expected = TOPICS[Topic(name)].config
             found += [

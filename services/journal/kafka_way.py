@@ -12,19 +12,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import lru_cache, partial
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from aiokafka.partitioner import murmur2
 from aiokafka.structs import TopicPartition
 
 from services.journal import Topic, Unavailable, Unknown
 
+FAREWELL_S: Final = 0.2
 STUCK_DEADLINES: Final = 4
 """A partition stuck for so many deadlines costs the producer its life: a new connection may find what this one lost."""
+
+_FORBIDDEN: Final = "{}: no ACL of Kafka's lets us write there (docs/firewall.md)"
 
 Place = tuple[Topic, int]
 
@@ -62,6 +66,7 @@ class Way:
         self._sent: deque[_Sent] = deque()  # in the order of their deadlines
         self._deadline: asyncio.TimerHandle | None = None
         self._stuck: dict[Place, _Stuck] = {}
+        self._forbidden: set[Topic] = set()
         self._lost: dict[Place, str] = {}  # partitions that this producer cannot serve any more, and why
 
     @property
@@ -107,6 +112,8 @@ class Way:
     def trouble(self, silent_s: float) -> str | None:
         """Which partition is not served, or has been silent for so long; None where none is."""
         now = asyncio.get_running_loop().time()
+        for topic in self._forbidden:
+            return _FORBIDDEN.format(topic)
         for (topic, partition), why in self._lost.items():
             return f"{topic}/{partition}: {why}"
         for (topic, partition), stuck in self._stuck.items():
@@ -169,14 +176,18 @@ class Way:
         error = "cancelled" if handed.cancelled() else handed.exception()
         if sent.missed:
             self._unstick(sent.place)
+        forbidden = isinstance(error, TopicAuthorizationFailedError)
+        (self._forbidden.add if forbidden else self._forbidden.discard)(sent.place[0])
         if not sent.acked.done():
             if error is None:
                 sent.acked.set_result(None)
+            elif forbidden:
+                sent.acked.set_exception(Unavailable(_FORBIDDEN.format(sent.place[0])))
             else:
                 sent.acked.set_exception(Unknown(f"no acknowledgement: {error!r}; the record may land later"))
         while self._sent and self._sent[0].acked.done():
             self._sent.popleft()
-        if error is not None:
+        if error is not None and not forbidden:  # where nothing may be written, there is no sequence to have a place in
             self._lose(sent.place, f"an append failed ({error!r})")
 
     def _end_deadlines(self) -> None:
@@ -250,4 +261,15 @@ async def end(producer: AIOKafkaProducer) -> None:
         sender.cancel()
         await asyncio.wait({sender}, timeout=0.05)
     producer._message_accumulator.fail_all(KafkaError("the producer was given up"))
-    await producer.stop()
+    await (await hang_up(producer.client, producer.stop()))
+
+
+async def hang_up(client: AIOKafkaClient, stop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Stop what holds a client; returns its end, which may be still to come. TLS waits half a minute for a broker's
+    farewell: here a moment, then its connections are cut."""
+    transports = [each._writer.transport for each in client._conns.values() if each._writer is not None]
+    stopping = asyncio.get_running_loop().create_task(stop)
+    if not (await asyncio.wait({stopping}, timeout=FAREWELL_S))[0]:
+        for transport in transports:
+            transport.abort()
+    return stopping

@@ -8,6 +8,7 @@ from typing import Final
 
 from services.host.clock import wall_ms
 from services.host.files import DiskFiles, FileTrouble
+from services.host.kafka_access import access_of
 from services.host.region import load_region
 from services.host.settings import Bad, ServiceSettings, load, unknown
 from services.journal import Unavailable
@@ -50,9 +51,11 @@ def _settings(environment: Mapping[str, str]) -> list[Finding]:
 
 def _bad_lines(kind: type[ServiceSettings]) -> tuple[str, ...]:
     try:
-        load(kind)
+        access_of(load(kind))
     except Bad as bad:
         return bad.lines
+    except FileTrouble as trouble:
+        return (str(trouble),)
     return ()
 
 
@@ -74,13 +77,21 @@ async def _region() -> Finding:
 async def _kafka(bootstrap: str) -> list[Finding]:
     """Brokers, topics, copies, clock."""
     try:
-        seen = await look(bootstrap)
+        access = access_of(load(ServiceSettings))
+    except (Bad, FileTrouble):
+        return [Finding("brokers", "nobody knows how to come to Kafka", "mend the settings first")]
+    try:
+        seen = await look(bootstrap, access)
     except Unavailable as why:
-        return [Finding("brokers", str(why), "start Kafka (python -m deploy.kafka start), or set THROUGHLINE_KAFKA")]
+        return [
+            Finding(
+                "brokers", str(why), "start Kafka, set THROUGHLINE_KAFKA, or come by a name that may (docs/firewall.md)"
+            )
+        ]
     findings = [*_brokers(seen), *_topics(seen), *_copies(seen)]
     try:
         before_ms = wall_ms()
-        broker_ms = await probe(bootstrap)
+        broker_ms = await probe(bootstrap, access)
         after_ms = wall_ms()
     except Unavailable as why:
         return [*findings, Finding("write", str(why), "see which broker is down, and its disk")]

@@ -68,8 +68,10 @@ def up(
 
     Examples: throughline up; throughline up --brokers 3 --folder build/mine; throughline up --kafka 127.0.0.1:9092
     """
+    from services.host.kafka_access import commands_access
     from services.host.lifeline import GRACE_S, hold
     from services.host.settings import ROOT
+    from services.journal.kafka_access import PLAIN_TEXT
     from services.launch.foreground import Foreground, NoStart
 
     _hush()
@@ -81,7 +83,8 @@ def up(
         raise typer.Exit(EXIT_FILE)
     stop = Stop()
     held = hold(lambda: stop.ask("parent_gone", GRACE_S / 2))
-    foreground = Foreground(held, stop, kafka, brokers, trunk or [], folder, region_dir, say)
+    access = commands_access() if kafka else PLAIN_TEXT
+    foreground = Foreground(held, stop, kafka, access, brokers, trunk or [], folder, region_dir, say)
     try:
         died = asyncio.run(foreground.run(_show))
     except NoStart as why:
@@ -141,12 +144,13 @@ def topics_apply(kafka: Kafka = _KAFKA) -> None:
 
     Example: throughline topics apply --kafka broker-1:9092
     """
+    from services.host.kafka_access import commands_access
     from services.journal import Unavailable
     from services.journal.kafka_topics import apply
 
     _hush()
     try:
-        applied = asyncio.run(apply(kafka))
+        applied = asyncio.run(apply(kafka, commands_access()))
     except Unavailable as why:
         say(f"throughline topics: {why}")
         raise typer.Exit(EXIT_UNAVAILABLE) from None

@@ -14,6 +14,7 @@ from typing import TypeVar
 from services.host.lifeline import Held, Lifeline, wrapped
 from services.host.stop import Stop
 from services.journal import Unavailable
+from services.journal.kafka_access import Access
 from services.journal.kafka_topics import apply
 from services.launch.child import Child, ChildFailed
 from services.launch.credentials import OPERATORS
@@ -37,13 +38,14 @@ class _Stopped(Exception):
 
 
 class Foreground:
-    """One installation, from its start to its end, in the foreground of a terminal."""
+    """One installation, from its start to its end, in a terminal's foreground. `access`: how we come to `kafka`."""
 
     def __init__(
         self,
         held: Held,
         stop: Stop,
         kafka: str | None,
+        access: Access,
         brokers: int,
         trunks: Sequence[str],
         folder: Path | None,
@@ -53,6 +55,7 @@ class Foreground:
         self._held = held
         self._stop = stop
         self._kafka = kafka
+        self._access = access
         self._brokers = brokers
         self._trunks = trunks
         self._folder = folder
@@ -81,6 +84,7 @@ class Foreground:
                     folder,
                     lifeline,
                     kafka=bootstrap,
+                    as_we_come=self._kafka is not None,
                     region_dir=self._region_dir,
                     trunks=self._trunks,
                     on_death=self._on_death,
@@ -124,7 +128,7 @@ class Foreground:
 
     async def _apply_topics(self, bootstrap: str) -> None:
         try:
-            applied = await apply(bootstrap)
+            applied = await apply(bootstrap, self._access)
         except Unavailable as why:
             raise NoStart(str(why)) from None
         for difference in applied.differences:

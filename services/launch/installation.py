@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ COUNTS: Final[Mapping[str, int]] = {
 LISTENS_WITHIN_S: Final = 30.0
 WATCH_EVERY_S: Final = 0.2
 PORT_TRIES_MAX: Final = 5
+_ACCESS: Final = re.compile(r"THROUGHLINE_([A-Z_]+_)?KAFKA_")
 PORT_AGAIN_S: Final = 0.5
 
 
@@ -45,9 +47,10 @@ class Installation:
 
     `settings` are environment variables for all children, such as `{"THROUGHLINE_INGRESS_RING_TIMEOUT_MS": "1500"}`,
     `own` for single ones, by their names; `within` gives the command that puts one of that name where it is to run,
-    such as a network namespace of its own. `on_death` is told of a child that ended without being asked to or killed
-    here. With `restart_after_s`, whatever ended without being asked to, or was killed, is started again after so many
-    seconds.
+    such as a network namespace of its own. `as_we_come`: the services come to Kafka as this process's environment says
+    (`THROUGHLINE_KAFKA_PROTOCOL` and its like); else in plain text, as to a Kafka of our own. `on_death` is told of a
+    child that ended without being asked to or killed here. With `restart_after_s`, whatever ended without being asked
+    to, or was killed, is started again after so many seconds.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Installation:
         lifeline: Lifeline,
         *,
         kafka: str,
+        as_we_come: bool = False,
         region_dir: Path,
         trunks: Sequence[str] = (),
         counts: Mapping[str, int] = COUNTS,
@@ -73,6 +77,7 @@ class Installation:
         """Where the keys of this installation's own operators are; None where its environment names others'."""
         self._lifeline = lifeline
         self._kafka = kafka
+        self._as_we_come = as_we_come
         self._trunks = trunks
         self._counts = {**COUNTS, **counts}
         self._settings = settings or {}
@@ -100,7 +105,7 @@ class Installation:
         regions.mkdir(parents=True, exist_ok=True)
         self.tokens, table = await asyncio.to_thread(credentials.mint, self.region_dir, self.folder)
         self._environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if self._as_we_come or not _ACCESS.match(name)},
             "THROUGHLINE_KAFKA": self._kafka,
             "THROUGHLINE_REGION_DIR": str(self.region_dir),
             "THROUGHLINE_CREDENTIALS_FILE": str(table),

@@ -1,7 +1,7 @@
 """`throughline balance` and `throughline tail`, at the edge of the world: options, Kafka, terminal, exit codes.
 
 Exit codes: 0 all is well; 1 the books do not balance, a call was connected twice, or there is no such call; 2 an option
-that cannot be used; 69 the journal cannot be read.
+that cannot be used; 64 settings that cannot; 66 a file that they name; 69 the journal cannot be read.
 """
 
 from __future__ import annotations
@@ -145,9 +145,10 @@ def _with_journal(kafka: str, read: Callable[[Log], Awaitable[T]]) -> T:
     servers = tuple(server.strip() for server in kafka.split(",") if server.strip())
 
     async def reading() -> T:
+        from services.host.kafka_access import commands_access
         from services.journal.kafka import KafkaLog  # aiokafka takes a while to import; --help needs none of it
 
-        log = KafkaLog(",".join(servers), client_id="throughline-reader")
+        log = KafkaLog(",".join(servers), client_id="throughline-reader", access=commands_access())
         await log.start()
         try:
             return await read(log)

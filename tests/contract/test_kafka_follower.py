@@ -58,6 +58,7 @@ class Consumer:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._client = self
+        self._conns: dict[str, object] = {}
         self._at = 0
         self._answered_ms = 0
         self._stopped = asyncio.Event()

@@ -1,4 +1,7 @@
-"""The ACLs that docs/firewall.md gives: each service may read and write the topics that its code does, and no more."""
+"""The ACLs that docs/firewall.md gives: each service may read and write the topics that its code does, and no more.
+
+That Kafka takes them so is tests/system/test_names_at_kafka.py's.
+"""
 
 from __future__ import annotations
 
@@ -9,33 +12,19 @@ from pathlib import Path
 import pytest
 
 from services.journal import Topic
+from tests.acls import SERVICES, given
 
 ROOT = Path(__file__).parents[2]
-SERVICES = ("firewall", "ingress", "router", "psap_gateway", "failover", "ledger")
 FOLLOWED = {"RegionFeed": Topic.ROUTING, "PsapStatuses": Topic.PSAP_STATUS}
 """What a service reads by a part of the host's."""
 
-_ACL = re.compile(r"^acl --allow-host (\w+) (.+)$", re.MULTILINE)
 _WRITES = re.compile(r"\.append\w*\(\s*Topic\.(\w+)")
 _READS = re.compile(r"\.follow\(\s*Topic\.(\w+)")
-
-Rights = set[tuple[str, str]]
-
-
-def given(service: str) -> Rights:
-    """What the paper allows a service's machines."""
-    found: Rights = set()
-    for host, rest in _ACL.findall((ROOT / "docs" / "firewall.md").read_text("utf-8")):
-        if host == service.upper():
-            operations, topics = (re.findall(rf"--{word} (\S+)", rest) for word in ("operation", "topic"))
-            assert operations and topics, rest
-            found |= {(operation, topic) for operation in operations for topic in topics}
-    return found
 
 
 def needed(service: str) -> Iterator[tuple[str, str]]:
     """What its code does."""
-    for path in (ROOT / "services" / service).rglob("*.py"):
+    for path in (ROOT / "services" / service.replace("-", "_")).rglob("*.py"):
         text = path.read_text("utf-8")
         yield from (("Write", Topic[name]) for name in _WRITES.findall(text))
         yield from (("Read", Topic[name]) for name in _READS.findall(text))

@@ -1,0 +1,52 @@
+"""Why Kafka does not let us in, in one line. aiokafka keeps to itself what a broker said, and tells that none did."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Final
+
+from aiokafka.conn import create_conn
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    UnsupportedSaslMechanismError,
+)
+from aiokafka.protocol.metadata import MetadataRequest
+
+from services.journal.kafka_access import Access
+
+ANSWERS_WITHIN_S: Final = 2.0
+
+
+async def why_not(bootstrap: str, access: Access, error: BaseException) -> str:
+    """What a client's failure to start comes from. Where no broker seems to answer, each is asked once more."""
+    if isinstance(error, ClusterAuthorizationFailedError | TopicAuthorizationFailedError):
+        return f"no ACL of Kafka's at {bootstrap} allows that ({error!r}, {access}): see docs/firewall.md"
+    if isinstance(error, KafkaConnectionError):
+        for address in bootstrap.split(","):
+            if (refusal := await _refusal(address.strip(), access)) is not None:
+                return f"{address} does not let us in by {access}: {refusal}"
+    return f"no broker answers at {bootstrap} ({error!r})"
+
+
+async def _refusal(address: str, access: Access) -> str | None:
+    """A broker's own; None where it lets us in, or is not there."""
+    host, _, port = address.rpartition(":")
+    try:
+        async with asyncio.timeout(ANSWERS_WITHIN_S):
+            connection = await create_conn(host, int(port), **access.words())
+            try:
+                await connection.send(MetadataRequest([]))
+            finally:
+                connection.close()
+    except (SaslAuthenticationFailed, UnsupportedSaslMechanismError, ssl.SSLError) as refused:
+        return str(refused)
+    except (KafkaConnectionError, ConnectionResetError):
+        return "it ends the connection; does that listener speak so?"
+    except (KafkaError, OSError, TimeoutError):
+        return None
+    return None
