@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +18,12 @@ CHANGED: Final = "+"
 UNKNOWN: Final = "unknown"
 
 
-def commit(root: Path = ROOT) -> str:
+def commit(root: Path = ROOT, code: Sequence[str] = CODE) -> str:
     """The commit that last changed the code; where files differ from it, with `+` and a name of how they differ.
     "unknown" outside a repository."""
     try:
-        last = _git(root, "log", "-1", "--format=%h", "--abbrev=10", "--", *CODE)
-        here = [name for name in CODE if (root / name).exists()]
+        last = _git(root, "log", "-1", "--format=%h", "--abbrev=10", "--", *code)
+        here = [name for name in code if (root / name).exists()]
         changes = _git(root, "diff", "HEAD", "--", *here)
         fresh = _git(root, "ls-files", "--others", "--exclude-standard", "--", *here)
     except (OSError, subprocess.CalledProcessError):

@@ -6,49 +6,68 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from loadtest.measured_code import commit
 from tests.fuzz.bundles import drawn
 
 BATCH: Final = 1_000
 TRYING: Final = (sys.executable, "-m", "tests.fuzz.trying")
 ROOT: Final = Path(__file__).parents[2]
+CODE: Final = ("services", "protos", "requirements.lock", "tests/fuzz", "tests/policy/replicas.py")
+"""What a bundle's outcome depends on."""
+TOLD_EACH_S: Final = 10.0
 
 
 class Run:
-    """One seed's: what was tried already stands in a file, one line a batch."""
+    """One seed's: what this version of the code was tried with already stands in a file, one line a batch."""
 
-    def __init__(self, seed: int, keep: Path, program: Sequence[str] = TRYING) -> None:
+    def __init__(self, seed: int, keep: Path, program: Sequence[str] = TRYING, code: str = "") -> None:
         self.seed = seed
         self._program = program
+        self._code = code or commit(ROOT, CODE)
         self.keep = keep
         self.batches: dict[int, dict[str, Any]] = {}
         self._lock = threading.Lock()
         self._path = keep / f"seed-{seed}.jsonl"
+        self._children: set[subprocess.Popen[str]] = set()
+        self._interrupted = False
         keep.mkdir(parents=True, exist_ok=True)
         for line in self._path.read_text().splitlines() if self._path.exists() else ():
             try:
                 told = json.loads(line)
             except ValueError:
                 continue  # it was ended in the middle of a line
-            self.batches[told["first"]] = told
+            if told.get("code") == self._code:
+                self.batches[told["first"]] = told
+        self._tried = self.tried
+        self._told_s = time.monotonic()
+
+    def untried(self, count: int) -> Iterator[tuple[int, int]]:
+        """What is left of the first `count` bundles, in batches: the first bundle's number, and how many."""
+        at = 0
+        while at < count:
+            before = self.batches.get(at)
+            size = before["count"] if before else min(count, at - at % BATCH + BATCH) - at
+            if before is None:
+                yield at, size
+            at += size
 
     def batch(self, first: int, count: int) -> None:
-        """Tries bundles `first` to `first + count`; a process that ends over one goes on with the next."""
+        """Tries bundles `first` to `first + count`; a process that ends over one goes on with the next. A batch that is
+        interrupted leaves nothing."""
         outcomes: Counter[str] = Counter()
         found: list[dict[str, Any]] = []
         slowest = 0.0
         number, until = first, first + count
         while number < until:
-            child = subprocess.Popen(
-                [*self._program, *map(str, (self.seed, number, until - number))],
-                stdout=subprocess.PIPE,
-                text=True,
-                cwd=ROOT,
-            )
+            child = self._begun(number, until - number)
+            if child is None:
+                return
             assert child.stdout is not None, "it has a pipe"
             for line in child.stdout:
                 if line.startswith("begins "):
@@ -60,12 +79,42 @@ class Run:
                 if told["why"]:
                     found.append({"number": number, "why": told["why"]})
                 number += 1
-            if child.wait() != 0 or number < until:
+                self._one_more()
+            ended = child.wait()
+            self._children.discard(child)
+            if self._interrupted:
+                return
+            if ended != 0 or number < until:
                 kind, _ = drawn(self.seed, number)
                 outcomes[f"{kind}: broken"] += 1
-                found.append({"number": number, "why": f"its process ended with {child.returncode}"})
+                found.append({"number": number, "why": f"its process ended with {ended}"})
                 number += 1
-        self._note({"first": first, "count": count, "outcomes": outcomes, "found": found, "slowest_cpu_s": slowest})
+        told = {"first": first, "count": count, "outcomes": outcomes, "found": found, "slowest_cpu_s": slowest}
+        self._note({"code": self._code, **told})
+
+    def interrupt(self) -> None:
+        """Ends whatever is being tried."""
+        with self._lock:
+            self._interrupted = True
+            for child in self._children:
+                child.kill()
+
+    def _begun(self, first: int, count: int) -> subprocess.Popen[str] | None:
+        """A process that tries these; none once it is interrupted. A terminal's Ctrl-C is for us alone."""
+        command = [*self._program, *map(str, (self.seed, first, count))]
+        with self._lock:
+            if self._interrupted:
+                return None
+            child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True)
+            self._children.add(child)
+        return child
+
+    def _one_more(self) -> None:
+        with self._lock:
+            self._tried += 1
+            if time.monotonic() - self._told_s > TOLD_EACH_S:
+                self._told_s = time.monotonic()
+                print(f"{self._tried:,} bundles tried", file=sys.stderr, flush=True)
 
     def _note(self, told: dict[str, Any]) -> None:
         with self._lock:
@@ -76,8 +125,11 @@ class Run:
                 path = self.keep / f"found-{self.seed}-{each['number']}.yaml"
                 path.write_bytes(drawn(self.seed, each["number"])[1])
                 print(f"found: {path}: {each['why']}", flush=True)
-            tried = sum(each["count"] for each in self.batches.values())
-            print(f"{tried:,} bundles tried, {len(self.found)} found", flush=True)
+
+    @property
+    def tried(self) -> int:
+        """How many bundles, by this version of the code."""
+        return sum(each["count"] for each in self.batches.values())
 
     @property
     def found(self) -> list[dict[str, Any]]:

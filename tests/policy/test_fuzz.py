@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+
+import pytest
 
 from tests.fuzz.bundles import KINDS, drawn
 from tests.fuzz.run import Run
@@ -32,6 +35,34 @@ def test_a_process_that_ends_over_a_bundle_is_told_and_the_next_is_tried(tmp_pat
     assert [each["number"] for each in run.found] == [0, 1, 2]
     assert (tmp_path / "found-7-1.yaml").read_bytes() == drawn(7, 1)[1]
     assert Run(7, tmp_path).found == run.found
+
+
+def test_the_first_so_many_bundles_are_tried_once_and_by_this_version_of_the_code(tmp_path: Path) -> None:
+    """Not more than are asked for; later the rest of a batch; nothing counts that another version was tried with."""
+    ends = (sys.executable, "-c", "import sys; print('begins', sys.argv[2], flush=True); sys.exit(3)")
+    run = Run(7, tmp_path, ends, "abc")
+    assert list(run.untried(3)) == [(0, 3)]
+    run.batch(0, 3)
+    assert list(Run(7, tmp_path, ends, "abc").untried(2)) == []
+    assert list(Run(7, tmp_path, ends, "abc").untried(2_500)) == [(3, 997), (1_000, 1_000), (2_000, 500)]
+    other = Run(7, tmp_path, ends, "abd")
+    assert (other.tried, other.found, list(other.untried(3))) == (0, [], [(0, 3)])
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--count", "-3"), "--count: expected 1 or more, got -3"),
+        (("--count", "many"), "--count: expected a whole number, got 'many'"),
+        (("--workers", "0"), "--workers: expected 1 or more, got 0"),
+        (("--keep", __file__), "expected a folder that can be written to"),
+    ],
+)
+def test_words_that_mean_nothing_are_refused(words: tuple[str, ...], says: str) -> None:
+    """In one line, before anything is tried."""
+    command = [sys.executable, "-m", "tests.fuzz", *words]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, says in ended.stderr, "Traceback" in ended.stderr) == (2, True, False)
 
 
 def test_a_seed_and_a_number_are_one_bundle() -> None:
