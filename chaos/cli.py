@@ -1,4 +1,4 @@
-"""The commands of chaos, at the edge of the world: `run`, `soak` and `paper`.
+"""Real processes, hurt on purpose, and what their callers lost. docs/reliability.md says what each kind of fault does.
 
 Exit codes: 0 nothing was lost; 1 something was lost, connected twice, or the witnesses disagree (or, for `soak`,
 something grew); 2 it could not be run; 130 interrupted, with everything that was judged on record. Whoever starts it

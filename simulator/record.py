@@ -51,8 +51,9 @@ class Kept:
             except ValueError:
                 raise OtherRun(f"{path} is no file of throughline simulate; give another") from None
         if found != head:
-            raise OtherRun(f"{path} holds results of {found}, not of {head}; give another file, or remove it")
-
+            raise OtherRun(
+                f"{path} holds results of {_told(found)}, not of {_told(head)}; give another file, or remove it"
+            )
         whole = path.read_bytes()
         os.truncate(path, whole.rfind(b"\n") + 1)  # a line that was cut short is written anew
 
@@ -63,8 +64,22 @@ class Kept:
 
     def results(self) -> Iterator[Result]:
         """Those that are there."""
-        for line in self._path.read_text(encoding="utf-8").splitlines()[1:]:
-            yield _from_json(json.loads(line))
+        for number, line in enumerate(self._path.read_text(encoding="utf-8").splitlines()[1:], start=2):
+            try:
+                yield _from_json(json.loads(line))
+            except (ValueError, TypeError, KeyError):
+                raise OtherRun(
+                    f"{self._path}:{number} is no result; remove that line, and its schedule is run again"
+                ) from None
+
+
+def _told(head: Any) -> str:
+    """What all results of a file have in common, in words."""
+    try:
+        only = "".join(f" --only {name}" for name in head["only"])
+        return f"commit {head['commit']} with --calls {head['calls']}{only}"
+    except (TypeError, KeyError):
+        return "something else"
 
 
 def _to_json(result: Result) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import difflib
 import random
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 from throughline.v1 import place_pb2
@@ -28,7 +29,7 @@ INJURIES: Final = (1, 6)
 BEFORE_S: Final = 3.0
 """So long before another injury its company begins, at most."""
 MISCHIEF_SHARE: Final = 0.08
-AIMS_MAX: Final = 10_000
+TARGETS_DRAWN: Final = 2_000
 ONE_LEGGED_SHARE: Final = 0.25
 """Of the schedules: in these one of the networks offers a single leg of each call (P2), so that its callers are gone
 when a conductor dies, and whoever takes the call over has them rung back."""
@@ -55,6 +56,12 @@ class Schedule:
     seed: int
     calls: tuple[Planned, ...]
     injuries: tuple[Injury, ...]
+
+    @property
+    def size(self) -> str:
+        """In words."""
+        calls, injuries = len(self.calls), len(self.injuries)
+        return f"{calls} call{'s' * (calls != 1)} and {injuries} injur{'y' if injuries == 1 else 'ies'}"
 
     def only(self, injuries: Collection[int] | None = None, calls: Collection[int] | None = None) -> Schedule:
         """What is left when the others are left out; by their numbers, from 0."""
@@ -113,7 +120,8 @@ def _injury(by: random.Random, kind: Kind, at_s: float) -> Injury:
 def kinds_named(only: Sequence[str]) -> tuple[Kind, ...]:
     """All kinds of these names, a family's name standing for all of its own; every kind where none is named.
 
-    `kill@ingress` is the kind `kill` where it hits an ingress: somebody whose name begins so.
+    `kill@ingress` is the kind `kill` where it hits an ingress: somebody whose name begins so. Raises ValueError for
+    a name that there is not, and for whom none of its kinds hits.
     """
     if not only:
         return tuple(KINDS.values())
@@ -126,24 +134,41 @@ def kinds_named(only: Sequence[str]) -> tuple[Kind, ...]:
         near = difflib.get_close_matches(unknown[0], (*FAMILIES, *KINDS))
         meant = f"did you mean {' or '.join(near)}?" if near else f"families are {', '.join(FAMILIES)};"
         raise ValueError(f"no such fault: {', '.join(unknown)}; {meant} throughline simulate --faults lists all")
-    named = []
+    named, vain = [], set(only)
     for family, kinds in FAMILIES.items():
         none_is_drawn = not any(kind.weight for kind in kinds)
         for kind in kinds:
-            by_family = aims.get(family, ()) if kind.weight or none_is_drawn else ()
-            named += [_aimed(kind, aim) for aim in (*by_family, *aims.get(kind.name, ()))]
+            by_family = [(family, aim) for aim in aims.get(family, ()) if kind.weight or none_is_drawn]
+            for name, aim in (*by_family, *((kind.name, aim) for aim in aims.get(kind.name, ()))):
+                if not aim or any(target.startswith(aim) for target in _whom(kind)):
+                    named.append(_aimed(kind, aim))
+                    vain -= {name, f"{name}@{aim}"}
+    if vain:
+        raise ValueError(_never_hits(*min(vain).split("@", 1)))
     return tuple(named)
+
+
+@cache
+def _whom(kind: Kind) -> frozenset[str]:
+    """Whom it can hit."""
+    by = random.Random(0)
+    return frozenset(target for _ in range(TARGETS_DRAWN) for target in kind.draw(by)[0])
+
+
+def _never_hits(name: str, aim: str) -> str:
+    kinds = FAMILIES[name] if name in FAMILIES else (KINDS[name],)
+    hit = sorted({target for kind in kinds for target in _whom(kind)})
+    return f"{name} never hits {aim}; it hits {', '.join(hit) or 'nobody in particular'}"
 
 
 def _aimed(kind: Kind, aim: str) -> Kind:
     """The kind, drawn until it hits somebody whose name begins so."""
 
     def draw_aimed(by: random.Random) -> Drawn:
-        for _ in range(AIMS_MAX):
+        while True:
             drawn = kind.draw(by)
             if any(target.startswith(aim) for target in drawn[0]):
                 return drawn
-        raise ValueError(f"{kind.name} never hits {aim}")
 
     return replace(kind, draw=draw_aimed) if aim else kind
 

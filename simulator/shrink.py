@@ -63,7 +63,7 @@ class _Shrinking:
             self._in_vain.add(key)
             return False
         self._least = smaller
-        self._tell(f"{_size(smaller)} still fail ({self._left} runs left)")
+        self._tell(f"{smaller.size} still fail; at most {self._left} more runs")
         return True
 
     def _without_injuries(self) -> None:
@@ -118,7 +118,3 @@ class _Shrinking:
             if lasts_s >= SHORTEST_S:
                 shorter = replace(injuries[n], lasts_s=lasts_s)
                 yield replace(self._least, injuries=(*injuries[:n], shorter, *injuries[n + 1 :]))
-
-
-def _size(schedule: Schedule) -> str:
-    return f"{len(schedule.calls)} calls and {len(schedule.injuries)} injuries"

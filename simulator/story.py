@@ -92,10 +92,8 @@ def _of_injuries(seen: Observed, from_s: float, to_s: float) -> Iterator[Line]:
         heals_s = injury.at_s + injury.lasts_s
         if injury.at_s > to_s or heals_s < from_s:
             continue
-        whom = " ".join(injury.targets)
-        hard = f" {injury.amount:g}" if injury.amount else ""
-        yield Line(injury.at_s, _HURT, "hurt", f"{injury.kind} {whom}{hard}")
-        yield Line(heals_s, _HURT, "healed", f"{injury.kind} {whom}")
+        yield Line(injury.at_s, _HURT, "hurt", injury.what)
+        yield Line(heals_s, _HURT, "healed", injury.whom)
 
 
 def _place(entry: Mapping[str, Any]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from loadtest.answering_point import Fault
-from loadtest.mischief import Mischief
+from loadtest.mischief import FLOOD_MESSAGES, SHOUT_CHARS, Mischief
 from loadtest.trunk import TrunkFault
 from simulator.injuries.kind import LONG_S, Drawn, Injury, Kind, Scene, seconds
 from simulator.installation import TRUNKS
@@ -41,21 +42,40 @@ def _trunk_fails(fault: TrunkFault) -> Callable[[Scene, Injury], None]:
     return strike
 
 
+PSAP_FAILS: Final[Mapping[Fault, str]] = {
+    Fault.CUT: "a PSAP's streams break, and it cannot attach",
+    Fault.SILENT: "a PSAP's streams stand, and it says nothing on them",
+    Fault.REJECT: "a PSAP rejects every call",
+    Fault.FULL: "a PSAP says of every call that it is full",
+    Fault.LATE: "a PSAP connects at once, and says so half a second later",
+}
+PSAP_SINS: Final[Mapping[Mischief, str]] = {
+    Mischief.ANSWERS_TWICE: "a PSAP says twice that a person answers",
+    Mischief.ANSWERS_AFTER_CANCEL: "a PSAP answers what has been cancelled",
+    Mischief.CONNECTS_LATE: "a PSAP says `connected` when nobody waits for that any more",
+    Mischief.ANSWERS_FOR_ANOTHER: "a PSAP answers the attempt that rings at another",
+    Mischief.REJECTS_FOR_ANOTHER: "a PSAP rejects the attempt that rings at another",
+    Mischief.ENDS_FOR_ANOTHER: "a PSAP says that the attempt at another has ended",
+    Mischief.CLAIMS_TO_HAVE: "a PSAP says of a call that rings there that it has the caller",
+    Mischief.CONNECTS_UNASKED: "a PSAP says `connected` of a call that only rings there",
+    Mischief.SAYS_HELLO_AGAIN: "a PSAP says hello again, as if nothing rang there",
+    Mischief.FLOODS: f"a PSAP sends {FLOOD_MESSAGES:,} messages for each call that rings there",
+    Mischief.SHOUTS: f"a PSAP sends a message of {SHOUT_CHARS:,} characters for each call that rings there",
+    Mischief.GARBAGE: "a PSAP sends bytes that are no message",
+}
+TRUNK_FAILS: Final[Mapping[TrunkFault, str]] = {
+    TrunkFault.GONE: "a trunk is not there; what it was dialling is cut",
+    TrunkFault.HUNG: "a trunk answers nothing that it is asked",
+    TrunkFault.FULL: "a trunk has no free channel",
+    TrunkFault.LATE: "a trunk connects at once, and says so half a second later",
+    TrunkFault.MUTE: "a trunk dials, and says to nobody who has a call",
+}
 KINDS = (
+    *(Kind(f"psap_{fault.value}", says, _psap, _fails(fault), _heals) for fault, says in PSAP_FAILS.items()),
+    *(Kind(f"psap_{sin.value}", says, _psap, _sins(sin), _heals, 0.5) for sin, says in PSAP_SINS.items()),
     *(
-        Kind(f"psap_{fault.value}", f"a PSAP: {fault.value}", _psap, _fails(fault), _heals)
-        for fault in Fault
-        if fault is not Fault.NONE
-    ),
-    *(
-        Kind(f"psap_{mischief.value}", f"a PSAP: {mischief.value}", _psap, _sins(mischief), _heals, 0.5)
-        for mischief in Mischief
-        if mischief is not Mischief.NONE
-    ),
-    *(
-        Kind(f"trunk_{fault.value}", f"a trunk: {fault.value}", _trunk, _trunk_fails(fault),
-             _trunk_fails(TrunkFault.NONE), 0.0 if fault is TrunkFault.MUTE else 0.5)
-        for fault in TrunkFault
-        if fault is not TrunkFault.NONE
+        Kind(f"trunk_{fault.value}", says, _trunk, _trunk_fails(fault), _trunk_fails(TrunkFault.NONE),
+             0.0 if fault is TrunkFault.MUTE else 0.5)
+        for fault, says in TRUNK_FAILS.items()
     ),
 )  # fmt: skip

@@ -28,9 +28,17 @@ class Injury:
     amount: float = 0.0
 
     def __str__(self) -> str:
-        whom = " ".join(self.targets)
-        hard = f" {self.amount:g}" if self.amount else ""
-        return f"{self.at_s:6.2f} s  {self.kind} {whom}{hard} for {self.lasts_s:.2f} s"
+        return f"{self.at_s:6.2f} s  {self.what} for {self.lasts_s:.2f} s"
+
+    @property
+    def whom(self) -> str:
+        """The kind, and whom it hits."""
+        return " ".join((self.kind, *self.targets))
+
+    @property
+    def what(self) -> str:
+        """The same, and how hard: `throughline simulate --faults` says what the number counts."""
+        return self.whom + (f" {self.amount:g}" if self.amount else "")
 
 
 @dataclass(slots=True)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from loadtest.answering_point import Fault
+from loadtest.mischief import Mischief
+from loadtest.trunk import TrunkFault
 from services.domain.events import Tick
 from services.wire import facts
 from simulator.checkers import check
-from simulator.injuries import Injury
+from simulator.injuries import Injury, far_end
 from simulator.injuries.processes import LISTED_BY
 from simulator.installation import SPARE, names_of
 from simulator.run import Observed, hits_the_same, run
@@ -101,3 +104,9 @@ def test_who_reads_a_journal_whose_head_is_gone_reads_what_is_left() -> None:
     lost = run(Schedule(3, draw(3).calls, (aged, Injury("disk_lost", 17.0, 3.0, ("ledger-1",)))))
     assert seen.ledger and lost.ledger and sum(lost.ledger.sums.values()) < sum(seen.ledger.sums.values())
     assert (lost.settled, check(lost)) == (True, [])
+
+
+def test_whatever_the_far_end_can_do_wrong_is_a_fault_in_words() -> None:
+    """None is forgotten where one is added."""
+    told = {*far_end.PSAP_FAILS, *far_end.PSAP_SINS, *far_end.TRUNK_FAILS}
+    assert told == {*Fault, *Mischief, *TrunkFault} - {Fault.NONE, Mischief.NONE, TrunkFault.NONE}

@@ -93,4 +93,4 @@ def test_each_step_down_is_told() -> None:
     """Whoever waits hears how far it has come."""
     told: list[str] = []
     shrink(draw(3, CALLS), lambda _: True, tell=told.append)
-    assert told and "1 calls and 0 injuries still fail" in told[-1]
+    assert told and "1 call and 0 injuries still fail" in told[-1]

@@ -17,6 +17,7 @@ from simulator import record
 from simulator.campaign import Result, Tally, Wanted, campaign
 from simulator.checkers import Finding
 from simulator.record import Kept, OtherRun
+from simulator.schedule import draw, kinds_named
 from tests.simulation.bugs.families import KNOWN
 
 
@@ -41,7 +42,7 @@ def test_a_campaign_sums_up_what_it_ran_and_goes_on_from_what_it_kept(tmp_path: 
     keep = ("--keep", str(tmp_path / "kept.jsonl"), "--calls", "10", "--seed", "5")
     first = simulate("--schedules", "3", "--jobs", "1", *keep)
     assert first.returncode == 0, first.stdout + first.stderr
-    assert "3 schedules" in first.stdout and "no findings: at 95 %" in first.stdout
+    assert "3 schedules" in first.stdout and "no findings: with 95 %" in first.stdout
     second = simulate("--schedules", "5", "--jobs", "2", *keep)
     assert second.returncode == 0, second.stdout + second.stderr
     assert "3 of 5 schedules were run before" in second.stderr
@@ -53,7 +54,11 @@ def test_a_campaign_sums_up_what_it_ran_and_goes_on_from_what_it_kept(tmp_path: 
     [
         (("--only", "thunder"), "no such fault: thunder; families are process"),
         (("--only", "kil"), "no such fault: kil; did you mean kill"),
-        (("--trace", "c1", "--schedules", "2"), "--trace tells a call of one schedule"),
+        (("--only", "kill@foo"), "kill never hits foo; it hits failover-1, "),
+        (("--only", "kafka@kafka"), "kafka never hits kafka; it hits broker-1, "),
+        (("--keep", "/"), "--keep /: Is a directory; expected a file"),
+        (("--trace", "c1", "--schedules", "2"), "--trace only tells a call of one schedule"),
+        (("--trace", "c1", "--record"), "--trace only tells a call of one schedule"),
         (("--trace", "nobody", "--schedules", "1", "--calls", "3"), "no call 'nobody' in this schedule; there are c"),
     ],
 )
@@ -73,9 +78,9 @@ def test_a_failure_prints_the_command_that_repeats_it_and_the_shrunk_story_of_it
     assert ended.exit_code == 1, told
     again = re.search(r"^again: throughline (.*)$", told, re.MULTILINE)
     assert again and again[1].split() == ["simulate", *words[1:5], "--calls", "6", "--only", "kill@ingress"]
-    assert "findings after 1 schedules: seeds 0" in told and "no findings" not in told
+    assert "findings after 1 schedule: seeds 0" in told and "no findings" not in told
     shrunk = told.partition("shrunk to ")[2]
-    assert shrunk.startswith("1 injuries and ") and "  kill ingress-" in shrunk
+    assert re.match(r"\d calls? and 1 injury:", shrunk) and "  kill ingress-" in shrunk
     found = re.search(r"^  three_witnesses: (c\d+): ", shrunk, re.MULTILINE)
     assert found, shrunk
     for heard in ("caller, leg 1", "journal, failover", "taken_over", f"{found[1]}/1/1", " hurt ", " healed "):
@@ -95,6 +100,33 @@ def test_every_fault_is_listed_with_what_it_does() -> None:
     listed = simulate("--faults")
     assert listed.returncode == 0
     assert "kafka\n" in listed.stdout and "kafka_gone" in listed.stdout
+    lines = listed.stdout.splitlines()
+    assert (
+        len(
+            {
+                line.index(line.split()[1], line.index(line.split()[0]) + len(line.split()[0]))
+                for line in lines
+                if line[0] == " "
+            }
+        )
+        == 1
+    )
+    assert [line.split()[0] for line in lines if line.endswith(" *") and "kill" in line] == [
+        "kill_all",
+        "evaluator_killed",
+        "evaluators_gone",
+    ]
+
+
+def test_a_family_with_an_aim_is_those_of_its_kinds_that_can_hit() -> None:
+    """And none but those: a replica that joins is never the ledger."""
+    hit = [kind.name for kind in kinds_named(("process@ledger",))]
+    assert "kill" in hit and "joins" not in hit
+    assert all(
+        each.targets[0].startswith("ledger")
+        for seed in range(20)
+        for each in draw(seed, 1, ("process@ledger",)).injuries
+    )
 
 
 def result(seed: int, *findings: Finding) -> Result:
@@ -114,10 +146,16 @@ def test_results_are_kept_as_they_are_and_never_added_to_anothers(tmp_path: Path
     assert list(again.results()) == written
     again.add(result(3))
     assert [each.seed for each in again.results()] == [1, 2, 3]
-    with pytest.raises(OtherRun, match="give another file"):
-        Kept(path, Wanted(calls=7), "abc")
+    with pytest.raises(
+        OtherRun, match="commit abc with --calls 100, not of commit abc with --calls 7 --only kill; give another"
+    ):
+        Kept(path, Wanted(7, ("kill",)), "abc")
     with pytest.raises(OtherRun, match="give another file"):
         Kept(path, Wanted(), "abd")
+    with path.open("a") as file:
+        file.write("nothing\n")
+    with pytest.raises(OtherRun, match=r"kept.jsonl:5 is no result; remove that line"):
+        list(Kept(path, Wanted(), "abc").results())
 
 
 def test_a_line_of_the_paper_says_what_was_run_and_what_it_bounds(tmp_path: Path) -> None:
