@@ -46,8 +46,8 @@ def replay_command(
     ] = None,
     firewall: asking.Firewalls = "",
     corpus: Annotated[
-        corpora.Corpus, typer.Option(help="Calls that come with the project.", show_choices=True)
-    ] = corpora.Corpus.DAY,
+        corpora.Corpus | None, typer.Option(help="Calls that come with the project.  [default: day]", show_choices=True)
+    ] = None,
     trace: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Calls of a file instead, one JSON a line.")
     ] = None,
@@ -78,6 +78,8 @@ def replay_command(
     throughline policy replay nuisance.yaml --firewall 127.0.0.1:7100 --recorded 7d --json
     """
     time_zone = _zone(zone)
+    if page_file is not None and not page_file.resolve().parent.is_dir():
+        refuse(f"cannot write {page_file}: there is no such folder; make it, or name another file", EXIT_FILE)
     candidate = _candidate(file)
     standing = _live(live, firewall)
     places = _region(region)
@@ -135,7 +137,7 @@ def _live(file: Path | None, firewall: str) -> Bundle:
 
 
 def _calls(
-    corpus: corpora.Corpus,
+    corpus: corpora.Corpus | None,
     trace: Path | None,
     recorded: str | None,
     kafka: str,
@@ -145,8 +147,8 @@ def _calls(
     progress: Progress,
 ) -> tuple[str, list[Call]]:
     """What is replayed, in words, and the calls."""
-    if trace is not None and recorded is not None:
-        raise typer.BadParameter("expected one of --trace and --recorded", param_hint="--trace")
+    if sum(each is not None for each in (corpus, trace, recorded)) > 1:
+        raise typer.BadParameter("expected one of them", param_hint="--corpus, --trace and --recorded")
     try:
         if recorded is not None:
             return f"calls recorded since {recorded}", asyncio.run(
@@ -155,8 +157,9 @@ def _calls(
         if trace is not None:
             offered = corpora.read_calls(trace)
             return f"the calls of {trace.name}", list(corpora.calls_of(offered, region, zone))
-        offered = corpora.named(corpus, folder)
-        return corpora.WHAT[corpus], list(corpora.calls_of(offered, region, zone))
+        named = corpus or corpora.Corpus.DAY
+        offered = corpora.named(named, folder)
+        return corpora.WHAT[named], list(corpora.calls_of(offered, region, zone))
     except BadInstant as bad:
         raise typer.BadParameter(str(bad), param_hint="--recorded") from None
     except NoJournal as trouble:

@@ -200,6 +200,25 @@ def test_an_order_under_way_to_a_second_person_stays_what_it_was(tmp_path: Path)
     assert seals.read_order(tmp_path / "order.json") == (order, [signature])
 
 
+def test_a_page_that_cannot_be_written_is_told_before_anything_is_replayed(tmp_path: Path) -> None:
+    """A replay takes a minute; its report is not to be lost for a mistyped folder."""
+    result = invoke("replay", NUISANCE, "--html", tmp_path / "nowhere" / "replay.html")
+    assert (result.exit_code, result.stdout) == (66, "")
+    assert "there is no such folder; make it, or name another file" in result.stderr
+
+
+def test_calls_come_from_one_place(tmp_path: Path) -> None:
+    """Who names two would be told of one, and take it for the other."""
+    calls = trace(tmp_path / "calls.jsonl", 1)
+    for words in (
+        ("--corpus", "day", "--trace", calls),
+        ("--corpus", "day", "--recorded", "7d"),
+        ("--trace", calls, "--recorded", "7d"),
+    ):
+        result = invoke("replay", NUISANCE, *words)
+        assert result.exit_code == 2 and "expected one of them" in result.stderr, result.output
+
+
 def test_a_replay_that_finds_nothing_grave_ends_well_and_writes_its_page(tmp_path: Path) -> None:
     """The page stands beside the text, with the same digest."""
     page = tmp_path / "replay.html"

@@ -61,7 +61,14 @@ def percentile_ns(took_ns: Sequence[int], percent: float) -> int:
 def findings(difference: Difference, candidate: Bundle) -> tuple[Finding, ...]:
     """Everything found, the grave first; in each weight the bundle before its breakers, these before rules."""
     if not difference.calls:
-        return (Finding(Kind.NO_CALLS, Weight.GRAVE, "", "no call was replayed, so nothing is known of this bundle"),)
+        return (
+            Finding(
+                Kind.NO_CALLS,
+                Weight.GRAVE,
+                "",
+                "no call was replayed (test calls never are), so nothing is known of it",
+            ),
+        )
     found = [*_whole(difference, candidate), *_breakers(difference), *_rules(difference, candidate)]
     return tuple(sorted(found, key=lambda each: each.weight is not Weight.GRAVE))
 
