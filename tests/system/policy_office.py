@@ -82,14 +82,14 @@ class Office:
         await self.stage.__aenter__()
         try:
             await self._begin()
-        except BaseException:
-            await self.__aexit__()
+        except BaseException as why:
+            await self.__aexit__(type(why))
             raise
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, why: type[BaseException] | None, *_: object) -> None:
         await self._network.close()
-        await self.stage.__aexit__()
+        await self.stage.__aexit__(why)
 
     async def _begin(self) -> None:
         """From now on callers call."""
