@@ -148,8 +148,15 @@ class Cluster:
         return int(children[0])
 
     def pause(self, number: int) -> None:
-        """SIGSTOP: its connections stand, and it says nothing. It ends with this process all the same."""
-        os.kill(self.java_of(number), signal.SIGSTOP)
+        """SIGSTOP: its connections stand, and it says nothing. It ends with this process all the same.
+
+        Returns when each of its threads stands: on a busy machine they go on for a while."""
+        java = self.java_of(number)
+        os.kill(java, signal.SIGSTOP)
+        gives_up_at = time.monotonic() + STOP_LIMIT_S
+        while not all(_stands(thread) for thread in Path(f"/proc/{java}/task").iterdir()):
+            assert time.monotonic() < gives_up_at, f"broker {number} does not stand still within {STOP_LIMIT_S} s"
+            time.sleep(0.001)
 
     def go_on(self, number: int) -> None:
         """SIGCONT."""
@@ -218,6 +225,14 @@ class Cluster:
         with self._not_closed():
             command = [*self._within, *node.run_command(self._class_path)]
             self._running[node.number] = logged(node, command, self._lifeline)
+
+
+def _stands(thread: Path) -> bool:
+    """Whether the kernel has stopped it, or it has ended meanwhile."""
+    try:
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return True
 
 
 class PortTaken(CannotStart):
