@@ -11,6 +11,7 @@ from typing import Final
 from throughline.v1 import screening_pb2
 
 from services.domain.identity import own_number
+from services.domain.offer import Offer
 from services.domain.policy import Divert
 from services.policy.attributes import Value
 from services.policy.bundle import Bundle
@@ -39,9 +40,9 @@ class KnownCalls:
     def _of(self, *, test: bool) -> _Memory:
         return self._tests if test else self._real
 
-    def seen(self, call_id: str, keys: Keys, now: float, *, test: bool) -> Counts:
+    def seen(self, offer: Offer, now: float) -> Counts:
         """Counts a call of this replica; a test call among test calls alone."""
-        return self._of(test=test).windows.seen(call_id, keys, now)
+        return self._of(test=offer.test).windows.seen(offer.call_id, Keys.of(offer), now, leg=offer.leg)
 
     def known(self, call_id: str, now: float, *, test: bool) -> Known | None:
         """What was answered for this call before, here or elsewhere."""

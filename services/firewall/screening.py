@@ -29,7 +29,6 @@ from services.policy.verdicts.guards import Grounds, kept_from
 from services.policy.verdicts.inputs import Located
 from services.policy.verdicts.inputs import of as inputs_of
 from services.policy.verdicts.judging import Judgement, Known, heard_of, judged, judged_again, proposed_by
-from services.policy.verdicts.windows import Keys
 from services.wire import offers, screenings, verdicts
 
 FAILED_OPEN: Final = "failed-open"
@@ -157,8 +156,7 @@ class Screener:
 
     def _gather(self, offer: Offer, wall_ms: int) -> tuple[dict[str, Value], bool]:
         """What the rules may ask, and whether it is the first call of its identity."""
-        keys = Keys.of(offer)
-        counts = self.calls.seen(offer.call_id, keys, asyncio.get_running_loop().time(), test=offer.test)
+        counts = self.calls.seen(offer, asyncio.get_running_loop().time())
         found = self._region().locate(offer.place)
         located = Located.of(found.town, found.candidates, self._calls_at)
         return inputs_of(offer, counts, located, wall_ms, self._zone), counts.first

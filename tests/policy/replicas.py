@@ -23,7 +23,6 @@ from services.policy.verdicts.guards import Grounds
 from services.policy.verdicts.inputs import Located
 from services.policy.verdicts.judging import Known, heard_of, judged, judged_again, proposed_by
 from services.policy.verdicts.scopes import Heard
-from services.policy.verdicts.windows import Keys
 from services.wire import screenings, verdicts
 
 DESKS = {"nuisance-desk"}
@@ -62,7 +61,7 @@ class Replica:
         if known is not None:
             found = judged_again(known, [live], Grounds(False, True, False, DESKS), breakers, now)
             return Said(offer, now, found.verdict, found.kept_from, found.proposed), record
-        counts = self.calls.seen(offer.call_id, Keys.of(offer), now, test=offer.test)
+        counts = self.calls.seen(offer, now)
         inputs = inputs_of.of(offer, counts, self.psaps(offer), wall_ms, UTC)
         proposed = proposed_by(live, self.evaluation.decide(inputs, wall_ms).rule_id)
         heard = heard_of(offer.call_id, inputs, proposed, live)

@@ -139,6 +139,15 @@ def test_the_first_call_of_any_source_is_never_diverted(
         assert not (first[told.offer.call_id] and isinstance(told.verdict, Divert))
 
 
+def test_a_first_call_that_comes_back_where_nobody_knows_of_it_is_not_diverted() -> None:
+    """Found by chance: its firewall dies, and before the other one has heard of it the same caller's second call is
+    screened there, and then its next leg."""
+    one = Offer("first", 1, NUMBERS[0], SOS_URN, None)
+    stream = [Came(0.0, 1, one), Came(0.5, 0, replace(one, call_id="second")), Came(0.5, 0, replace(one, leg=2))]
+    said, _ = played(bundle(diverting("true", forecast_share=1.0), digest="e" * 64), stream, 2, behind_calls=2)
+    assert [isinstance(told.verdict, Pass) for told in said] == [True, True, True]
+
+
 @given(bundles(), streams(least=20, most=100), st.integers(1, 3), st.integers(0, 5))
 @settings(max_examples=100)
 def test_what_is_diverted_stays_in_budget(live: Bundle, stream: list[Came], replicas: int, behind_calls: int) -> None:

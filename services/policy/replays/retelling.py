@@ -25,7 +25,7 @@ def of_offers(offered: Iterable[tuple[int, Offer]], locate: Locate, zone: tzinfo
     """Calls of offers that are in order of time (milliseconds since 1970)."""
     windows = Windows()
     for at_ms, offer in offered:
-        counts = windows.seen(offer.call_id, Keys.of(offer), at_ms / 1000)
+        counts = windows.seen(offer.call_id, Keys.of(offer), at_ms / 1000, leg=offer.leg)
         given = inputs.of(offer, counts, locate(offer.place), at_ms, zone)
         yield Call(offer.call_id, at_ms, given, counts.first)
 

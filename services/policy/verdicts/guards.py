@@ -27,7 +27,7 @@ class Kept(StrEnum):
     NO_HISTORY = "no_history"
     """This replica does not know yet what was screened before it started: a restart is no way round a limit."""
     FIRST_CALL = "first_call"
-    """Nobody of this identity has called within the longest window."""
+    """Nobody of this identity has called within the longest window, as far as can be known (windows.py)."""
     NO_DESK = "no_desk"
     """Nobody staffs a line of the desk that the rule names."""
     REVERTED = "reverted"
@@ -45,7 +45,7 @@ class Grounds:
     history: bool
     """Whether the screenings of the longest window have been read."""
     first: bool
-    """Whether nobody of its identity has called within the longest window."""
+    """Whether nobody of its identity has called within the longest window, as far as can be known."""
     desks: Container[str]
     """Whose lines somebody staffs."""
     stands: bool = True

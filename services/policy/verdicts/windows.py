@@ -68,7 +68,8 @@ class Counts:
     """Calls of the last minute over the mean minute of the last hour; 0.0 until an hour is known: who has just started
     would take the first calls for a flood."""
     first: bool
-    """Whether its identity was not there within the longest window before it."""
+    """Whether its identity was not there within the longest window before it; or it came with a later leg, and nobody
+    here knew it, so that others of its identity that are known may have come after it."""
     again: bool = False
     """Whether this call had been counted before."""
 
@@ -88,11 +89,11 @@ class Windows:
         self._calls: Lately[int, float] = Lately(LONGEST_S, calls_max, Table)
         """Whether it was the first of its identity: 1.0 or 0.0."""
 
-    def seen(self, call_id: str, keys: Keys, now: float, age_s: float = 0.0) -> Counts:
-        """Counts a call that came `age_s` ago, once for its id, and tells what stands now. A call without an id is
+    def seen(self, call_id: str, keys: Keys, now: float, age_s: float = 0.0, leg: int = 1) -> Counts:
+        """Counts a call whose leg came `age_s` ago, once for its id, and tells what stands now. A call without an id is
         counted each time."""
         known, by_key = self._calls.get(hash(call_id), now), _by(keys)
-        first = self._hear(call_id, keys, by_key, now, age_s) if known is None else bool(known)
+        first = self._hear(call_id, keys, by_key, now, age_s, leg) if known is None else bool(known)
         return self._counts(by_key, now, first, known is not None)
 
     def knows(self, call_id: str, now: float) -> bool:
@@ -103,9 +104,9 @@ class Windows:
         """Counts a call that is not known."""
         self._hear(call_id, keys, _by(keys), now, age_s)
 
-    def _hear(self, call_id: str, keys: Keys, by_key: _ByKey, now: float, age_s: float) -> bool:
+    def _hear(self, call_id: str, keys: Keys, by_key: _ByKey, now: float, age_s: float, leg: int = 1) -> bool:
         at = now - max(0.0, age_s)
-        first = self._count(keys, by_key, at, now)
+        first = self._count(keys, by_key, at, now) or leg > 1
         if at >= now - LONGEST_S and (self._oldest_at is None or at < self._oldest_at):
             self._oldest_at = at
         if call_id:
