@@ -12,6 +12,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -63,6 +64,8 @@ class Carrier:
         assert ingresses, "expected at least one ingress"
         self.ingresses: Sequence[str] = ingresses
         """Whom it offers to, from the next call or leg on."""
+        self.mischief = NetworkMischief.NONE
+        """What it does wrong with each call that begins, unless something is wrong with that one already."""
         self._diary = diary
         self._random = by
         self._wire = wire
@@ -76,6 +79,8 @@ class Carrier:
     async def carry(self, call: Call, patience_s: float, **about: Any) -> Outcome:
         """Carries one call to its end. `about` goes into the first `offered` line."""
         self._on_the_line[call.caller] += 1
+        if call.mischief is NetworkMischief.NONE:
+            call = replace(call, mischief=self.mischief)
         try:
             return await self._carry(call, patience_s, about)
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import shlex
 import signal
 import sys
 import time
@@ -224,7 +225,7 @@ def _alike(one: Finding, other: Finding) -> bool:
 
 def _words(wanted: Wanted) -> str:
     calls = f" --calls {wanted.calls}" if wanted.calls != Wanted().calls else ""
-    return calls + "".join(f" --only {name}" for name in wanted.only)
+    return calls + "".join(f" --only {shlex.quote(name)}" for name in wanted.only)
 
 
 def _sum_up(tally: Tally, took_s: float) -> None:

@@ -38,7 +38,8 @@ class Moments:
         """One entry of a witness."""
         if not self._waiting or "call_id" not in seen:
             return
-        name = f"{seen['witness']} {seen['event']}"
+        event = seen.get("mischief", seen["event"])  # what a network does wrong, by its own name
+        name = f"{seen['witness']} {event}"
         due = [each for each in self._waiting if each[0] == name and each[1] in ("", seen["call_id"])]
         for waits in due:
             self._waiting.remove(waits)

@@ -19,6 +19,7 @@ from loadtest.callers import Callers, Lateness, Planned
 from loadtest.carrier import Carrier
 from loadtest.diary import Account, MemoryDiary, silent
 from loadtest.humans import Humans
+from loadtest.leg import NetworkMischief
 from loadtest.mischief import Mischief, MischievousPoint
 from loadtest.region_tables import AdminLine
 from loadtest.trunk import Trunk, TrunkFault
@@ -166,6 +167,10 @@ class Outside:
     def mischief(self, psap_id: str, mischief: Mischief) -> None:
         """From now on the PSAP does this wrong with each new ring."""
         self._points[psap_id].mischief = mischief
+
+    def network_mischief(self, source: str, mischief: NetworkMischief) -> None:
+        """From now on the network does this wrong with each new call."""
+        self._carriers[source].mischief = mischief
 
     async def trunk_fault(self, address: str, fault: TrunkFault) -> None:
         """From now on this is wrong with the trunk; TrunkFault.NONE heals it."""

@@ -7,7 +7,8 @@ import random
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -55,6 +56,8 @@ class Ground:
     texts: Mapping[Any, str]
     by: random.Random
     logger: Any
+    sees_off: Callable[[str, Path, bytes], None] = lambda name, path, data: None
+    """Told of each file that a replica removes, and of what was in it."""
 
 
 class Replica:
@@ -63,7 +66,9 @@ class Replica:
     def __init__(self, name: str, build: Callable[[World, Tables], Service], ground: Ground) -> None:
         self.name = name
         self.stands = Stands.DOWN
-        self.disk = MemoryDisk(sync_s=SYNC_S, random=random.Random(ground.by.getrandbits(64)))
+        self.disk = MemoryDisk(
+            sync_s=SYNC_S, random=random.Random(ground.by.getrandbits(64)), sees_off=partial(ground.sees_off, name)
+        )
         self.tables = Tables(random.Random(ground.by.getrandbits(64)))
         """The database on that disk, for who has one."""
         self.registries: list[CollectorRegistry] = []
@@ -169,7 +174,8 @@ class Replica:
         if keeps_disk:
             self._gone(disk.as_bad_as(self.disk), vanishes=power)
         else:
-            self._gone(MemoryDisk(sync_s=SYNC_S, random=self.disk.random), vanishes=True)
+            empty = MemoryDisk(sync_s=SYNC_S, random=self.disk.random, sees_off=self.disk.sees_off)
+            self._gone(empty, vanishes=True)
             self.tables.close()
             self.tables = Tables(random.Random(by.getrandbits(64)))
 

@@ -14,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -29,7 +30,7 @@ from simulator.installation import SERVICE_OF, TRUNKS, Installation, addresses_o
 from simulator.moments import Moments
 from simulator.outside import Outside, Surroundings
 from simulator.region import LINES, POSITIONS, PSAPS, texts, token_of
-from simulator.replicas import Ground
+from simulator.replicas import SEGMENT, Ground
 from simulator.schedule import Schedule
 from simulator.settling import Said, Settling
 from simulator.virtual_loop import EPOCH_MS, Stuck, VirtualLoop, running_loop, virtual_wall_ms
@@ -86,6 +87,16 @@ class LedgerKept:
     """The calls that are owed a callback; each should be there once."""
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A file that a replica removed, and where each partition of `calls` ended in that instant."""
+
+    name: str
+    path: str
+    data: bytes
+    ends: Mapping[int, int]
+
+
 @dataclass(slots=True)
 class Observed:
     """What one run left."""
@@ -125,6 +136,8 @@ class Observed:
     first."""
     disks: list[Disks] = field(default_factory=list)
     """By replica, in the same instants: every file that lay on its disk."""
+    removed: list[Removed] = field(default_factory=list)
+    """Every segment that a replica took off its disk."""
     digest: str = ""
 
     @property
@@ -172,7 +185,13 @@ async def _play(schedule: Schedule, seen: Observed) -> None:
     cables = Cables(random.Random(by.random()), SERVICE_OF.__contains__)
     network = cables.network = MemoryNetwork(links=cables)
     broker = MemoryBroker(virtual_wall_ms, PARTITIONS)
-    installation = Installation(Ground(cables, broker, texts(), by, _SILENT))
+
+    def sees_off(name: str, path: Path, data: bytes) -> None:
+        if path.suffix == SEGMENT and data:
+            ends = {number: broker.partition(Topic.CALLS, number).end for number in broker.partitions(Topic.CALLS)}
+            seen.removed.append(Removed(name, str(path), data, ends))
+
+    installation = Installation(Ground(cables, broker, texts(), by, _SILENT, sees_off))
     outside = Outside(
         surroundings(),
         lambda who: network.host(who.rpartition(":")[0] or who),

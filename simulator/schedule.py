@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import random
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -20,6 +21,8 @@ from loadtest.leg import NetworkMischief
 from services.domain.offer import SOS_URN, TEST_URN
 from simulator.injuries import FAMILIES, KINDS, Injury, Kind
 from simulator.injuries.kind import Drawn
+from simulator.injuries.steps import STORIES as STEPS
+from simulator.injuries.steps import can_be_told
 from simulator.outside import SOURCES
 from simulator.region import LINES, TOWNS, centre_of
 
@@ -120,15 +123,16 @@ def _injury(by: random.Random, kind: Kind, at_s: float) -> Injury:
 def kinds_named(only: Sequence[str]) -> tuple[Kind, ...]:
     """All kinds of these names, a family's name standing for all of its own; every kind where none is named.
 
-    `kill@ingress` is the kind `kill` where it hits an ingress: somebody whose name begins so. Raises ValueError for
-    a name that there is not, and for whom none of its kinds hits.
+    `kill@ingress` is the kind `kill` where it hits an ingress: somebody whose name begins so. `kill=ingress-1` hits
+    that one, and a kind of several targets has a comma between them. Raises ValueError for a name that there is not,
+    and for whom none of its kinds hits.
     """
     if not only:
         return tuple(KINDS.values())
     aims: dict[str, list[str]] = {}
     for each in only:
-        name, _, aim = each.partition("@")
-        aims.setdefault(name, []).append(aim)
+        name, sign, aim = each.partition("=") if "=" in each else each.partition("@")
+        aims.setdefault(name, []).append(sign + aim)
     unknown = [name for name in aims if name not in KINDS and name not in FAMILIES]
     if unknown:
         near = difflib.get_close_matches(unknown[0], (*FAMILIES, *KINDS))
@@ -140,12 +144,22 @@ def kinds_named(only: Sequence[str]) -> tuple[Kind, ...]:
         for kind in kinds:
             by_family = [(family, aim) for aim in aims.get(family, ()) if kind.weight or none_is_drawn]
             for name, aim in (*by_family, *((kind.name, aim) for aim in aims.get(kind.name, ()))):
-                if not aim or any(target.startswith(aim) for target in _whom(kind)):
+                if not aim or _can_hit(kind, aim):
                     named.append(_aimed(kind, aim))
-                    vain -= {name, f"{name}@{aim}"}
+                    vain.discard(name + aim)
     if vain:
-        raise ValueError(_never_hits(*min(vain).split("@", 1)))
+        raise ValueError(_never_hits(min(vain)))
     return tuple(named)
+
+
+def _can_hit(kind: Kind, aim: str) -> bool:
+    if aim.startswith("="):
+        return all(told in _whom(kind) or (kind.name == STEPS and can_be_told(told)) for told in _told(aim))
+    return any(target.startswith(aim[1:]) for target in _whom(kind))
+
+
+def _told(aim: str) -> tuple[str, ...]:
+    return tuple(aim[1:].split(", "))
 
 
 @cache
@@ -155,19 +169,24 @@ def _whom(kind: Kind) -> frozenset[str]:
     return frozenset(target for _ in range(TARGETS_DRAWN) for target in kind.draw(by)[0])
 
 
-def _never_hits(name: str, aim: str) -> str:
+def _never_hits(aimed: str) -> str:
+    name, aim = re.split("[=@]", aimed, maxsplit=1)
+    if name == STEPS:
+        return f"no such story: {aim}; each step is MOMENT WHOM DEED, as simulator/injuries/steps.py has them"
     kinds = FAMILIES[name] if name in FAMILIES else (KINDS[name],)
     hit = sorted({target for kind in kinds for target in _whom(kind)})
     return f"{name} never hits {aim}; it hits {', '.join(hit) or 'nobody in particular'}"
 
 
 def _aimed(kind: Kind, aim: str) -> Kind:
-    """The kind, drawn until it hits somebody whose name begins so."""
+    """The kind, hitting whom it is told to, or drawn until it hits somebody whose name begins so."""
 
     def draw_aimed(by: random.Random) -> Drawn:
+        if aim.startswith("="):
+            return (_told(aim), *kind.draw(by)[1:])
         while True:
             drawn = kind.draw(by)
-            if any(target.startswith(aim) for target in drawn[0]):
+            if any(target.startswith(aim[1:]) for target in drawn[0]):
                 return drawn
 
     return replace(kind, draw=draw_aimed) if aim else kind

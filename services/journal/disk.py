@@ -8,6 +8,7 @@ process was killed or the power lost, any part may be. The spool stands on it (p
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -64,7 +65,8 @@ class MemoryDisk:
     slow_s: how much longer an append takes. hangs_s: how long claiming, reading and removing take. room_bytes: what
     still fits; give some back at any moment. broken: why nothing works, if nothing does. unreadable: files that nobody
     reads. fail_share: of appends, between 0 and 1; these write some part of their bytes and fail. It needs `random`.
-    appends: how many were made, so that a test sees a group commit.
+    appends: how many were made, so that a test sees a group commit. sees_off: told of each file that is removed, and of
+    what was in it.
     """
 
     files: dict[Path, bytes] = field(default_factory=dict)
@@ -77,6 +79,7 @@ class MemoryDisk:
     fail_share: float = 0.0
     random: Random | None = None
     appends: int = 0
+    sees_off: Callable[[Path, bytes], None] = lambda path, data: None
     _held: set[Path] = field(default_factory=set)
     _writing: dict[Path, bytes] = field(default_factory=dict)
     _removing: dict[Path, bytes] = field(default_factory=dict)
@@ -158,6 +161,7 @@ class MemoryDisk:
     async def remove(self, path: Path) -> None:
         self._must_work(path)
         self._removing[path] = self.files.pop(path, b"")
+        self.sees_off(path, self._removing[path])
         try:
             await self._take(self._syncs_s() + self.hangs_s)
         finally:
@@ -180,7 +184,7 @@ class MemoryDisk:
         files = dict(self.files)
         for path, data in there.items():
             files[path] = files.get(path, b"") + data
-        return MemoryDisk(files, self.sync_s, room_bytes=self.room_bytes, random=self.random)
+        return MemoryDisk(files, self.sync_s, room_bytes=self.room_bytes, random=self.random, sees_off=self.sees_off)
 
     def _must_work(self, path: Path) -> None:
         if self.broken:

@@ -16,7 +16,7 @@ from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 from simulator.checkers.hearing import Heard, about_targets, counted, counted_any, either, replicas_of, said, stood
 from simulator.checkers.hurting import FIREWALLS, FOUND_S, GATEWAYS, INGRESSES, ONE_BROKER, Hurt, alone_lasts, lasts
-from simulator.injuries import Injury
+from simulator.injuries import KINDS, Injury
 from simulator.installation import SERVICE_OF, TRUNKS, names_of
 from simulator.region import PSAPS
 
@@ -191,6 +191,8 @@ UNHEARD: Final[Mapping[str, str]] = {
     **{f"psap_{sin}": _OWN for sin in
        ("answers_twice", "answers_after_cancel", "connects_late", "rejects_for_another", "ends_for_another",
         "claims_to_have", "connects_unasked")},
+    **{name: "each network's own; the same is drawn for single calls" for name in KINDS
+       if name.startswith("network_")},
     **dict.fromkeys(("evaluator_hangs", "evaluators_hang", "evaluators_slow", "evaluator_killed", "evaluators_gone"),
                     _EVALUATOR),
     "policy_repeats": "it is a policy as any, and `throughline_firewall_verdicts_total` has what it says",

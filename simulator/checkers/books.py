@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Final
@@ -14,6 +15,8 @@ from simulator.checkers.weather import CLOCKS
 from simulator.installation import names_of
 
 PAID: Final = frozenset({Outcome.ANSWERED, Outcome.DIVERTED})
+LAST: Final = "\U0010ffff"
+"""No call's name sorts behind it."""
 LISTED: Final = frozenset({Outcome.CALLBACK_OPEN, Outcome.CALLBACK_CLOSED})
 
 
@@ -75,27 +78,29 @@ def ledger_agrees(evidence: Evidence) -> Iterator[Finding]:
 
 def closes_rightly(evidence: Evidence) -> Iterator[Finding]:
     """The ledger infers that a caller was reached where another real call of that number was connected since the leg
-    was offered, and only there (J2). By conductors' clocks: where one of these was wrong, nothing is said."""
+    was offered, by the instant of which it speaks, and only there (J2). By conductors' clocks: where one of these was
+    wrong, nothing is said."""
     if any(injury.kind in CLOCKS for injury in evidence.seen.injuries):
         return
     numbers = {planned.call_id: planned.caller for planned in evidence.seen.schedule.calls}
     tests = {planned.call_id for planned in evidence.seen.schedule.calls if planned.service_urn == TEST_URN}
-    connected_ms: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    connected: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for call in evidence.calls.values():
         if call.planned in numbers and call.planned not in tests:
-            connected_ms[numbers[call.planned]] += [
-                (f["at_ms"], call.call_id) for f in call.kept("answered", "diverted")
-            ]
-    latest_ms = {number: sorted(told)[-2:] for number, told in connected_ms.items()}
+            connected[numbers[call.planned]] += [(f["at_ms"], call.call_id) for f in call.kept("answered", "diverted")]
+    for told in connected.values():
+        told.sort()
     for call in evidence.calls.values():
         leg = max((fact["leg"] for fact in call.facts), default=0)
         inferred = {fact["leg"]: fact for fact in call.kept("reconnected") if not fact["attempt"]}
         closed = inferred.get(leg)
         if closed is None:
             continue
-        offered_ms = min(fact["at_ms"] for fact in call.facts if fact["leg"] == leg)
-        others = latest_ms.get(numbers.get(call.planned, ""), [])
-        if not any(at_ms >= offered_ms and by != call.call_id for at_ms, by in others):
+        said_ms = [fact["at_ms"] for fact in call.facts if fact["leg"] == leg and fact is not closed]
+        offered_ms = min(said_ms, default=0)  # the closure itself bears the instant of the other call's connection
+        others = connected.get(numbers.get(call.planned, ""), [])
+        since = others[bisect_left(others, (offered_ms, "")) : bisect_right(others, (closed["at_ms"], LAST))]
+        if all(by == call.call_id for _, by in since):
             words = f"leg {leg} is taken off the list ({closed['reason']}), and nobody of that number was reached since"
             yield Finding("closures", call.call_id, words)
 

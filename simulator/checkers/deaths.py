@@ -115,7 +115,8 @@ def _others_are_hurt(evidence: Evidence, at_ms: int) -> bool:
 
 def late_by_its_own_clock(evidence: Evidence) -> Iterator[Finding]:
     """What is taken over as late is so by the stamps of its own partition (T2): the newest of these is past the latest
-    fact's, less its age, and the time within which another was owed. A replica that reads late knows less."""
+    fact's, less its age, and the time within which another was owed; or of one that has just landed, and may be known
+    or not. A replica that reads late knows less."""
     if any(injury.kind in READS_LATE for injury in evidence.seen.injuries):
         return
     if not any(fact.get("kind") == "taken_over" for fact in evidence.seen.journal):
@@ -129,14 +130,19 @@ def late_by_its_own_clock(evidence: Evidence) -> Iterator[Finding]:
             continue
         if fact.kind is FactKind.TAKEN_OVER and not fact.age_ms and fact.reason.startswith(Cause.LATE):
             known_ms = record.log_ms - LOG_SLACK_MS
-            before = [(each, ms) for each, ms in said[fact.call_id] if each.leg == fact.leg and ms < known_ms]
-            owed_ms = max((ms - each.age_ms + each.due_in_ms for each, ms in before), default=0)
+            told = sorted((each for each in said[fact.call_id] if each[0].leg == fact.leg), key=_when_said)
+            known = max((n for n, (_, ms) in enumerate(told) if ms < known_ms), default=len(told))
+            owed_ms = min((ms - each.age_ms + each.due_in_ms for each, ms in told[known:]), default=0)
             early_ms = owed_ms - newest_ms[record.partition]
             if early_ms > 0:
                 words = f"leg {fact.leg} was taken over as late {early_ms} ms before it was"
                 yield Finding("take_overs", fact.call_id, words)
         elif fact.conductor is not None:
             said[fact.call_id].append((fact, record.log_ms))
+
+
+def _when_said(told: tuple[Fact, int]) -> tuple[int, int, str]:
+    return told[0].at_ms, told[0].seq, told[0].writer
 
 
 def not_too_early(evidence: Evidence) -> Iterator[Finding]:

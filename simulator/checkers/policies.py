@@ -247,7 +247,7 @@ def _word(told: Told) -> str:
 
 def _bypass(evidence: Evidence, told: Sequence[Told]) -> Iterator[Finding]:
     """While the bypass is on nobody is diverted."""
-    for injury in evidence.seen.schedule.injuries:
+    for injury in evidence.seen.injuries:
         if injury.kind not in (_FILE, _ORDERED):
             continue
         from_ms, to_ms = evidence.weather.window_ms(injury)

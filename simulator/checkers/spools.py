@@ -1,4 +1,5 @@
-"""What lies on the disks when all has come to rest: nothing that the log does not have (J4 to J6)."""
+"""What lies on the disks when all has come to rest, and what was taken off them: nothing that the log does not have
+(J4 to J6)."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from simulator.checkers.finding import Finding
 from simulator.replicas import SEGMENT
 
 KEPT: Final = "/kept/"
+Identity = tuple[str, int, int, str]
 
 
 def empty(evidence: Evidence) -> Iterator[Finding]:
@@ -27,6 +29,24 @@ def empty(evidence: Evidence) -> Iterator[Finding]:
             if path.endswith(SEGMENT):
                 for spooled in read(data).entries:
                     yield from _judge(name, path, spooled, known)
+
+
+def kept_until_landed(evidence: Evidence) -> Iterator[Finding]:
+    """A segment of a spool is removed when the log has every fact that lies in it, not before (J5)."""
+    removed = [each for each in evidence.seen.removed if KEPT not in each.path]
+    landed: dict[Identity, tuple[int, int]] = {}
+    for record in evidence.seen.records if removed else ():
+        if (fact := facts.fact_in(record.value)) is not None:
+            landed.setdefault(fact.identity, (record.partition, record.offset))
+    for each in removed:
+        for spooled in read(each.data).entries:
+            fact = facts.fact_in(spooled.value) if spooled.topic is Topic.CALLS else None
+            if fact is None:
+                continue
+            partition, offset = landed.get(fact.identity, (-1, 0))
+            if offset >= each.ends.get(partition, 0):
+                words = f"{each.name} removed {each.path} before {fact.kind} of leg {fact.leg} was on the log"
+                yield Finding("spools", fact.call_id, words)
 
 
 def _judge(name: str, path: str, spooled: Spooled, known: set[tuple[str, int, int, str]]) -> Iterator[Finding]:

@@ -12,8 +12,8 @@ from services.domain.hunting.lines import RESERVE_FOR
 from simulator.checkers.agreed import HEARTBEAT_MS, SILENT_AFTER_MS
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
-from simulator.checkers.weather import CLOCKS, KAFKA
-from simulator.injuries import Injury
+from simulator.checkers.weather import CABLES, CLOCKS, KAFKA, PROCESSES
+from simulator.injuries import FAMILIES, Injury
 from simulator.installation import COUNTS, SPARE, TRUNKS, names_of
 from simulator.region import LINES, PSAPS
 
@@ -26,6 +26,15 @@ SILENT: Final = "psap_silent"
 SILENT_MS: Final = SILENT_AFTER_MS - HEARTBEAT_MS
 """The last word of a PSAP, from which its silence counts, may be as old as a heartbeat when it falls silent."""
 ENDS_A_RING: Final = ("rejected", "cancelled", "connected")
+NEVER_MS: Final = 1 << 62
+RINGS_MAX: Final = 2
+"""R6: of one leg."""
+RELEASED_WITHIN_MS: Final = 500
+"""From a third ring's begin, where nobody is hurt."""
+LAST_LINES: Final = frozenset(line.number for line in LINES if line.owner == "region")
+"""The last rung's, for which nothing is given up."""
+HOLDS_UP: Final = CABLES | PROCESSES | frozenset(kind.name for kind in FAMILIES["far_end"])
+TWO_HAVE_IT: Final = frozenset({"offers_twice"})
 GATEWAY_LOST: Final = "gateway_lost_"
 _GATEWAYS: Final = (*names_of("psap_gateway"), SPARE["psap_gateway"])
 
@@ -57,26 +66,36 @@ def believed(evidence: Evidence) -> Iterator[Finding]:
     for call in evidence.calls.values():
         confirmed = {entry["attempt"] for entry in call.caller if entry["event"] == "confirmed"}
         told: dict[str, Entry] = {}
+        offered_ms: dict[str, int] = {}
         for entry in call.far_end if confirmed else ():
             leg = entry["attempt"].rpartition("/")[0]
             has = str(entry.get("held" if entry["event"] == "have" else "reason", ""))
             if entry["event"] in ("have", "rejected") and has in confirmed and has.rpartition("/")[0] != leg:
                 told.setdefault(leg, {**entry, "has": has})
             elif entry["event"] == "offered" and leg in told and entry["attempt"] != told[leg]["attempt"]:
-                said = told.pop(leg)
-                if not evidence.weather.held_up(_between(call, said), said["at_ms"], entry["at_ms"]):
+                said, at_ms = told.pop(leg), entry["at_ms"]
+                since_ms = offered_ms.get(said["attempt"]) or said["at_ms"]  # on the way of that offer it was said
+                conductor = _conductor(call, said)  # which may have lost its caller, and not know it yet
+                hurt = evidence.weather.held_up((conductor,), said["at_ms"], at_ms)
+                if not hurt and not evidence.weather.held_up(_between(call, said), since_ms, at_ms, 0):
                     where = Connection.of(said)
                     words = f"{where} has the caller as {said['has']} and said so, and {Connection.of(entry)} is rung"
                     yield Finding("believed", call.call_id, words)
+            if entry["event"] == "offered":
+                offered_ms[entry["attempt"]] = entry["at_ms"]
+
+
+def _conductor(call: CallTold, said: Entry) -> str:
+    """Of the leg in which that was said."""
+    legs = {f"{call.call_id}/{e['leg']}": e["ingress"] for e in call.caller if e["event"] == "offered"}
+    return str(legs.get(said["attempt"].rpartition("/")[0], "")).partition(":")[0]
 
 
 def _between(call: CallTold, said: Entry) -> set[str]:
     """Who said that, and all by whom the conductor of that leg may have heard of it."""
-    legs = {f"{call.call_id}/{e['leg']}": e["ingress"] for e in call.caller if e["event"] == "offered"}
-    conductor = legs.get(said["attempt"].rpartition("/")[0], "")
     by_line = bool(said.get("line"))
     end, by = (said.get("trunk", ""), names_of("failover")) if by_line else (said["psap_id"], _GATEWAYS)
-    return {conductor.partition(":")[0], end.partition(":")[0], *by}
+    return {_conductor(call, said), end.partition(":")[0], *by}
 
 
 def rings_on(evidence: Evidence) -> Iterator[Finding]:
@@ -102,6 +121,27 @@ def _failed_early(evidence: Evidence, silence: Injury) -> Iterator[Finding]:
             if rang and not ended and not others:
                 words = f"{attempt} rang at {psap_id}, and failed {at_ms - strikes_ms} ms after that fell silent"
                 yield Finding("rings", call.call_id, words)
+
+
+def two_rings(evidence: Evidence) -> Iterator[Finding]:
+    """A leg rings at two places at most: once a third rings the oldest is released, unless the third is the last rung
+    (R6). Where a way, a process or an end was hurt since the oldest began, one may ring that nobody holds."""
+    for call in evidence.calls.values():
+        if call.misbehaved() & TWO_HAVE_IT:
+            continue
+        rings: dict[str, dict[str, tuple[Entry, int]]] = {}
+        for entry in call.seen("ringing"):
+            attempt, at_ms = entry["attempt"], entry["at_ms"]
+            ends = [e["at_ms"] for e in call.seen(*ENDS_A_RING, "answered", "ended") if e["attempt"] == attempt]
+            leg = rings.setdefault(attempt.rpartition("/")[0], {})
+            until_ms = at_ms + RELEASED_WITHIN_MS
+            leg[attempt] = entry, min((ms for ms in ends if ms >= at_ms), default=NEVER_MS)
+            others = [each for each, ends_ms in leg.values() if each is not entry and ends_ms > until_ms]
+            if len(others) < RINGS_MAX or entry.get("line", "") in LAST_LINES:
+                continue
+            if not any(injury.kind in HOLDS_UP for injury in evidence.weather.during(others[0]["at_ms"], until_ms)):
+                where = " and ".join(str(Connection.of(each)) for each in others)
+                yield Finding("two_rings", call.call_id, f"{where} ring on while {Connection.of(entry)} rings")
 
 
 def climbed(evidence: Evidence) -> Iterator[Finding]:

@@ -58,11 +58,11 @@ class Weather:
                 return START_MS
         return 0
 
-    def held_up(self, hosts: Collection[str], from_ms: int, to_ms: int) -> bool:
+    def held_up(self, hosts: Collection[str], from_ms: int, to_ms: int, after_ms: int = AFTERWARDS_MS) -> bool:
         """Whether one of these processes, or a way to or from one of these hosts, was hurt meanwhile."""
         return any(
             injury.kind in CABLES | PROCESSES and any(target in hosts for target in injury.targets)
-            for injury in self.during(from_ms, to_ms)
+            for injury in self.during(from_ms, to_ms, after_ms)
         )
 
     def lost_what_they_wrote(self) -> dict[str, list[tuple[float, float]]]:

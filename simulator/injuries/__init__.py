@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from simulator.injuries import cables, clocks, disks, evaluators, far_end, kafka, policies, processes, regions, steps
-from simulator.injuries.kind import Injury, Kind, Scene
+from simulator.injuries.kind import KINDS, Injury, Kind, Scene
 
 FAMILIES: Mapping[str, tuple[Kind, ...]] = {
     "process": processes.KINDS,
@@ -24,6 +24,6 @@ FAMILIES: Mapping[str, tuple[Kind, ...]] = {
     "far_end": far_end.KINDS,
     "steps": steps.KINDS,
 }
-KINDS: Mapping[str, Kind] = {kind.name: kind for kinds in FAMILIES.values() for kind in kinds}
+KINDS.update({kind.name: kind for kinds in FAMILIES.values() for kind in kinds})
 
 __all__ = ["FAMILIES", "KINDS", "Injury", "Kind", "Scene"]

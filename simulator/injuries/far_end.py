@@ -1,4 +1,6 @@
-"""PSAPs and trunks: all that the far end can do wrong. What originating networks do wrong belongs to the calls."""
+"""PSAPs and trunks: all that the far end can do wrong. What originating networks do wrong belongs to the calls, unless
+a whole network does it for a while, which is drawn by name alone.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from loadtest.answering_point import Fault
+from loadtest.leg import NetworkMischief
 from loadtest.mischief import FLOOD_MESSAGES, SHOUT_CHARS, Mischief
 from loadtest.trunk import TrunkFault
 from simulator.injuries.kind import LONG_S, Drawn, Injury, Kind, Scene, seconds
 from simulator.installation import TRUNKS
+from simulator.outside import SOURCES
 from simulator.region import PSAPS
 
 
@@ -21,6 +25,14 @@ def _psap(by: random.Random) -> Drawn:
 
 def _trunk(by: random.Random) -> Drawn:
     return (by.choice(TRUNKS),), seconds(by, *LONG_S), 0.0
+
+
+def _network(by: random.Random) -> Drawn:
+    return (by.choice(SOURCES),), seconds(by, *LONG_S), 0.0
+
+
+def _carries(mischief: NetworkMischief) -> Callable[[Scene, Injury], None]:
+    return lambda scene, injury: scene.outside.network_mischief(injury.targets[0], mischief)
 
 
 def _fails(fault: Fault) -> Callable[[Scene, Injury], None]:
@@ -77,5 +89,11 @@ KINDS = (
         Kind(f"trunk_{fault.value}", says, _trunk, _trunk_fails(fault), _trunk_fails(TrunkFault.NONE),
              0.0 if fault is TrunkFault.MUTE else 0.5)
         for fault, says in TRUNK_FAILS.items()
+    ),
+    *(
+        Kind(f"network_{mischief.value}", f"a network, with each call: {mischief.value}", _network, _carries(mischief),
+             _carries(NetworkMischief.NONE), 0.0)
+        for mischief in NetworkMischief
+        if mischief is not NetworkMischief.NONE
     ),
 )  # fmt: skip

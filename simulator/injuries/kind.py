@@ -93,5 +93,7 @@ def seconds(by: random.Random, least_s: float, most_s: float) -> float:
     return round(float(least_s * (most_s / least_s) ** by.random()), 3)
 
 
+KINDS: Final[dict[str, Kind]] = {}
+"""Every kind by its name, once the families are read."""
 SHORT_S: Final = (0.05, 3.0)
 LONG_S: Final = (1.0, 12.0)

@@ -3,12 +3,14 @@ middle of its take-over, both gateways of a ring at once.
 
 A step is told in three words, `MOMENT WHOM DEED`, and a story has up to three of them: each step after the first waits
 for a moment of the same call. Whoever is meant is found when the moment comes. What was done is undone when the
-injury's time is over.
+injury's time is over. A story that is told (`steps=MOMENT WHOM DEED, ...`) may have any kind of injury as its deed,
+which lasts as long as such a one does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -16,6 +18,7 @@ from typing import Any, Final
 from services.domain.routing import rendezvous
 from simulator.cables import between
 from simulator.injuries.cables import OUTSIDE
+from simulator.injuries.kind import KINDS as ALL_KINDS
 from simulator.injuries.kind import Drawn, Injury, Kind, Scene, seconds
 from simulator.injuries.processes import HELD_UP_S
 from simulator.installation import SERVICE_OF, addresses_of, names_of
@@ -51,6 +54,12 @@ def _draw(by: random.Random) -> Drawn:
     return steps, seconds(by, 1.0, 12.0), by.choice(LATER_S)
 
 
+def can_be_told(step: str) -> bool:
+    """Whether a story may have this step: a witness and what it sees, whom, and a deed or a kind of injury."""
+    words = step.split()
+    return len(words) == 4 and words[0] in {moment.split()[0] for moment in FIRST} and words[3] in {*_DEEDS, *ALL_KINDS}
+
+
 class _Story:
     """What goes wrong with one call, step after step."""
 
@@ -59,7 +68,8 @@ class _Story:
         self._left = list(injury.targets)
         self._later_s = injury.amount
         self._undo: list[Callable[[], None]] = []
-        self._done: list[tuple[str, str, float]] = []
+        self._done: list[tuple[str, str, float, float]] = []
+        """Kinds, whom they hit, since when, and for how long at most."""
         self._over = False
         self._wait("")
 
@@ -69,8 +79,8 @@ class _Story:
         for undo in reversed(self._undo):
             undo()
         now_s = asyncio.get_running_loop().time()
-        for kind, host, at_s in self._done:
-            lasts_s = min(now_s - at_s, LASTS_MOST_S.get(kind, now_s - at_s))
+        for kind, host, at_s, most_s in self._done:
+            lasts_s = min(now_s - at_s, most_s, LASTS_MOST_S.get(kind, math.inf))
             self._scene.done.append(Injury(kind, at_s, lasts_s, (host,)))
 
     def _wait(self, call_id: str) -> None:
@@ -86,11 +96,30 @@ class _Story:
         if self._over:
             return
         _, _, whom, deed = self._left.pop(0).split()
-        for host in whom_it_is(self._scene, whom, seen):
-            kind, do = _DEEDS[deed]
-            self._undo.append(do(self._scene, host))
-            self._done.append((kind if host not in PSAPS else "cut_off", host, asyncio.get_running_loop().time()))
+        hosts, now_s = whom_it_is(self._scene, whom, seen), asyncio.get_running_loop().time()
+        for host in hosts:
+            if deed in _DEEDS:
+                kind, do = _DEEDS[deed]
+                self._undo.append(do(self._scene, host))
+                self._done.append((kind if host not in PSAPS else "cut_off", host, now_s, math.inf))
+            else:
+                self._hurt(ALL_KINDS[deed], host, now_s)
         self._wait(seen["call_id"])
+
+    def _hurt(self, kind: Kind, host: str, now_s: float) -> None:
+        """An injury of that kind, which is over by itself, or with the story."""
+        _, lasts_s, amount = kind.draw(self._scene.by)
+        injury = Injury(kind.name, now_s, lasts_s, (host,), amount)
+        kind.strike(self._scene, injury)
+        heals = [injury]
+
+        def heal() -> None:
+            while heals:
+                kind.heal(self._scene, heals.pop())
+
+        asyncio.get_running_loop().call_later(lasts_s, heal, context=self._scene.network.context)
+        self._undo.append(heal)
+        self._done.append((kind.name, host, now_s, lasts_s))
 
 
 def whom_it_is(scene: Scene, whom: str, seen: Mapping[str, Any]) -> tuple[str, ...]:
@@ -101,6 +130,12 @@ def whom_it_is(scene: Scene, whom: str, seen: Mapping[str, Any]) -> tuple[str, .
             return _last(scene.outside.callers, call_id, "ingress")
         case "conductors":
             return names_of("ingress")
+        case "firewalls":
+            return names_of("firewall")
+        case "other_conductor":
+            return _but(names_of("ingress"), _last(scene.outside.callers, call_id, "ingress"))
+        case "other_gateway":
+            return _but(names_of("psap_gateway"), _last(scene.outside.far_end, call_id, "gateway"))
         case "gateway":
             return _last(scene.outside.far_end, call_id, "gateway")
         case "gateways":
@@ -126,6 +161,10 @@ def _last(entries: list[dict[str, Any]], call_id: str, field: str) -> tuple[str,
             host = str(entry[field]).partition(":")[0]
             return (host,) if host in SERVICE_OF or host in PSAPS else ()
     return ()
+
+
+def _but(names: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if others and name not in others)
 
 
 def _in_order(call_id: str) -> list[str]:
@@ -201,4 +240,5 @@ def _end(scene: Scene, injury: Injury) -> None:
     scene.stories.pop(injury)()
 
 
-KINDS = (Kind("steps", "in a moment of a call, those who have to do with it", _draw, _begin, _end, 3.0),)
+STORIES: Final = "steps"
+KINDS = (Kind(STORIES, "in a moment of a call, those who have to do with it", _draw, _begin, _end, 3.0),)

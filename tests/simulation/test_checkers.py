@@ -20,7 +20,7 @@ from simulator.checkers.evidence import gather
 from simulator.checkers.talks import one_at_a_time
 from simulator.injuries import KINDS, Injury
 from simulator.installation import ALL_NAMES, names_of
-from simulator.run import Counts, LedgerKept, Observed, run
+from simulator.run import Counts, LedgerKept, Observed, Removed, run
 from simulator.schedule import draw
 from simulator.virtual_loop import EPOCH_MS
 
@@ -282,6 +282,21 @@ def test_a_fact_that_lies_on_a_disk_and_not_on_the_log_is_found(good: Observed) 
         ],
     )  # fmt: skip
     assert [f"offered of leg {fact.leg}" in each for each in of("spools", lost)] == [True]
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_segment_that_is_removed_before_its_facts_are_on_the_log_is_found(good: Observed, early: bool) -> None:
+    """What leaves a disk has landed (J5)."""
+    salt = bytes(range(16))
+    landed = next(r for r in good.records if b"ingress" in r.value and _is_offer(r.value))
+    fact = facts.decode(landed.value)
+    data = header(salt) + record(payload_of(Spooled(Topic.CALLS, fact.call_id, landed.value, 0)), salt)
+    ends = {landed.partition: landed.offset + (not early)}
+    removed = Removed("ingress-1", "spool/ingress-1/00000001.spool", data, ends)
+    found = of("spools", replace(good, removed=[removed]))
+    assert [f"before offered of leg {fact.leg} was on the log" in each for each in found] == [True] * early
+    kept = replace(removed, path="spool/failover-1/kept/00000001.spool")
+    assert of("spools", replace(good, removed=[kept])) == []
 
 
 def _is_offer(raw: bytes) -> bool:

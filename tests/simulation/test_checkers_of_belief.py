@@ -44,10 +44,11 @@ def second_of(seen: Observed, at_ms: int) -> float:
 
 
 @pytest.mark.parametrize(
-    ("same_number", "since", "found"), [(True, True, False), (True, False, True), (False, True, True)]
+    ("same_number", "offered_after_ms", "closed_after_ms", "found"),
+    [(True, -100, 0, False), (True, 100, 0, True), (True, -100, -50, True), (False, -100, 0, True)],
 )
 def test_a_closure_is_found_unless_another_call_of_that_number_was_connected_since(
-    calm: Observed, same_number: bool, since: bool, found: bool
+    calm: Observed, same_number: bool, offered_after_ms: int, closed_after_ms: int, found: bool
 ) -> None:
     """What the ledger infers follows from a later connection of the caller's (J2)."""
     told = an_answer(calm)
@@ -60,9 +61,10 @@ def test_a_closure_is_found_unless_another_call_of_that_number_was_connected_sin
         for n, call in enumerate(calm.schedule.calls)
     )
     kept = [e for e in calm.journal if e["call_id"] != other.call_id]
-    offered_ms = told["at_ms"] - 100 if since else told["at_ms"] + 100
+    offered_ms, closed_ms = told["at_ms"] + offered_after_ms, told["at_ms"] + closed_after_ms
     offered = {**told, "call_id": other.call_id, "kind": "offered", "attempt": "", "at_ms": offered_ms, "seq": 0}
-    closed = {**offered, "kind": "reconnected", "writer": "ledger", "reason": f"by {told['call_id']}", "seq": 1}
+    why = f"by {told['call_id']}"
+    closed = {**offered, "kind": "reconnected", "writer": "ledger", "reason": why, "seq": 1, "at_ms": closed_ms}
     damaged = replace(calm, journal=[*kept, offered, closed], schedule=replace(calm.schedule, calls=calls))
     assert bool(of("closures", damaged)) is found
 
@@ -106,6 +108,26 @@ def test_what_was_under_way_when_kafka_went_may_land_as_it_is(calm: Observed, go
     damaged = replace(calm, records=[late if each is last else each for each in calm.records])
     gone_s = (fact.at_ms + gone_after_ms - calm.began_ms) / 1000
     assert bool(of("ages", hurt(damaged, Injury("kafka_gone", gone_s, 9.0, ("broker-1",))))) is found
+
+
+@pytest.mark.parametrize(("sooner_ms", "found"), [(2_000, False), (0, True)])
+def test_what_is_late_is_so_by_its_latest_word(calm: Observed, sooner_ms: int, found: bool) -> None:
+    """A later fact may owe the next sooner than the one before it did (T2)."""
+    offered = next(each for each in calm.records if (fact := facts.fact_in(each.value)) and fact.seq == 0)
+    fact = facts.decode(offered.value)
+    assert fact.due_in_ms > 0
+    later = replace(fact, seq=90, at_ms=fact.at_ms + 1, due_in_ms=fact.due_in_ms - sooner_ms)
+    after_ms = fact.due_in_ms - 100
+    taken = taken_over(Leg(fact.call_id, 1, "", False), Cause.LATE, "failover-1", fact.at_ms + after_ms)
+    before = [each for each in calm.records if each.log_ms <= offered.log_ms]
+    records = [
+        *before,
+        replace(offered, offset=10_000, log_ms=offered.log_ms + 1, value=facts.encode(later)),
+        replace(offered, offset=10_001, log_ms=offered.log_ms + after_ms, value=facts.encode(taken)),
+    ]
+    entry = {**an_answer(calm), "call_id": fact.call_id, "kind": "taken_over", "writer": "failover"}
+    damaged = replace(calm, records=records, journal=[*calm.journal, entry])
+    assert any("as late" in words for words in of("take_overs", damaged)) is found
 
 
 @pytest.mark.parametrize("word", ["have", "rejected"])

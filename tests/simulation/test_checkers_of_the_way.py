@@ -66,6 +66,32 @@ def test_a_ring_that_goes_from_gateway_to_gateway_is_found(calm: Observed) -> No
     assert "through another gateway 2 times" in of("ladder", replace(calm, journal=[*calm.journal, *twice]))[0]
 
 
+@pytest.mark.parametrize(
+    ("released_ms", "line", "hurt", "found"),
+    [
+        (None, "+15085550100", "", True),
+        (100, "+15085550100", "", False),
+        (None, "+15085550130", "", False),  # the region's: the last rung
+        (None, "+15085550100", "psap_silent", False),
+    ],
+)
+def test_a_third_ring_beside_two_that_ring_on_is_found(
+    calm: Observed, released_ms: int | None, line: str, hurt: str, found: bool
+) -> None:
+    """The oldest of three rings is released, unless the third is the last rung (R6)."""
+    rang = dict(next(e for e in calm.far_end if e["event"] == "ringing" and e["attempt"].endswith("/1/1")))
+    began_ms, leg = rang["at_ms"], rang["attempt"].rpartition("/")[0]
+    first = {**rang, "attempt": f"{leg}/7"}
+    second = {**rang, "attempt": f"{leg}/8", "psap_id": "P6", "at_ms": began_ms + 3_000}
+    third = {**rang, "attempt": f"{leg}/9", "line": line, "at_ms": began_ms + 6_000}
+    far_end = [*calm.far_end, first, second, {**third, "event": "offered", "reason": "unreachable"}, third]
+    if released_ms is not None:
+        far_end.append({**first, "event": "cancelled", "reason": "third_ring", "at_ms": began_ms + 6_000 + released_ms})
+    injuries = (Injury(hurt, (began_ms - calm.began_ms) / 1000, 4.0, ("P6",)),) if hurt else ()
+    seen = replace(calm, far_end=far_end, schedule=replace(calm.schedule, injuries=injuries))
+    assert bool(of("two_rings", seen)) is found
+
+
 def test_a_full_psap_whose_own_lines_are_dialled_first_is_found(calm: Observed) -> None:
     """One that is there but cannot: an alternate, then its lines (the ladder)."""
     rang = a_fact(calm, "ringing")

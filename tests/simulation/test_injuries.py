@@ -58,6 +58,24 @@ def test_who_is_isolated_is_told_as_cut_off_from_everybody_and_from_kafka() -> N
     assert all(abs(each.at_s - 2.0) < 0.01 and each.lasts_s == 3.0 for each in seen.struck)
 
 
+def test_a_story_that_is_told_hits_whom_it_names_with_any_kind_of_injury() -> None:
+    """`KIND=TARGETS` is not drawn: so a mistake can be sought in the one moment that brings it out."""
+    told = "far-end ringing gateway crash, far-end connected other_conductor cut_off"
+    injuries = draw(3, 6, (f"steps={told}",)).injuries
+    assert {each.targets for each in injuries} == {tuple(told.split(", "))}
+    calls = draw(3, 6).calls
+    seen = run(Schedule(3, calls, (Injury("steps", 0.0, 15.0, injuries[0].targets),)))
+    crash, cut_off = seen.struck
+    rang = next(e for e in seen.far_end if e["event"] == "ringing")
+    assert (crash.kind, crash.targets) == ("crash", (rang["gateway"].partition(":")[0],))
+    assert crash.lasts_s <= 0.3
+    connected = next(e for e in seen.far_end if e["event"] == "connected" and e["call_id"] == rang["call_id"])
+    conductors = [e["ingress"] for e in seen.callers if e["event"] == "offered" and e["call_id"] == rang["call_id"]]
+    assert (cut_off.kind, len(cut_off.targets)) == ("cut_off", 1)
+    assert cut_off.targets[0] in names_of("ingress") and cut_off.targets[0] != conductors[-1].partition(":")[0]
+    assert abs(cut_off.at_s - (connected["at_ms"] - seen.began_ms) / 1000) < 0.01
+
+
 def test_a_broker_that_falls_is_away_and_leads_again() -> None:
     """Others lead meanwhile; a run in which one falls comes to rest (J6)."""
     injury = Injury("broker_falls", 2.0, 8.0, ("broker-1",), 0.3)

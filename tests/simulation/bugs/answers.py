@@ -12,6 +12,7 @@ from services.domain.calls.transitions import State
 from services.domain.deliveries import Became, Outcome
 from services.domain.gateways.inquiries import Inquiries
 from services.domain.gateways.rings import Stage
+from services.domain.holding import Holding, Standing
 from services.domain.hunting.hunt import Hunt
 from services.domain.where import Where
 from services.ingress.conductor import Conductor
@@ -111,3 +112,15 @@ def the_other_ones_attempt_is_taken_for_ours(real: Any, attempts: Attempts, name
     """Whatever bears the leg's number is an attempt of this conductor's, though two took the leg (P7, P8): the caller
     who confirmed somebody at the other one, which died, is given a second person, and nobody asks for the first."""
     return name.startswith(f"{attempts._prefix}/")
+
+
+@mistake(Inquiries, "_look", only=("psap_connects_late", "crash@psap-gateway"), calls=100)
+def a_hellos_talk_is_attested_unasked(real: Any, inquiries: Inquiries, question: Any, psap_id: str, now: float) -> None:
+    """A gateway attests what a hello named as connected without asking the PSAP (P5, record 0041): another gateway has
+    had that person let go of since, and the caller is told of somebody who is not there."""
+    psap = inquiries._psaps.get(psap_id)
+    held = psap.held.of(question.call_id) if psap is not None else ""
+    if held:
+        inquiries._settle(question, psap_id, Holding(Standing.CONNECTED, held, Where(psap_id)))
+    else:
+        real(inquiries, question, psap_id, now)

@@ -79,3 +79,13 @@ def back_filled_as_if_just_said(real: Any, raw: bytes, age_ms: int, told: Any) -
     """What is back-filled does not say how old it is (J5, J6): a replica takes facts of ten seconds ago for the word of
     a conductor that lives, acts on half a story, and counts what is owed from the wrong instant."""
     return real(raw, 0, told)
+
+
+@mistake(spool.Spool, "done", only=("kafka_gone", "kafka_slow@ingress", "kill@ingress"), calls=60)
+def a_segment_goes_one_record_early(real: Any, lies: spool.Spool, ticket: Ticket) -> None:
+    """A segment is removed when all its facts but one are on the log (J5): where the process dies before that one is,
+    it is gone."""
+    real(lies, ticket)
+    segment = lies._segments.get(ticket.segment)
+    if segment is not None and len(segment.live) == 1:
+        real(lies, Ticket(segment.number, *segment.live))

@@ -7,7 +7,7 @@ from typing import Any
 
 from services.domain.breaker import Breaker
 from services.domain.calls import ladder
-from services.domain.calls.attempts import Attempt
+from services.domain.calls.attempts import Attempt, Attempts
 from services.domain.calls.exchange import CallerHungUp, StreamBroke
 from services.domain.events import Failure
 from services.domain.gateways.psaps import Psaps
@@ -119,3 +119,9 @@ def a_doubt_ends_the_ring(real: Any, psaps: Psaps, psap_id: str, now: float) -> 
     real(psaps, psap_id, now)
     for ring in psaps._rings.at(psap) if doubted else ():
         psaps._rings.fail(ring, Failure.UNREACHABLE, "silent")
+
+
+@mistake(Attempts, "too_many", only=("kafka_twice",), calls=100)
+def a_third_ring_releases_nobody(real: Any, attempts: Attempts, answered: str) -> list[str]:
+    """Every place that was rung rings on (R6): one caller's ladder holds call-takers and lines that others wait for."""
+    return []

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from sqlalchemy import bindparam, select
+
 from services.domain import books
 from services.domain.events import EVERY_LEG, Fact
-from services.domain.fold import CallStory
+from services.domain.fold import CallStory, Outcome
 from services.ingress.service import Ingress
-from services.ledger import sql
+from services.ledger import sql, statements
 from services.ledger.projection import Batch
 from services.ledger.service import Ledger
+from services.ledger.tables import calls
 from tests.simulation.bugs.mistake import mistake
 
 
@@ -67,3 +70,17 @@ def what_is_inferred_closes_every_leg(real: Any) -> property:
     """A reconnection that the ledger infers closes the call and not the leg that it names (J2, record 0036): failover
     takes nothing over of whoever calls again and is lost again."""
     return property(lambda fact: EVERY_LEG if fact.inferred else real.fget(fact))
+
+
+@mistake(statements, "RECONNECTIONS", only=("kill@ingress", "kill_all@ingress", "policy_repeats"), calls=100)
+def a_connection_of_before_closes_the_entry(real: Any) -> Any:
+    """Whoever has reached somebody by another call is taken off the list, whenever that was (J2): a caller who was
+    served an hour ago, calls again and is lost is rung back by nobody."""
+    owed, other = calls.alias(), calls.alias()
+    return (
+        select(owed.c.call_id, owed.c.leg, owed.c.caller_hash, other.c.call_id, other.c.connected_at_ms)
+        .join(other, (other.c.caller_hash == owed.c.caller_hash) & (other.c.call_id != owed.c.call_id))
+        .where(owed.c.outcome == Outcome.CALLBACK_OPEN.value, ~owed.c.test, ~other.c.test)
+        .where(owed.c.caller_hash != "", other.c.connected_at_ms.is_not(None))
+        .limit(bindparam("rows_max"))
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import simulator.replicas
@@ -9,6 +10,7 @@ from services.domain.holding import Holding, Standing
 from services.domain.take_overs import ring_backs, watch
 from services.domain.take_overs.debts import Debts
 from services.domain.take_overs.facts import attested
+from services.domain.take_overs.log_time import LogTime
 from services.domain.take_overs.ring_backs import RingBacks
 from services.domain.take_overs.watch import Life, Watch
 from services.domain.where import Where
@@ -98,3 +100,23 @@ def old_by_any_partitions_clock(real: Any, debts: Debts, partition: int | None, 
     """What is too old for a take-over is so by the newest stamp of all partitions (T2, record 0034): one broker whose
     clock is an hour ahead makes every debt of the others the ledger's, fifteen minutes later."""
     return since_ms < max(debts._newest_ms.values(), default=0) - 15 * 60 * 1000
+
+
+@mistake(LogTime, "is_late", only=("broker_jump", "kill@ingress", "kill_all@ingress"))
+def late_by_any_partitions_clock(
+    real: Any, log_time: LogTime, partition: int | None, since_ms: int, due_in_ms: int
+) -> bool:
+    """What is owed is late by the clock that is furthest ahead (T2, record 0034): one broker an hour ahead, and every
+    replica takes calls of the other partitions as late the moment that it does not hear their conductor."""
+    if partition is None:
+        return bool(real(log_time, None, since_ms, due_in_ms))
+    return any(real(log_time, each, since_ms, due_in_ms) for each in log_time.newest())
+
+
+@mistake(Attesters, "who_has", only=("pause@ingress", "power@ingress", "cut_off@ingress"))
+async def who_is_rung_has_the_caller(real: Any, attesters: Attesters, call_id: str, psap_ids: Any) -> Holding:
+    """A telephone that rings, or was picked up, is taken for a person who has the caller (T3): the books count a call
+    as answered that nobody answered, and nobody rings back."""
+    holding: Holding = await real(attesters, call_id, psap_ids)
+    rings = holding.standing in (Standing.RINGING, Standing.ANSWERED)
+    return replace(holding, standing=Standing.CONNECTED) if rings else holding
