@@ -56,6 +56,8 @@ def test_a_campaign_sums_up_what_it_ran_and_goes_on_from_what_it_kept(tmp_path: 
         (("--only", "kil"), "no such fault: kil; did you mean kill"),
         (("--only", "kill@foo"), "kill never hits foo; it hits failover-1, "),
         (("--only", "kafka@kafka"), "kafka never hits kafka; it hits broker-1, "),
+        (("--only", "kill=ingress-9"), "kill never hits ingress-9; it hits failover-1, "),
+        (("--only", "steps=at once everybody dies"), "no such story: at once everybody dies; "),
         (("--keep", "/"), "--keep /: Is a directory; expected a file"),
         (("--trace", "c1", "--schedules", "2"), "--trace only tells a call of one schedule"),
         (("--trace", "c1", "--record"), "--trace only tells a call of one schedule"),
