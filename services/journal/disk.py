@@ -66,7 +66,7 @@ class MemoryDisk:
     still fits; give some back at any moment. broken: why nothing works, if nothing does. unreadable: files that nobody
     reads. fail_share: of appends, between 0 and 1; these write some part of their bytes and fail. It needs `random`.
     appends: how many were made, so that a test sees a group commit. sees_off: told of each file that is removed, and of
-    what was in it.
+    what was in it, without what writes left that failed: on that nobody counts.
     """
 
     files: dict[Path, bytes] = field(default_factory=dict)
@@ -83,6 +83,8 @@ class MemoryDisk:
     _held: set[Path] = field(default_factory=set)
     _writing: dict[Path, bytes] = field(default_factory=dict)
     _removing: dict[Path, bytes] = field(default_factory=dict)
+    _sound: dict[Path, int] = field(default_factory=dict)
+    """How much of a file stood there before its first write that failed."""
     _hung: asyncio.Event | None = None
 
     def hang(self) -> None:
@@ -152,7 +154,10 @@ class MemoryDisk:
         if fails and self.random is not None:
             fits = _some(self.random, fits)
         self.room_bytes -= len(fits)
-        self.files[path] = self.files.get(path, b"") + fits
+        before = self.files.get(path, b"")
+        self.files[path] = before + fits
+        if fails or len(fits) < len(data):
+            self._sound.setdefault(path, len(before))
         if fails:
             raise DiskTrouble(f"cannot write {path}: it failed")
         if len(fits) < len(data):
@@ -160,8 +165,8 @@ class MemoryDisk:
 
     async def remove(self, path: Path) -> None:
         self._must_work(path)
-        self._removing[path] = self.files.pop(path, b"")
-        self.sees_off(path, self._removing[path])
+        data = self._removing[path] = self.files.pop(path, b"")
+        self.sees_off(path, data[: self._sound.pop(path, len(data))])
         try:
             await self._take(self._syncs_s() + self.hangs_s)
         finally:

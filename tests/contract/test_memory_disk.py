@@ -57,6 +57,24 @@ def test_of_a_write_under_way_when_its_process_is_killed_any_part_may_be_there()
     assert ends(MemoryDisk.killed) == {b"", b"n", b"ne", b"new"}
 
 
+def test_who_sees_a_file_off_is_told_of_what_was_acknowledged() -> None:
+    """Of a write that failed any part may stand there, whole records too, and nobody counts on them (the simulator's
+    seeds 78 and 85)."""
+    gone: list[bytes] = []
+
+    async def story(disk: MemoryDisk) -> None:
+        disk.sees_off = lambda path, data: gone.append(data)
+        await disk.append(FILE, b"old")
+        disk.room_bytes = 2
+        with pytest.raises(NoRoom):
+            await disk.append(FILE, b"new")
+        assert await disk.read(FILE) == b"oldne"
+        await disk.remove(FILE)
+
+    play(story)
+    assert gone == [b"old"]
+
+
 def test_a_loss_of_power_may_leave_rubbish_behind_such_a_write() -> None:
     """J4: zeros, or what lay on the disk before, up to a block."""
     found = ends(MemoryDisk.lost_power)
