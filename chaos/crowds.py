@@ -16,8 +16,6 @@ from typing import Final
 from chaos.schedule import CALM_S, KILL_EVERY_S
 from loadtest.workload import PlannedCall
 
-FIRST_S: Final = CALM_S
-EVERY_S: Final = KILL_EVERY_S
 CROWD: Final = 10
 """At most; what two cores set up within some hundred milliseconds."""
 IN_THE_MIDST_S: Final = 0.05
@@ -25,8 +23,8 @@ IN_THE_MIDST_S: Final = 0.05
 
 
 def gathered(calls: Iterable[PlannedCall]) -> list[PlannedCall]:
-    """The same callers, where those who would dial within the second after a crowd's instant dial at that instant, the
-    first ten of them. As many call in every second as before."""
+    """The same callers, where those who would dial within the second after a crowd's instant dial at that instant, at
+    most CROWD of them. As many call in every second as before."""
     tally: Counter[float] = Counter()
     moved = []
     for call in calls:
@@ -39,10 +37,10 @@ def gathered(calls: Iterable[PlannedCall]) -> list[PlannedCall]:
 
 def next_crowd(elapsed_s: float) -> float:
     """The instant of the crowd that is dialling at this second, or of the next; in seconds since the callers began."""
-    behind = elapsed_s - IN_THE_MIDST_S - FIRST_S
-    return FIRST_S + max(0, math.ceil(behind / EVERY_S)) * EVERY_S
+    behind = elapsed_s - IN_THE_MIDST_S - CALM_S
+    return CALM_S + max(0, math.ceil(behind / KILL_EVERY_S)) * KILL_EVERY_S
 
 
 def _latest(at_s: float) -> float | None:
     """The last crowd's instant until then."""
-    return FIRST_S + (at_s - FIRST_S) // EVERY_S * EVERY_S if at_s >= FIRST_S else None
+    return CALM_S + (at_s - CALM_S) // KILL_EVERY_S * KILL_EVERY_S if at_s >= CALM_S else None

@@ -179,9 +179,9 @@ class Run:
     @asynccontextmanager
     async def _aimed(self, strike: Strike, burst: Burst) -> AsyncIterator[None]:
         """Goes on when a crowd's calls are where the strike is to find them: with failover once they ring at lines,
-        since their PSAPs are cut off as long as the block lasts."""
+        since their PSAPs are cut off as long as the block lasts. At once where no crowds come."""
         crowd = await burst.crowd()
-        if strike.victim not in replicas()[FAILOVER]:
+        if not crowd or strike.victim not in replicas()[FAILOVER]:
             yield
             return
         window = Window(wall_ms())

@@ -50,7 +50,7 @@ NEEDS_NAMESPACES: Final = frozenset({Kind.DELAY, Kind.LOSS, Kind.CUT_ONE_WAY, Ki
 KAFKA_KINDS: Final = frozenset({Kind.BROKER_KILL, Kind.BROKER_PAUSE, Kind.KAFKA_GONE, Kind.SPOOL_FULL})
 """Those that hurt brokers."""
 AIMED: Final = frozenset({Kind.KILL, Kind.PAUSE})
-"""Those that are told by the calls that their victim had in its hands."""
+"""In rounds of these some callers dial in crowds, so that a strike finds calls in its victim's hands (crowds.py)."""
 EVERYBODY: Final = "*"
 KAFKA: Final = "kafka"
 BROKERS: Final = 3

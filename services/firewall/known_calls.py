@@ -69,7 +69,7 @@ class KnownCalls:
         whole = completed(screenings.inputs_of(told))
         inputs = {name: _cut(value) if isinstance(value, str) else value for name, value in whole.items()}
         if not again:
-            windows.heard(told.call_id, keys_in(inputs), now, age_s)
+            windows.heard(told.call_id, keys_in(inputs), now, age_s, told.leg)
         proposed = verdicts.to_domain(told.proposed) if told.HasField("proposed") else verdict
         heard = heard_of(told.call_id, inputs, proposed, spoke, told.bundle)
         if not told.test:

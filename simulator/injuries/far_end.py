@@ -82,6 +82,18 @@ TRUNK_FAILS: Final[Mapping[TrunkFault, str]] = {
     TrunkFault.LATE: "a trunk connects at once, and says so half a second later",
     TrunkFault.MUTE: "a trunk dials, and says to nobody who has a call",
 }
+NETWORK_SINS: Final[Mapping[NetworkMischief, str]] = {
+    NetworkMischief.BREAKS_RINGING: "a network breaks each stream when the caller hears it ring, and offers again",
+    NetworkMischief.BREAKS_CONFIRMED: "a network breaks each stream a moment after it has confirmed, and offers again",
+    NetworkMischief.OFFERS_TWICE: "a network offers the same leg at two ingresses, and hears but one",
+    NetworkMischief.NEVER_CONFIRMS: "a network confirms nobody who answers",
+    NetworkMischief.CONFIRMS_ANOTHER: "a network confirms an attempt that is not the one proposed",
+    NetworkMischief.HANGS_UP_CONFIRMED: "a network's callers hang up as it confirms",
+    NetworkMischief.WALKS_AWAY: "a network closes each stream without a word when the caller hears it ring",
+    NetworkMischief.OFFERS_ONCE: "a network offers one leg of a call and no other",
+    NetworkMischief.GARBAGE: "a network's offers are bytes that are no message",
+    NetworkMischief.READS_NOTHING: "a network reads the first word after five seconds",
+}
 KINDS = (
     *(Kind(f"psap_{fault.value}", says, _psap, _fails(fault), _heals) for fault, says in PSAP_FAILS.items()),
     *(Kind(f"psap_{sin.value}", says, _psap, _sins(sin), _heals, 0.5) for sin, says in PSAP_SINS.items()),
@@ -91,9 +103,7 @@ KINDS = (
         for fault, says in TRUNK_FAILS.items()
     ),
     *(
-        Kind(f"network_{mischief.value}", f"a network, with each call: {mischief.value}", _network, _carries(mischief),
-             _carries(NetworkMischief.NONE), 0.0)
-        for mischief in NetworkMischief
-        if mischief is not NetworkMischief.NONE
+        Kind(f"network_{sin.value}", says, _network, _carries(sin), _carries(NetworkMischief.NONE), 0.0)
+        for sin, says in NETWORK_SINS.items()
     ),
 )  # fmt: skip

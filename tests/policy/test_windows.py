@@ -119,3 +119,13 @@ def test_a_restart_knows_the_hour_by_what_was_screened_before() -> None:
     assert windows.seen("ancient", keys("n"), 10.0, LONGEST_S + 1.0).state_load == 0.0
     assert windows.seen("late", keys("n"), 10.0, 30.0).state_load == 0.0
     assert windows.seen("early", keys("n"), 10.0, LONGEST_S - 175.0).state_load == 1 / (2 / 60)
+
+
+def test_what_came_first_by_a_later_leg_is_first_for_all_replicas() -> None:
+    """Its answer is forgotten after ten minutes, and the next leg may come to any of them."""
+    here, there = Windows(), Windows()
+    here.seen("second", keys("n"), 0.0)
+    assert here.seen("first", keys("n"), 1.0, leg=2).first
+    there.heard("second", keys("n"), 2.0, 2.0)
+    there.heard("first", keys("n"), 2.0, 1.0, leg=2)
+    assert there.seen("first", keys("n"), 1_000.0, leg=3).first

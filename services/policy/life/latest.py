@@ -40,7 +40,7 @@ class Latest:
         return Latest(order.made_ms, (*same, identity(order)))
 
     def knows(self, other: Latest) -> bool:
-        """Whether the others' orders are followed here, or earlier ones."""
+        """Whether the others' orders are followed here, or earlier ones; who does not say which, means these."""
         if other.made_ms != self.made_ms:
             return other.made_ms < self.made_ms
         return not self.identities or set(other.identities) <= set(self.identities)

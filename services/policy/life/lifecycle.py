@@ -103,7 +103,7 @@ def obey(
         return None
     if _barring(state, now_ms).bars(order):
         raise OrderRefused(
-            "a later order was followed meanwhile; look with `throughline policy status`, and order anew"
+            "this order was followed already, or a later order; look with `throughline policy status`, and order anew"
         )
     if not now_ms - ORDER_VALID_MS < order.made_ms <= now_ms + SKEW_MS:
         raise OrderRefused(f"made at {order.made_ms}, and it is {now_ms} here: order anew, or set the clock right")

@@ -100,9 +100,9 @@ class Windows:
         """Whether this call has been counted."""
         return self._calls.get(hash(call_id), now) is not None
 
-    def heard(self, call_id: str, keys: Keys, now: float, age_s: float) -> None:
-        """Counts a call that is not known."""
-        self._hear(call_id, keys, _by(keys), now, age_s)
+    def heard(self, call_id: str, keys: Keys, now: float, age_s: float, leg: int = 1) -> None:
+        """Counts a call that is not known, by the leg with which another replica met it."""
+        self._hear(call_id, keys, _by(keys), now, age_s, leg)
 
     def _hear(self, call_id: str, keys: Keys, by_key: _ByKey, now: float, age_s: float, leg: int = 1) -> bool:
         at = now - max(0.0, age_s)
