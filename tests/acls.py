@@ -28,6 +28,19 @@ def properties(beginning: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in block("properties", beginning).splitlines())
 
 
+def settings(name: str, folder: Path, bootstrap: str) -> dict[str, str]:
+    """The paper's settings of a firewall, as another service or the operator has them; their files are in `folder`."""
+    found = {}
+    for line in block("sh", "THROUGHLINE_KAFKA=").splitlines():
+        variable, _, value = line.partition("=")
+        service = "" if name == "operator" else f"_{name.replace('-', '_').upper()}"
+        value = value.replace("firewall", name)
+        if variable.endswith("_FILE"):
+            value = str(folder / value)
+        found[variable.replace("_FIREWALL", service)] = value.replace("BROKER:9092", bootstrap)
+    return found
+
+
 def given(name: str) -> Rights:
     """What its ACLs allow a name: operation and topic, `*` for any; Describe, which shows no record, is left out."""
     found: Rights = set()

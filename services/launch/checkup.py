@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
 
 from services.host.clock import wall_ms
 from services.host.files import DiskFiles, FileTrouble
@@ -17,6 +19,22 @@ from services.launch.catalogue import SERVICES
 from services.places.refusal import RegionRefused
 
 CLOCK_OFF_MS_MAX: Final = 500
+_ANY_WAY: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "kafka_protocol": "SASL_SSL",
+        "kafka_ca_file": None,
+        "kafka_certificate_file": None,
+        "kafka_key_file": None,
+        "kafka_user": "anybody",
+        "kafka_password_file": Path("any"),
+        "kafka_mechanism": "PLAIN",
+    }
+)
+"""A way to Kafka that fits together, where something else is looked at. Nobody goes it."""
+_NAME_US: Final = (
+    "set THROUGHLINE_KAFKA_USER and THROUGHLINE_KAFKA_PASSWORD_FILE for who types this, or a certificate "
+    "(docs/firewall.md)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +60,23 @@ def _settings(environment: Mapping[str, str]) -> list[Finding]:
     findings: list[Finding] = []
     for name, runnable in SERVICES.items():
         kind = runnable.load_settings()
-        lines = [*_bad_lines(kind), *unknown(kind, environment)]
+        elsewhere = not any(variable.startswith(kind.own_prefix()) for variable in environment)
+        lines, told = _bad_lines(kind), f"{len(kind.model_fields)} fields can be used"
+        if lines and elsewhere:
+            lines, told = _bad_lines(kind, _ANY_WAY), f"{told}; no name at Kafka is set for it on this machine"
+        lines = (*lines, *unknown(kind, environment))
         findings += [Finding(f"settings of {name}", line, "set it as docs/configuration.md says") for line in lines]
         if not lines:
-            findings.append(Finding(f"settings of {name}", f"{len(kind.model_fields)} fields can be used"))
+            findings.append(Finding(f"settings of {name}", told))
     return findings
 
 
-def _bad_lines(kind: type[ServiceSettings]) -> tuple[str, ...]:
+def _bad_lines(kind: type[ServiceSettings], way: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+    """What a service would not start with; `way` stands for how it comes to Kafka."""
     try:
-        access_of(load(kind))
+        settings = load(kind, **way or {})
+        if way is None:
+            access_of(settings)
     except Bad as bad:
         return bad.lines
     except FileTrouble as trouble:
@@ -62,7 +87,7 @@ def _bad_lines(kind: type[ServiceSettings]) -> tuple[str, ...]:
 async def _region() -> Finding:
     """The region and the credentials that the shared settings name."""
     try:
-        settings = load(ServiceSettings)
+        settings = load(ServiceSettings, **_ANY_WAY)
     except Bad as bad:
         return Finding("region", bad.lines[0], "mend the settings first")
     try:
@@ -78,8 +103,11 @@ async def _kafka(bootstrap: str) -> list[Finding]:
     """Brokers, topics, copies, clock."""
     try:
         access = access_of(load(ServiceSettings))
-    except (Bad, FileTrouble):
-        return [Finding("brokers", "nobody knows how to come to Kafka", "mend the settings first")]
+    except Bad as bad:
+        remedy = "set it as docs/configuration.md says" if _bad_lines(ServiceSettings, _ANY_WAY) else _NAME_US
+        return [Finding("brokers", bad.lines[0], remedy)]
+    except FileTrouble as trouble:
+        return [Finding("brokers", str(trouble), "mend the file, or name the right one (docs/firewall.md)")]
     try:
         seen = await look(bootstrap, access)
     except Unavailable as why:

@@ -169,16 +169,7 @@ async def test_who_has_no_name_reads_and_writes_nothing(kafka: Guarded) -> None:
 
 
 def told(kafka: Guarded, name: str) -> dict[str, str]:
-    """The paper's settings of a firewall, as another service or the operator has them."""
-    found = {}
-    for line in acls.block("sh", "THROUGHLINE_KAFKA=").splitlines():
-        variable, _, value = line.partition("=")
-        service = "" if name == "operator" else f"_{name.replace('-', '_').upper()}"
-        value = value.replace("firewall", name)
-        if variable.endswith("_FILE"):
-            value = str(kafka.folder / value)
-        found[variable.replace("_FIREWALL", service)] = value.replace("BROKER:9092", kafka.clients)
-    return found
+    return acls.settings(name, kafka.folder, kafka.clients)
 
 
 def throughline(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
