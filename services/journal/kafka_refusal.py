@@ -10,7 +10,6 @@ from aiokafka.conn import create_conn
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     KafkaConnectionError,
-    KafkaError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
@@ -27,14 +26,19 @@ async def why_not(bootstrap: str, access: Access, error: BaseException) -> str:
     if isinstance(error, ClusterAuthorizationFailedError | TopicAuthorizationFailedError):
         return f"no ACL of Kafka's at {bootstrap} allows that ({error!r}, {access}): see docs/firewall.md"
     if isinstance(error, KafkaConnectionError):
-        for address in bootstrap.split(","):
-            if (refusal := await _refusal(address.strip(), access)) is not None:
+        addresses = [address.strip() for address in bootstrap.split(",")]
+        refusals = await asyncio.gather(*(_refusal(address, access) for address in addresses))
+        for address, refusal in zip(addresses, refusals, strict=True):
+            if refusal is not None:
                 return f"{address} does not let us in by {access}: {refusal}"
     return f"no broker answers at {bootstrap} ({error!r})"
 
 
 async def _refusal(address: str, access: Access) -> str | None:
-    """A broker's own; None where it lets us in, or is not there."""
+    """A broker's own; None where it lets us in, or is not there.
+
+    It is found by private parts of the library, and whatever comes out of them may cost nobody a connection.
+    """
     host, _, port = address.rpartition(":")
     try:
         async with asyncio.timeout(ANSWERS_WITHIN_S):
@@ -47,6 +51,6 @@ async def _refusal(address: str, access: Access) -> str | None:
         return str(refused)
     except (KafkaConnectionError, ConnectionResetError):
         return "it ends the connection; does that listener speak so?"
-    except (KafkaError, OSError, TimeoutError):
+    except Exception:
         return None
     return None
