@@ -34,3 +34,5 @@ class Access:
 
 
 PLAIN_TEXT: Final = Access()
+PAPER: Final = "docs/firewall.md"
+"""Named by each refusal of Kafka's: who is not let in, or may not do a thing, needs no other advice."""

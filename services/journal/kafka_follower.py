@@ -14,10 +14,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from services.journal import BATCH_RECORDS_MAX, Gap, Record, Topic
-from services.journal.kafka_access import PLAIN_TEXT, Access
+from services.journal.kafka_access import PAPER, PLAIN_TEXT, Access
 from services.journal.kafka_patience import teach_patience
 from services.journal.kafka_way import hang_up
 
@@ -135,7 +135,10 @@ class KafkaFollower:
         if self._stopped.is_set():
             return  # a stop from outside ends a consumer in the middle of its work
         self._pause_s = min(max(self._pause_s * 2, PAUSE_FIRST_S), PAUSE_MAX_S)
-        self._reason = f"cannot read {self._topic} from {self._bootstrap} ({error!r})"
+        if isinstance(error, TopicAuthorizationFailedError):
+            self._reason = f"{self._topic}: no ACL of Kafka's lets us read there ({PAPER})"
+        else:
+            self._reason = f"cannot read {self._topic} from {self._bootstrap} ({error!r})"
         if not isinstance(error, KafkaError | OSError):
             message = f"kafka {self._client_id} {self._topic}: connecting anew after a mistake"
             asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})

@@ -16,7 +16,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
-from services.journal.kafka_access import Access
+from services.journal.kafka_access import PAPER, Access
 
 ANSWERS_WITHIN_S: Final = 2.0
 
@@ -24,13 +24,13 @@ ANSWERS_WITHIN_S: Final = 2.0
 async def why_not(bootstrap: str, access: Access, error: BaseException) -> str:
     """What a client's failure to start comes from. Where no broker seems to answer, each is asked once more."""
     if isinstance(error, ClusterAuthorizationFailedError | TopicAuthorizationFailedError):
-        return f"no ACL of Kafka's at {bootstrap} allows that ({error!r}, {access}): see docs/firewall.md"
+        return f"no ACL of Kafka's at {bootstrap} allows that ({error!r}, {access}): see {PAPER}"
     if isinstance(error, KafkaConnectionError):
         addresses = [address.strip() for address in bootstrap.split(",")]
         refusals = await asyncio.gather(*(_refusal(address, access) for address in addresses))
         for address, refusal in zip(addresses, refusals, strict=True):
             if refusal is not None:
-                return f"{address} does not let us in by {access}: {refusal}"
+                return f"{address} does not let us in by {access}: {refusal} ({PAPER})"
     return f"no broker answers at {bootstrap} ({error!r})"
 
 

@@ -23,12 +23,13 @@ from aiokafka.partitioner import murmur2
 from aiokafka.structs import TopicPartition
 
 from services.journal import Topic, Unavailable, Unknown
+from services.journal.kafka_access import PAPER
 
 FAREWELL_S: Final = 0.2
 STUCK_DEADLINES: Final = 4
 """A partition stuck for so many deadlines costs the producer its life: a new connection may find what this one lost."""
 
-_FORBIDDEN: Final = "{}: no ACL of Kafka's lets us write there (docs/firewall.md)"
+_FORBIDDEN: Final = f"{{}}: no ACL of Kafka's lets us write there ({PAPER})"
 
 Place = tuple[Topic, int]
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from services.journal import Follower, Log, Record, Topic
+from services.journal.kafka_access import PAPER
 
 ANSWERS_WITHIN_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.05
@@ -74,8 +75,11 @@ async def _caught_up(log: Log, follower: Follower, reading: asyncio.Future[None]
 
 
 def _no_journal(why: str, waited_s: float) -> NoJournal:
+    waited = f"{why} (waited {waited_s:.0f} s)"
+    if PAPER in why:  # Kafka is there, and refuses us
+        return NoJournal(waited)
     hint = "Say where with --kafka HOST:PORT, or make its topics (topics apply); `throughline doctor` looks closer"
-    return NoJournal(f"{why} (waited {waited_s:.0f} s). {hint}")
+    return NoJournal(f"{waited}. {hint}")
 
 
 async def _read(follower: Follower, take: Callable[[Sequence[Record]], None]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from aiokafka.structs import OffsetAndTimestamp
 
 from services.journal import Record, Topic
@@ -213,6 +213,22 @@ def test_what_fails_at_once_each_time_is_tried_again_with_growing_pauses() -> No
         assert reader.offsets == [0, 1, 2]
 
     play(scene, getmany=[KafkaError("corrupt") for _ in range(1000)])
+
+
+@pytest.mark.parametrize("method", ["metadata", "getmany"])
+def test_a_refusal_to_read_is_said_in_words_and_ends_with_a_right_given_later(method: str) -> None:
+    """A name may describe a topic and not read it, or neither."""
+
+    async def scene(broker: Broker, reader: Reader) -> None:
+        await asyncio.sleep(60)
+        assert reader.follower.health() == "calls: no ACL of Kafka's lets us read there (docs/firewall.md)"
+        broker.wrong.clear()
+        await asyncio.sleep(1.6)
+        assert reader.offsets == [0, 1, 2]
+        assert reader.follower.health() is None
+        assert reader.told == []
+
+    play(scene, **{method: [TopicAuthorizationFailedError({"calls"}) for _ in range(1000)]})
 
 
 @pytest.mark.parametrize("gone", [False, True])

@@ -32,13 +32,7 @@ def say(monkeypatch: pytest.MonkeyPatch, **what: BaseException) -> str:
         return why
 
     monkeypatch.setattr(kafka_refusal, "create_conn", create_conn)
-    said: list[str] = []
-
-    async def scene() -> None:
-        said.append(await asked())
-
-    run_virtual(scene(), limit_s=60)
-    return said[0]
+    return run_virtual(asked(), limit_s=60)
 
 
 def test_brokers_that_hang_are_asked_at_once_and_the_one_that_refuses_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:

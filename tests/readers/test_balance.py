@@ -15,6 +15,7 @@ from services.domain.place import Circle
 from services.domain.policy import Flag
 from services.domain.where import Where
 from services.journal import Topic
+from services.journal.kafka_access import PAPER
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.readers.balance import as_json, balance, facts_of
 from services.readers.pages import balance_page, story_page
@@ -134,6 +135,15 @@ async def test_a_journal_that_does_not_answer_is_said_in_one_line() -> None:
     with pytest.raises(NoJournal, match=r"no broker answers .* Say where with --kafka") as caught:
         await balance(log, now_ms=0, answers_within_s=0.1)
     assert "\n" not in str(caught.value)
+
+
+async def test_a_kafka_that_refuses_is_said_without_advice_where_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is there, and has its topics: what it says names the paper that helps."""
+    _, log = await journal([])
+    log.fail(absent=True)
+    monkeypatch.setattr(log, "health", lambda: f"calls: no ACL of Kafka's lets us read there ({PAPER})")
+    with pytest.raises(NoJournal, match=r"lets us read there \(docs/firewall\.md\) \(waited 0 s\)$"):
+        await balance(log, now_ms=0, answers_within_s=0.1)
 
 
 async def test_a_journal_that_stands_still_is_said_in_one_line() -> None:

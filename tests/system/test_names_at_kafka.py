@@ -30,6 +30,7 @@ REGION: Final = ROOT / "data" / "massachusetts"
 WITHIN_S: Final = 20.0
 pytestmark = pytest.mark.timeout(300)  # two dozen Javas, one for each command of the paper
 NO_ACL: Final = "no ACL of Kafka's lets us write there"
+NO_ACL_TO_READ: Final = "no ACL of Kafka's lets us read there"
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ async def may_read(log: KafkaLog, topic: Topic) -> bool:
     try:
         async with asyncio.timeout(WITHIN_S):
             while not reading.done():
-                if "TopicAuthorizationFailedError" in (follower.health() or ""):
+                if NO_ACL_TO_READ in (follower.health() or ""):
                     return False
                 await asyncio.sleep(0.02)
         return True
@@ -218,6 +219,9 @@ async def test_every_service_lives_under_its_own_name_and_an_operator_works_unde
                     await shows(child, "/metrics", "throughline_region_version 1.0")
                 said = await page(child, "/readyz")
                 assert "journal" not in said and "Kafka" not in said, f"{child.name}: {said}"
+            unread = await asyncio.to_thread(throughline, router, "balance")
+            assert (unread.returncode, NO_ACL_TO_READ in unread.stderr) == (69, True), unread
+            assert "--kafka" not in unread.stderr
             balanced = await asyncio.to_thread(throughline, operator, "balance")
             assert balanced.returncode == 0, balanced
     finally:
