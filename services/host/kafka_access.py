@@ -5,16 +5,14 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 import typer
 
+from services.host.exits import EXIT_FILE, EXIT_SETTINGS
 from services.host.files import FileTrouble
 from services.host.settings import Bad, ServiceSettings, load
 from services.journal.kafka_access import PLAIN_TEXT, Access
-
-EXIT_SETTINGS: Final = 64
-EXIT_FILE: Final = 66
 
 T = TypeVar("T")
 

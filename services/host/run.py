@@ -22,6 +22,7 @@ from prometheus_client import CollectorRegistry
 
 from services.host.clock import mint_incarnation, wall_ms
 from services.host.disk import SyncedDisk
+from services.host.exits import EXIT_FILE, EXIT_SETTINGS
 from services.host.exposition import Exposition
 from services.host.files import DiskFiles, FileTrouble
 from services.host.logs import LISTENING, bridge_libraries, make_logger
@@ -35,8 +36,6 @@ from services.journal import Log
 from services.journal.disk import DiskTrouble
 from services.places.refusal import RegionRefused
 
-EXIT_SETTINGS: Final = 64
-EXIT_FILE: Final = 66
 EXIT_PORT: Final = 69
 EXIT_MISTAKE: Final = 70
 CLOSE_S: Final = 5.0

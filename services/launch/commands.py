@@ -1,7 +1,8 @@
 """`throughline up`, `doctor` and `topics`: an operator's commands, at the edge of the world.
 
-Exit codes: 0 all is well; 1 a child died, or the doctor found something; 66 no such region; 69 Kafka does not answer
-or cannot be started; 70 a service did not come up.
+Exit codes: 0 all is well; 1 a child died, or the doctor found something; 64 settings that cannot be used; 66 no such
+region, or a file that the settings name and that cannot be used; 69 Kafka does not answer or cannot be started; 70 a
+service did not come up.
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from services.host.addresses import checked
+from services.host.exits import EXIT_FILE, EXIT_UNAVAILABLE
 from services.host.stop import Stop
 
 EXIT_WRONG: Final = 1
-EXIT_FILE: Final = 66
-EXIT_UNAVAILABLE: Final = 69
 EXIT_CHILD: Final = 70
 _KAFKA: Final = "127.0.0.1:9092"
 

@@ -1,7 +1,8 @@
 """`throughline routing`: publish a region, see what is published, go back.
 
 Exit codes: 0 all is well; 1 what was wanted did not take effect, or what is current cannot be served; 2 an option that
-cannot be used; 66 the folder holds no region that can be used; 69 Kafka does not answer.
+cannot be used; 64 settings that cannot; 66 a file that they name, or the folder holds no region that can be used; 69
+Kafka does not answer.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import typer
 from services.domain.publication import Torn, Version
 from services.host.addresses import checked
 from services.host.clock import wall_ms
+from services.host.exits import EXIT_FILE, EXIT_UNAVAILABLE
 from services.journal import Log
 from services.launch.publishing import NotPublished, Published, publish, revert, shelf_of
 from services.places.refusal import RegionRefused
@@ -27,8 +29,6 @@ from services.readers.reading import NoJournal
 from services.readers.wording import plain
 
 EXIT_WRONG: Final = 1
-EXIT_FILE: Final = 66
-EXIT_UNAVAILABLE: Final = 69
 _KAFKA: Final = "127.0.0.1:9092"
 
 T = TypeVar("T")

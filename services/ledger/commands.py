@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from services.host.clock import wall_ms
+from services.host.exits import EXIT_SETTINGS, EXIT_UNAVAILABLE
 from services.host.settings import Bad, load
 from services.ledger.callbacks import Entry, entries
 from services.ledger.settings import LedgerSettings
@@ -26,8 +27,6 @@ from services.ledger.store import StoreTrouble
 
 _WIDE: Final = 200
 """Columns where there is no terminal, so that a search finds a line whole."""
-EXIT_SETTINGS: Final = 64
-EXIT_UNAVAILABLE: Final = 69
 
 T = TypeVar("T")
 Database = Annotated[

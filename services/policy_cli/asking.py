@@ -15,8 +15,9 @@ from google.protobuf.message import Message
 from throughline.v1 import policy_pb2
 
 from services.host.addresses import checked
+from services.host.exits import EXIT_UNAVAILABLE
 from services.host.network import Broken, Network, Status
-from services.policy_cli.ending import EXIT_REFUSED, EXIT_UNAVAILABLE, refuse
+from services.policy_cli.ending import EXIT_REFUSED, refuse
 from services.readers.wording import plain
 from services.wire.methods import POLICY_BUNDLE, Question
 

@@ -1,7 +1,8 @@
 """`throughline policy`: a policy from an idea to live, and back, at the edge of the world.
 
 Exit codes: 0 all is well; 1 the bundle is refused, something grave was found, or a firewall refused; 2 an option that
-cannot be used; 66 a file cannot be read; 69 no firewall, or no journal, answers.
+cannot be used; 64 settings that cannot; 66 a file cannot be read, one that they name included; 69 no
+firewall, or no journal, answers.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from typing import Annotated, Final
 import typer
 
 from services.host.clock import wall_ms
+from services.host.exits import EXIT_FILE
 from services.host.settings import ROOT
 from services.policy.files import signing
 from services.policy_cli import confinement, deciding, looking, seals
 from services.policy_cli.corpora import WHAT, Corpus
-from services.policy_cli.ending import EXIT_FILE, EXIT_REFUSED, refuse
+from services.policy_cli.ending import EXIT_REFUSED, refuse
 from services.policy_cli.replay_command import replay_command
 from services.readers.since import BadInstant, span_ms
 from services.readers.wording import plain

@@ -19,6 +19,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.host.clock import wall_ms
+from services.host.exits import EXIT_FILE
 from services.places.refusal import RegionRefused
 from services.policy.attributes import Value
 from services.policy.bundle import Bundle
@@ -28,7 +29,6 @@ from services.policy.files.reading import BYTES_MAX, BundleRefused, read_bundle
 from services.policy.verdicts.evaluating import Evaluation
 from services.policy_cli.confinement import Remark
 from services.policy_cli.corpora import Corpus, calls_of, named, read_region
-from services.policy_cli.ending import EXIT_FILE
 
 
 def main(corpus: str, region: str, memory_bytes: str, cpu_s: str) -> None:

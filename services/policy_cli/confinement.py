@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from services.host.exits import EXIT_FILE
 from services.policy.files.reading import BYTES_MAX
 from services.policy_cli import given
-from services.policy_cli.ending import EXIT_FILE
 
 MEMORY_BYTES_MAX: Final = 2 * 1024**3
 CPU_S_MAX: Final = 30

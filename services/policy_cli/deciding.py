@@ -16,11 +16,12 @@ import typer
 from throughline.v1 import policy_pb2
 
 from services.host.clock import wall_ms
+from services.host.exits import EXIT_FILE, EXIT_UNAVAILABLE
 from services.host.network import Broken, Network
 from services.policy.files import signing
 from services.policy.files.canonical import Action, Order, Signature
 from services.policy_cli import asking, confinement, seals
-from services.policy_cli.ending import EXIT_FILE, EXIT_REFUSED, EXIT_UNAVAILABLE, refuse
+from services.policy_cli.ending import EXIT_REFUSED, refuse
 from services.policy_cli.standing import after_revert, state_line
 from services.readers.wording import plain
 from services.wire.methods import DIRECT_POLICY, POLICY_STATUS, SUBMIT_POLICY

@@ -7,8 +7,6 @@ from typing import Final, NoReturn
 import typer
 
 EXIT_REFUSED: Final = 1
-EXIT_FILE: Final = 66
-EXIT_UNAVAILABLE: Final = 69
 
 
 def refuse(why: str, code: int) -> NoReturn:

@@ -13,6 +13,7 @@ import typer
 from google.protobuf.json_format import MessageToDict
 from throughline.v1 import policy_pb2, screening_pb2
 
+from services.host.exits import EXIT_FILE, EXIT_UNAVAILABLE
 from services.host.network import Broken, Network, Status
 from services.policy.attributes import Value
 from services.policy.bundle import Bundle
@@ -21,7 +22,7 @@ from services.policy.files.signing import people_for_bundle
 from services.policy.replays.comparing import lines
 from services.policy.verdicts.evaluating import BundleUnfit, Evaluation
 from services.policy_cli import asking, confinement, seals
-from services.policy_cli.ending import EXIT_FILE, EXIT_REFUSED, EXIT_UNAVAILABLE, refuse
+from services.policy_cli.ending import EXIT_REFUSED, refuse
 from services.policy_cli.replayed import HIDDEN, masked, word
 from services.policy_cli.standing import change_line, instant, is_well, status_lines
 from services.readers.wording import plain

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from services.host.addresses import checked
 from services.host.clock import wall_ms
+from services.host.exits import EXIT_FILE, EXIT_UNAVAILABLE
 from services.host.settings import ROOT
 from services.places.refusal import RegionRefused
 from services.places.region import Region
@@ -26,7 +27,7 @@ from services.policy.replays.findings import findings
 from services.policy.replays.replaying import Judging, replay
 from services.policy.verdicts.evaluating import BundleUnfit, Evaluation
 from services.policy_cli import asking, confinement, corpora, recordings, seals
-from services.policy_cli.ending import EXIT_FILE, EXIT_REFUSED, EXIT_UNAVAILABLE, refuse
+from services.policy_cli.ending import EXIT_REFUSED, refuse
 from services.policy_cli.progress import Progress
 from services.policy_cli.replayed import Replayed
 from services.policy_cli.report_page import html

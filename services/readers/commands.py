@@ -20,6 +20,7 @@ from rich.console import Console
 
 from services.host.addresses import checked
 from services.host.clock import wall_ms
+from services.host.exits import EXIT_UNAVAILABLE
 from services.journal import Log, Topic
 from services.readers import balance as books_read
 from services.readers.pages import balance_page, story_page
@@ -28,7 +29,6 @@ from services.readers.since import BadInstant, parse_since, span_ms
 from services.readers.tail import tail as tail_records
 
 EXIT_WRONG: Final = 1
-EXIT_UNAVAILABLE: Final = 69
 _WIDE: Final = 200
 _KAFKA: Final = "127.0.0.1:9092"
 _TOPICS: Final = ", ".join(Topic)

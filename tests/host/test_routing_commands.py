@@ -7,7 +7,8 @@ from pathlib import Path
 
 from typer.testing import CliRunner, Result
 
-from services.launch.routing_commands import EXIT_FILE, EXIT_UNAVAILABLE, routing
+from services.host.exits import EXIT_FILE, EXIT_UNAVAILABLE
+from services.launch.routing_commands import routing
 
 SAMPLE = Path(__file__).parents[2] / "data" / "massachusetts"
 NO_KAFKA = "127.0.0.1:1"
