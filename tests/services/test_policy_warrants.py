@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.domain.publication import NUMBER_MAX
-from services.firewall.policies.kept import Kept, decode, encode
+from services.firewall.policies.kept import Kept, bypass_kept, decode, encode
 from services.firewall.policies.metrics import NotTaken
 from services.firewall.policies.warrants import Warrants
 from services.journal import Topic
@@ -313,6 +313,26 @@ def test_a_bypass_without_kafka_outlives_a_restart_though_another_order_of_its_m
             await stage.send(revert, "ann", at=2)
 
     play(scene)
+
+
+@pytest.mark.parametrize(("off_ms", "revert_ms"), [(0, 0), (2, 5)])
+def test_a_firewall_that_followed_another_order_alone_says_nothing_of_the_bypass_when_it_is_back(
+    off_ms: int, revert_ms: int
+) -> None:
+    """A revert says nothing of it: the bypass that people have switched off meanwhile comes not on again, and the one
+    that they have switched on goes not off on paper."""
+    on, off = Order(Action.BYPASS_ON, NOW), Order(Action.BYPASS_OFF, NOW + off_ms)
+    before = State(5, Pointer(3, "a" * 64), Pointer(2, "b" * 64))
+
+    def after(state: State, order: Order) -> State:
+        followed = obey(state, order, "ann", NOW + 10, canary_done=False)
+        assert followed is not None
+        return followed
+
+    for stood, order in ((after(before, on), off), (before, on)):
+        alone = after(stood, Order(Action.REVERT, NOW + revert_ms))
+        kept = Kept(alone.serial, alone.live, bypass=alone.bypass, latest=alone.latest, warrants=alone.warrants)
+        assert bypass_kept(kept, "firewall-1", NOW + 20, after(stood, order)) is None
 
 
 def test_what_an_older_version_kept_of_the_latest_order_bars_its_whole_millisecond() -> None:

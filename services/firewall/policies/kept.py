@@ -136,11 +136,13 @@ def _number(told: object) -> int:
 
 
 def bypass_kept(kept: Kept, by: str, now_ms: int, state: State) -> State | None:
-    """The bypass as it was kept, where no later order stands."""
-    if state.latest.knows(kept.latest) or state.bypass == kept.bypass:
+    """The bypass as it was kept, where the order that switched it is not known there, nor a later one. Other orders say
+    nothing of it; the file of an older version does not tell them apart."""
+    switched = [each for each in kept.warrants if not each.order.action.names_bundle]
+    said = NONE_YET.after(switched[-1].order) if switched else kept.latest
+    if state.bypass == kept.bypass or not (switched or kept.bypass) or state.latest.knows(said):
         return None
     after = replace(state, serial=state.serial + 1, bypass=kept.bypass, latest=state.latest.joined(kept.latest))
-    switched = [each for each in kept.warrants if not each.order.action.names_bundle]
     after = warranted(after, switched[-1] if switched else None)
     return replace(after, at_ms=now_ms, by=by, why="bypass, kept over a restart")
 
