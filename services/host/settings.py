@@ -9,6 +9,7 @@ A service's own settings are a subclass that names its `service`. Each field is 
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,12 @@ _OF_PROTOCOL: Final[Mapping[str, tuple[str, ...]]] = {
     "SASL_SSL": ("kafka_user", "kafka_password_file"),
 }
 """By what a service shows its name to Kafka."""
+_PROTOCOLS_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    **{field: (protocol,) for protocol, fields in _OF_PROTOCOL.items() for field in fields},
+    "kafka_mechanism": ("SASL_SSL",),
+    "kafka_ca_file": ("SSL", "SASL_SSL"),
+}
+"""Who uses what."""
 
 
 def _split(value: object) -> object:
@@ -123,22 +130,23 @@ class ServiceSettings(BaseSettings):
     def _one_way_to_kafka(self) -> Self:
         """A file that nothing reads would pass for protection."""
         protocol = f"{self.told('kafka_protocol')} is {self.kafka_protocol}"
+        for field, users in _PROTOCOLS_OF.items():
+            if self.kafka_protocol not in users and field in self.model_fields_set and getattr(self, field):
+                instead = f"leave it out, or set the protocol to {' or '.join(users)}"
+                raise ValueError(f"{self.told(field)} is set, and {protocol}, which does not use it: {instead}")
         fitting = _OF_PROTOCOL[self.kafka_protocol]
-        for field in (field for fields in _OF_PROTOCOL.values() for field in fields):
-            if field not in fitting and getattr(self, field):
-                raise ValueError(f"{self.told(field)} is set, and {protocol}, which does not use it")
         given = [field for field in fitting if getattr(self, field)]
         wanting = [field for field in fitting if field not in given]
         if wanting and (given or self.kafka_protocol == "SASL_SSL"):
-            raise ValueError(f"{protocol}, and {self.told(wanting[0])} is not set")
-        if self.kafka_ca_file and self.kafka_protocol == "PLAINTEXT":
-            raise ValueError(f"{self.told('kafka_ca_file')} is set, and {protocol}, which does not use it")
+            other = self.told(given[0]) if self.kafka_protocol == "SSL" else "the protocol"
+            raise ValueError(f"{protocol}, and {self.told(wanting[0])} is not set: set it, or leave {other} out")
         return self
 
     @classmethod
     def told(cls, field: str) -> str:
-        """A field in a message: by what sets it."""
-        return " or ".join(cls.variables(field))
+        """A field in a message: by the variable that sets it, or where none does by the service's own."""
+        variables = cls.variables(field)
+        return next((each for each in variables if each in os.environ), variables[0])
 
     @classmethod
     def settings_customise_sources(

@@ -14,7 +14,7 @@ class Access:
 
     protocol: str = "PLAINTEXT"
     trust: ssl.SSLContext | None = None
-    mechanism: str = "PLAIN"
+    mechanism: str | None = None
     user: str | None = None
     password: str | None = field(default=None, repr=False)
 

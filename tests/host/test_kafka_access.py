@@ -13,11 +13,14 @@ from services.host.files import FileTrouble
 from services.host.kafka_access import access_of
 from services.host.settings import Bad, ServiceSettings, load
 from services.journal.kafka_access import PLAIN_TEXT
+from services.router.settings import RouterSettings
 
 P = "THROUGHLINE_KAFKA_"
-PROTOCOL, CA, CERTIFICATE, KEY, USER, PASSWORD = (
-    f"{P}{each}" for each in ("PROTOCOL", "CA_FILE", "CERTIFICATE_FILE", "KEY_FILE", "USER", "PASSWORD_FILE")
+PROTOCOL, CA, CERTIFICATE, KEY, USER, PASSWORD, MECHANISM = (
+    f"{P}{each}"
+    for each in ("PROTOCOL", "CA_FILE", "CERTIFICATE_FILE", "KEY_FILE", "USER", "PASSWORD_FILE", "MECHANISM")
 )
+BY_SASL = "which does not use it: leave it out, or set the protocol to SASL_SSL"
 SECRET = "sesame"
 
 
@@ -41,19 +44,37 @@ def test_nothing_set_is_plain_text_and_nameless() -> None:
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
-        ([(USER, "firewall")], f"{USER} is set, and {PROTOCOL} is PLAINTEXT, which does not use it"),
-        ([(CA, "ca.pem")], f"{CA} is set, and {PROTOCOL} is PLAINTEXT, which does not use it"),
-        ([(PROTOCOL, "SSL"), (USER, "firewall")], f"{USER} is set, and {PROTOCOL} is SSL, which does not use it"),
-        ([(PROTOCOL, "SSL"), (KEY, "key.pem")], f"{PROTOCOL} is SSL, and {CERTIFICATE} is not set"),
-        ([(PROTOCOL, "SSL"), (CERTIFICATE, "firewall.pem")], f"{PROTOCOL} is SSL, and {KEY} is not set"),
-        ([(PROTOCOL, "SASL_SSL")], f"{PROTOCOL} is SASL_SSL, and {USER} is not set"),
-        ([(PROTOCOL, "SASL_SSL"), (USER, "firewall")], f"{PROTOCOL} is SASL_SSL, and {PASSWORD} is not set"),
+        ([(USER, "firewall")], f"{USER} is set, and {PROTOCOL} is PLAINTEXT, {BY_SASL}"),
+        (
+            [(CA, "ca.pem")],
+            f"{CA} is set, and {PROTOCOL} is PLAINTEXT, which does not use it: leave it out, or set the protocol to "
+            "SSL or SASL_SSL",
+        ),
+        ([(PROTOCOL, "SSL"), (USER, "firewall")], f"{USER} is set, and {PROTOCOL} is SSL, {BY_SASL}"),
+        ([(MECHANISM, "SCRAM-SHA-512")], f"{MECHANISM} is set, and {PROTOCOL} is PLAINTEXT, {BY_SASL}"),
+        ([(PROTOCOL, "SSL"), (MECHANISM, "PLAIN")], f"{MECHANISM} is set, and {PROTOCOL} is SSL, {BY_SASL}"),
+        (
+            [(PROTOCOL, "SSL"), (KEY, "key.pem")],
+            f"{PROTOCOL} is SSL, and {CERTIFICATE} is not set: set it, or leave {KEY} out",
+        ),
+        (
+            [(PROTOCOL, "SSL"), (CERTIFICATE, "firewall.pem")],
+            f"{PROTOCOL} is SSL, and {KEY} is not set: set it, or leave {CERTIFICATE} out",
+        ),
+        (
+            [(PROTOCOL, "SASL_SSL")],
+            f"{PROTOCOL} is SASL_SSL, and {USER} is not set: set it, or leave the protocol out",
+        ),
+        (
+            [(PROTOCOL, "SASL_SSL"), (USER, "firewall")],
+            f"{PROTOCOL} is SASL_SSL, and {PASSWORD} is not set: set it, or leave the protocol out",
+        ),
         (
             [(PROTOCOL, "SASL_SSL"), (USER, "firewall"), (PASSWORD, "password"), (KEY, "key.pem")],
-            f"{KEY} is set, and {PROTOCOL} is SASL_SSL, which does not use it",
+            f"{KEY} is set, and {PROTOCOL} is SASL_SSL, {BY_SASL.replace('SASL_', '')}",
         ),
         ([(PROTOCOL, "SASL_PLAINTEXT")], f"{PROTOCOL}: String should match pattern"),
-        ([(f"{P}MECHANISM", "GSSAPI")], f"{P}MECHANISM: String should match pattern"),
+        ([(MECHANISM, "GSSAPI")], f"{MECHANISM}: String should match pattern"),
     ],
 )
 def test_what_does_not_fit_together_is_one_line(
@@ -65,6 +86,30 @@ def test_what_does_not_fit_together_is_one_line(
         load(ServiceSettings)
     assert len(bad.value.lines) == 1
     assert bad.value.lines[0].startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("user", "why"),
+    [
+        (f"{P}USER", "THROUGHLINE_KAFKA_USER is set, and THROUGHLINE_KAFKA_PROTOCOL is SSL"),
+        (
+            "THROUGHLINE_ROUTER_KAFKA_USER",
+            "THROUGHLINE_ROUTER_KAFKA_USER is set, and THROUGHLINE_KAFKA_PROTOCOL is SSL",
+        ),
+    ],
+)
+def test_of_two_variables_the_one_that_is_set_is_named(monkeypatch: pytest.MonkeyPatch, user: str, why: str) -> None:
+    """Whoever reads it looks for that one."""
+    set_all(monkeypatch, (PROTOCOL, "SSL"), (user, "router"))
+    with pytest.raises(Bad, match=f"^{why}, "):
+        load(RouterSettings)
+
+
+def test_where_neither_is_set_the_services_own_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name is a service's own."""
+    set_all(monkeypatch, (PROTOCOL, "SASL_SSL"))
+    with pytest.raises(Bad, match=r"and THROUGHLINE_ROUTER_KAFKA_USER is not set"):
+        load(RouterSettings)
 
 
 def test_a_password_is_a_files_one_line_and_is_never_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_settings_are_frozen() -> None:
         settings.ring_ms = 1  # type: ignore[misc]
 
 
-def test_each_bad_field_gives_one_line_with_its_variables_what_came_and_what_is_meant(
+def test_each_bad_field_gives_one_line_with_its_variable_what_came_and_what_is_meant(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """All bad fields are told at once, not one a start."""
@@ -69,7 +69,7 @@ def test_each_bad_field_gives_one_line_with_its_variables_what_came_and_what_is_
     assert len(bad.value.lines) == 3
     assert all("\n" not in line for line in bad.value.lines)
     kafka, ring = (next(line for line in bad.value.lines if word in line) for word in ("KAFKA", "RING"))
-    assert kafka.startswith("THROUGHLINE_BELL_KAFKA or THROUGHLINE_KAFKA: expected host:port")
+    assert kafka.startswith("THROUGHLINE_KAFKA: expected host:port")
     assert "'nowhere'" in kafka
     assert "got 'soon'. Milliseconds to ring." in ring
 
