@@ -93,7 +93,7 @@ def run(name: str = typer.Argument(help=f"One of: {', '.join(SERVICES)}.")) -> N
 
     hold(orphaned)
 
-    from services.host.kafka_access import access_of
+    from services.host.kafka_settings import access_of
     from services.host.run import run as run_service
     from services.host.settings import ServiceSettings
     from services.journal.kafka import KafkaLog

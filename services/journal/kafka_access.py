@@ -22,7 +22,7 @@ class Access:
         """For a message: which way, and as whom."""
         return f"{self.protocol} as {self.user}" if self.user else self.protocol
 
-    def words(self) -> dict[str, Any]:
+    def client_options(self) -> dict[str, Any]:
         """The same, as aiokafka's clients and connections spell it."""
         return {
             "security_protocol": self.protocol,

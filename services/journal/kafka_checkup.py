@@ -88,7 +88,7 @@ async def probe(bootstrap: str, access: Access = PLAIN_TEXT) -> int:
                 acks="all",
                 enable_idempotence=True,
                 request_timeout_ms=REQUEST_TIMEOUT_MS,
-                **access.words(),
+                **access.client_options(),
             )
             await producer.start()
             try:

@@ -18,8 +18,8 @@ from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from services.journal import BATCH_RECORDS_MAX, Gap, Record, Topic
 from services.journal.kafka_access import PAPER, PLAIN_TEXT, Access
+from services.journal.kafka_ending import stop_client
 from services.journal.kafka_patience import teach_patience
-from services.journal.kafka_way import hang_up
 
 REQUEST_TIMEOUT_MS = 5_000
 METADATA_MAX_AGE_MS = 10_000
@@ -236,7 +236,7 @@ def _consumer(access: Access, bootstrap: str, client_id: str) -> AIOKafkaConsume
         metadata_max_age_ms=METADATA_MAX_AGE_MS,
         fetch_max_wait_ms=FETCH_WAIT_MAX_MS,
         check_crcs=True,
-        **access.words(),
+        **access.client_options(),
     )
     teach_patience(consumer._client)
     return consumer
@@ -248,7 +248,7 @@ async def _close(consumer: AIOKafkaConsumer) -> None:
     A consumer whose broker is gone may end its own `stop` with the CancelledError of a task of its own. In the reader's
     task it would pass for a cancel of the reader, which then reads no more and tells nobody.
     """
-    closing = await hang_up(consumer._client, consumer.stop())
+    closing = await stop_client(consumer._client, consumer.stop())
     done, _ = await asyncio.wait({closing}, timeout=CLOSE_LIMIT_S)
     if not done:
         closing.cancel()

@@ -154,7 +154,7 @@ class Lane:
             request_timeout_ms=REQUEST_TIMEOUT_MS,
             retry_backoff_ms=50,
             metadata_max_age_ms=METADATA_MAX_AGE_MS,
-            **self._access.words(),
+            **self._access.client_options(),
         )
         teach_patience(producer.client)
         try:

@@ -42,7 +42,7 @@ async def _refusal(address: str, access: Access) -> str | None:
     host, _, port = address.rpartition(":")
     try:
         async with asyncio.timeout(ANSWERS_WITHIN_S):
-            connection = await create_conn(host, int(port), **access.words())
+            connection = await create_conn(host, int(port), **access.client_options())
             try:
                 await connection.send(MetadataRequest([]))
             finally:

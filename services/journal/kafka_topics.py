@@ -77,7 +77,7 @@ async def _until_led(bootstrap: str, access: Access, specs: list[TopicSpec]) -> 
         enable_auto_commit=False,
         auto_offset_reset="none",
         request_timeout_ms=LED_LIMIT_MS,
-        **access.words(),
+        **access.client_options(),
     )
     try:
         await consumer.start()
@@ -105,7 +105,7 @@ async def admin_client(bootstrap: str, access: Access = PLAIN_TEXT) -> AsyncIter
         bootstrap_servers=bootstrap,
         client_id="throughline-topics",
         request_timeout_ms=REQUEST_TIMEOUT_MS,
-        **access.words(),
+        **access.client_options(),
     )
     try:
         await admin.start()

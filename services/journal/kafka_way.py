@@ -12,20 +12,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any, Final
+from typing import Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from aiokafka.partitioner import murmur2
 from aiokafka.structs import TopicPartition
 
 from services.journal import Topic, Unavailable, Unknown
 from services.journal.kafka_access import PAPER
+from services.journal.kafka_ending import stop_client
 
-FAREWELL_S: Final = 0.2
 STUCK_DEADLINES: Final = 4
 """A partition stuck for so many deadlines costs the producer its life: a new connection may find what this one lost."""
 
@@ -262,15 +261,4 @@ async def end(producer: AIOKafkaProducer) -> None:
         sender.cancel()
         await asyncio.wait({sender}, timeout=0.05)
     producer._message_accumulator.fail_all(KafkaError("the producer was given up"))
-    await (await hang_up(producer.client, producer.stop()))
-
-
-async def hang_up(client: AIOKafkaClient, stop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Stop what holds a client; returns its end, which may be still to come. TLS waits half a minute for a broker's
-    farewell: here a moment, then its connections are cut."""
-    transports = [each._writer.transport for each in client._conns.values() if each._writer is not None]
-    stopping = asyncio.get_running_loop().create_task(stop)
-    if not (await asyncio.wait({stopping}, timeout=FAREWELL_S))[0]:
-        for transport in transports:
-            transport.abort()
-    return stopping
+    await (await stop_client(producer.client, producer.stop()))

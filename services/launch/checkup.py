@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from services.host.clock import wall_ms
 from services.host.files import DiskFiles, FileTrouble
-from services.host.kafka_access import access_of
+from services.host.kafka_settings import access_of
 from services.host.region import load_region
 from services.host.settings import Bad, ServiceSettings, load, unknown
 from services.journal import Unavailable

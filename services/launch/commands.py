@@ -68,7 +68,7 @@ def up(
 
     Examples: throughline up; throughline up --brokers 3 --folder build/mine; throughline up --kafka 127.0.0.1:9092
     """
-    from services.host.kafka_access import commands_access
+    from services.host.kafka_settings import commands_access
     from services.host.lifeline import GRACE_S, hold
     from services.host.settings import ROOT
     from services.journal.kafka_access import PLAIN_TEXT
@@ -144,7 +144,7 @@ def topics_apply(kafka: Kafka = _KAFKA) -> None:
 
     Example: throughline topics apply --kafka broker-1:9092
     """
-    from services.host.kafka_access import commands_access
+    from services.host.kafka_settings import commands_access
     from services.journal import Unavailable
     from services.journal.kafka_topics import apply
 

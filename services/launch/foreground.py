@@ -84,7 +84,7 @@ class Foreground:
                     folder,
                     lifeline,
                     kafka=bootstrap,
-                    as_we_come=self._kafka is not None,
+                    inherits_kafka_access=self._kafka is not None,
                     region_dir=self._region_dir,
                     trunks=self._trunks,
                     on_death=self._on_death,

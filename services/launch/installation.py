@@ -47,10 +47,10 @@ class Installation:
 
     `settings` are environment variables for all children, such as `{"THROUGHLINE_INGRESS_RING_TIMEOUT_MS": "1500"}`,
     `own` for single ones, by their names; `within` gives the command that puts one of that name where it is to run,
-    such as a network namespace of its own. `as_we_come`: the services come to Kafka as this process's environment says
-    (`THROUGHLINE_KAFKA_PROTOCOL` and its like); else in plain text, as to a Kafka of our own. `on_death` is told of a
-    child that ended without being asked to or killed here. With `restart_after_s`, whatever ended without being asked
-    to, or was killed, is started again after so many seconds.
+    such as a network namespace of its own. `inherits_kafka_access`: the services come to Kafka as this process's
+    environment says (`THROUGHLINE_KAFKA_PROTOCOL` and its like); else in plain text, as to a Kafka of our own.
+    `on_death` is told of a child that ended without being asked to or killed here. With `restart_after_s`, whatever
+    ended without being asked to, or was killed, is started again after so many seconds.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Installation:
         lifeline: Lifeline,
         *,
         kafka: str,
-        as_we_come: bool = False,
+        inherits_kafka_access: bool = False,
         region_dir: Path,
         trunks: Sequence[str] = (),
         counts: Mapping[str, int] = COUNTS,
@@ -77,7 +77,7 @@ class Installation:
         """Where the keys of this installation's own operators are; None where its environment names others'."""
         self._lifeline = lifeline
         self._kafka = kafka
-        self._as_we_come = as_we_come
+        self._inherits_kafka_access = inherits_kafka_access
         self._trunks = trunks
         self._counts = {**COUNTS, **counts}
         self._settings = settings or {}
@@ -105,7 +105,11 @@ class Installation:
         regions.mkdir(parents=True, exist_ok=True)
         self.tokens, table = await asyncio.to_thread(credentials.mint, self.region_dir, self.folder)
         self._environment = {
-            **{name: value for name, value in os.environ.items() if self._as_we_come or not _ACCESS.match(name)},
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if self._inherits_kafka_access or not _ACCESS.match(name)
+            },
             "THROUGHLINE_KAFKA": self._kafka,
             "THROUGHLINE_REGION_DIR": str(self.region_dir),
             "THROUGHLINE_CREDENTIALS_FILE": str(table),

@@ -183,7 +183,7 @@ def _with_log(kafka: str, act: Callable[[Log], Awaitable[T]]) -> T:
     servers = ",".join(server.strip() for server in kafka.split(",") if server.strip())
 
     async def acting() -> T:
-        from services.host.kafka_access import commands_access
+        from services.host.kafka_settings import commands_access
         from services.journal.kafka import KafkaLog  # aiokafka takes a while to import; --help needs none of it
 
         log = KafkaLog(servers, client_id="throughline-routing", access=commands_access())

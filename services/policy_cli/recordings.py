@@ -19,7 +19,7 @@ from services.wire.methods import Unreadable
 
 async def recorded_calls(kafka: str, since_ms: int, progress: Progress) -> list[Call]:
     """Real calls that firewalls screened since an instant, from the Kafka there; raises NoJournal."""
-    from services.host.kafka_access import commands_access
+    from services.host.kafka_settings import commands_access
     from services.journal.kafka import KafkaLog  # aiokafka takes a while to import; --help needs none of it
 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL + 1)  # its troubles are in our own line

@@ -145,7 +145,7 @@ def _with_journal(kafka: str, read: Callable[[Log], Awaitable[T]]) -> T:
     servers = tuple(server.strip() for server in kafka.split(",") if server.strip())
 
     async def reading() -> T:
-        from services.host.kafka_access import commands_access
+        from services.host.kafka_settings import commands_access
         from services.journal.kafka import KafkaLog  # aiokafka takes a while to import; --help needs none of it
 
         log = KafkaLog(",".join(servers), client_id="throughline-reader", access=commands_access())

@@ -13,7 +13,7 @@ from typing import Final
 import aiohttp
 import pytest
 
-from services.host.kafka_access import access_of
+from services.host.kafka_settings import access_of
 from services.host.lifeline import Lifeline
 from services.host.run import CLOSE_S
 from services.host.settings import ROOT, ServiceSettings, load

@@ -41,10 +41,10 @@ def made_carelessly(source: str) -> Iterator[str]:
             continue
         given = {keyword.arg: keyword.value for keyword in node.keywords}
         unfolded = [ast.unparse(keyword.value) for keyword in node.keywords if keyword.arg is None]
-        if any(not each.endswith("access.words()") for each in unfolded):
+        if any(not each.endswith("access.client_options()") for each in unfolded):
             yield f"line {node.lineno}: {name}(**...) hides its settings; write them out"
         if not unfolded:
-            yield f"line {node.lineno}: {name} comes in plain text and nameless, whatever is set; give **access.words()"
+            yield f"line {node.lineno}: {name} comes nameless, whatever is set; give **access.client_options()"
         if node.args:
             yield f"line {node.lineno}: {name}(topic) subscribes; assign() the partitions"
         for setting, wanted in WANTED[name].items():
@@ -80,7 +80,7 @@ def test_a_kafka_client_leaves_nothing_that_loses_calls_to_its_default(path: Pat
         ("AIOKafkaConsumer('calls', group_id='g', enable_auto_commit=0, auto_offset_reset='latest')", 6),
         ("AIOKafkaProducer(**settings)", 4),
         ("consumer.subscribe(['calls'])", 1),
-        ("AIOKafkaProducer(acks='all', enable_idempotence=True, request_timeout_ms=MS, **access.words())", 0),
+        ("AIOKafkaProducer(acks='all', enable_idempotence=True, request_timeout_ms=MS, **access.client_options())", 0),
     ],
 )
 def test_careless_clients_are_found(source: str, count: int) -> None:

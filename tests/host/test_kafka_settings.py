@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.host.files import FileTrouble
-from services.host.kafka_access import access_of
+from services.host.kafka_settings import access_of
 from services.host.settings import Bad, ServiceSettings, load
 from services.journal.kafka_access import PLAIN_TEXT
 from services.router.settings import RouterSettings
@@ -117,8 +117,8 @@ def test_a_password_is_a_files_one_line_and_is_never_shown(monkeypatch: pytest.M
     (tmp_path / "password").write_text(f"{SECRET}\n")
     set_all(monkeypatch, (PROTOCOL, "SASL_SSL"), (USER, "firewall"), (PASSWORD, tmp_path / "password"))
     access = access_of(load(ServiceSettings))
-    assert access.words()["sasl_plain_password"] == SECRET
-    assert access.words()["sasl_mechanism"] == "SCRAM-SHA-512"
+    assert access.client_options()["sasl_plain_password"] == SECRET
+    assert access.client_options()["sasl_mechanism"] == "SCRAM-SHA-512"
     assert str(access) == "SASL_SSL as firewall"
     assert SECRET not in repr(access)
 
