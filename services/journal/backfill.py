@@ -71,6 +71,7 @@ class Backfill:
                     pause_s = PAUSE_FIRST_S
                     window_max = min(window_max * 2, WINDOW_MAX)
                 else:
+                    self._backlog.defer(window)
                     window_max = 1
                     await asyncio.sleep(pause_s)
                     pause_s = min(pause_s * 2, PAUSE_MAX_S)

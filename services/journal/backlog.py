@@ -8,7 +8,7 @@ matters, so a newer one takes the older one's place: a status row each two secon
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from services.domain.durability import Durability
@@ -137,6 +137,16 @@ class Backlog:
         if not self._keys[key]:
             del self._keys[key]
             self._leave(key)
+
+    def defer(self, appends: Iterable[Append]) -> None:
+        """What failed goes behind the other keys of its lane, where it still waits: a record that the log refuses for
+        as long as somebody is not allowed to write it holds up none of another key."""
+        for append in appends:
+            key = (append.topic, append.key)
+            if append in self:
+                lane = self._lane_of[key]
+                self._leave(key)
+                self._enter(key, lane)
 
     def next_window(self, lane: str, window_max: int, leader_of: Callable[[Topic, str], str]) -> list[Append]:
         """The oldest record of each of at most `window_max` keys of a lane; keys that another leads by now move.

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.domain.durability import Durability
-from services.journal import Topic
+from services.journal import Topic, Unavailable
 from services.journal.journal import BACKFILL_WINDOW_MAX, Happening, Journal, JournalEvent
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.journal.topics import TOPICS
@@ -208,6 +208,35 @@ def test_a_rejected_record_does_not_block_the_queue() -> None:
     stage = play(story)
     assert stage.told(Happening.REJECTED) == 2
     assert [value.split(b"+")[0] for _, value in stage.landed()] == [b"next"]
+
+
+def test_a_record_that_nobody_lets_us_write_holds_up_no_other_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused for as long as an ACL is missing, and the facts of calls that a leader's change put behind it
+    land all the same."""
+
+    async def story(stage: Stage) -> None:
+        append = stage.log.append
+
+        def allowed(topic: Topic, key: str, value: bytes) -> asyncio.Future[None]:
+            if topic is Topic.CALLS:
+                return append(topic, key, value)
+            refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            refused.set_exception(Unavailable("no ACL lets us write there"))
+            return refused
+
+        monkeypatch.setattr(stage.log, "append", allowed)
+        monkeypatch.setattr(stage.log, "leader_of", lambda topic, key: "broker-1")
+        stage.journal.append_soon(Topic.CALLS_UNREADABLE, "u", b"?")
+        await asyncio.sleep(0.3)
+        stage.log.fail(absent=True)
+        for key in ("a", "b", "c"):
+            stage.journal.append_now(Topic.CALLS, key, b"1")
+        await asyncio.sleep(0.2)
+        stage.log.fail()
+        await asyncio.sleep(3.0)
+        assert {key for key, _ in stage.landed()} == {"a", "b", "c"}
+
+    play(story)
 
 
 def test_closing_drains_what_nobody_waited_for() -> None:
