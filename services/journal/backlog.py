@@ -144,9 +144,7 @@ class Backlog:
         for append in appends:
             key = (append.topic, append.key)
             if append in self:
-                lane = self._lane_of[key]
-                self._leave(key)
-                self._enter(key, lane)
+                self._move(key, self._lane_of[key])
 
     def next_window(self, lane: str, window_max: int, leader_of: Callable[[Topic, str], str]) -> list[Append]:
         """The oldest record of each of at most `window_max` keys of a lane; keys that another leads by now move.
@@ -160,9 +158,13 @@ class Backlog:
             if leader == lane:
                 window.append(next(iter(self._keys[key])))
             else:
-                self._leave(key)
-                self._enter(key, leader)
+                self._move(key, leader)
         return window
+
+    def _move(self, key: Key, lane: str) -> None:
+        """To the end of that lane."""
+        self._leave(key)
+        self._enter(key, lane)
 
     def _enter(self, key: Key, lane: str) -> None:
         self._lane_of[key] = lane
