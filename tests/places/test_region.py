@@ -91,9 +91,9 @@ def test_each_kind_of_place_has_its_reason(sample: Region, place: Place, town: s
 def test_a_million_points_cost_nothing_and_go_to_the_default_psap(sample: Region) -> None:
     """Refused by count before geometry is touched."""
     polygon = Polygon(((42.0, -71.0),) * 1_000_000)
-    started = time.perf_counter()
+    started = time.thread_time()
     located = sample.locate(polygon)
-    assert time.perf_counter() - started < 0.1
+    assert time.thread_time() - started < 0.1
     assert located == Located(sample.default_psaps, None, "too_many_points")
 
 
@@ -102,9 +102,9 @@ def test_an_outline_made_to_be_slow_is_answered_in_bounded_time(sample: Region, 
     """A thousand spikes over the whole region, with the centre at sea: 4 ms when measured alone."""
     spokes = [(2.0 if i % 2 else inner, 2 * math.pi * i / 1000) for i in range(1000)]
     polygon = Polygon(tuple((42.3 + r * math.sin(a), -70.2 + r * math.cos(a)) for r, a in spokes))
-    started = time.perf_counter()
+    started = time.thread_time()
     assert sample.locate(polygon).reason == "overlap"
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 def test_a_border_point_goes_to_one_town_whatever_the_order_of_the_outlines(texts: dict[str, str | bytes]) -> None:

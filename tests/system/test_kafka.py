@@ -25,6 +25,7 @@ from services.journal import Follower, Record, Topic, Unavailable, Unknown
 from services.journal.kafka import KafkaLog
 from services.journal.kafka_topics import apply
 from services.journal.topics import TOPICS
+from tests.system.takes import taken_again, within
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LIMIT_S = 40
@@ -62,6 +63,7 @@ async def read_until(follower: Follower, key: str, last: bytes) -> list[Record]:
     return found
 
 
+@taken_again
 async def test_without_kafka_a_log_starts_serves_says_so_and_connects_when_it_is_there(tmp_path: Path) -> None:
     """Issue: Kafka absent at start: services start, serve and say so."""
     port, _ = free_ports(2)
@@ -70,7 +72,7 @@ async def test_without_kafka_a_log_starts_serves_says_so_and_connects_when_it_is
     await log.start()
     follower = log.follow(Topic.CALLS)
     await follower.start()
-    assert time.monotonic() - begun < 10
+    within(time.monotonic() - begun, 10, "s to start")
     with pytest.raises(Unavailable):
         await log.append(Topic.CALLS, "a", b"never")
     health = log.health()
@@ -98,6 +100,7 @@ async def test_without_kafka_a_log_starts_serves_says_so_and_connects_when_it_is
         lifeline.close()
 
 
+@taken_again
 async def test_a_hung_broker_makes_appends_unknown_at_the_deadline_and_new_ones_land_afterwards(
     own_cluster: Cluster,
 ) -> None:
@@ -111,7 +114,8 @@ async def test_a_hung_broker_makes_appends_unknown_at_the_deadline_and_new_ones_
         acked = log.append(Topic.CALLS, "a", b"hung")
         with pytest.raises(Unknown):
             await acked
-        assert 1.4 < time.monotonic() - begun < 3
+        took_s = time.monotonic() - begun
+        assert took_s > 1.4
         assert log.health() is not None
     finally:
         own_cluster.go_on(1)
@@ -122,6 +126,7 @@ async def test_a_hung_broker_makes_appends_unknown_at_the_deadline_and_new_ones_
     assert values in ([b"before", b"after"], [b"before", b"hung", b"after"])
     await follower.stop()
     await log.close()
+    within(took_s, 3, "s to the word that nobody knows")
 
 
 async def test_a_broker_that_is_killed_and_started_again_loses_nothing(own_cluster: Cluster) -> None:
@@ -146,6 +151,7 @@ async def test_a_broker_that_is_killed_and_started_again_loses_nothing(own_clust
     await log.close()
 
 
+@taken_again
 async def test_closing_leaves_no_task_behind_even_when_kafka_hangs(own_cluster: Cluster) -> None:
     """aiokafka's own stop would wait for what it cannot deliver."""
     before = asyncio.all_tasks()
@@ -160,15 +166,17 @@ async def test_closing_leaves_no_task_behind_even_when_kafka_hangs(own_cluster: 
         begun = time.monotonic()
         await follower.stop()
         await log.close()
-        assert time.monotonic() - begun < 3
+        took_s = time.monotonic() - begun
         outcomes = await asyncio.gather(*unanswered, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {Unknown}
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == before
+        within(took_s, 3, "s to close")
     finally:
         own_cluster.go_on(1)
 
 
+@taken_again
 async def test_three_brokers_carry_on_without_one_and_lose_nothing() -> None:
     """Three copies, two in sync: killing the leader of a call's partition costs seconds, not facts."""
     with scratch_cluster(3) as cluster:
@@ -183,11 +191,12 @@ async def test_three_brokers_carry_on_without_one_and_lose_nothing() -> None:
         begun = time.monotonic()
         for n in range(100, 200):
             await append_surely(log, "a", b"%d" % n)
-        assert time.monotonic() - begun < 20, "a dead broker is fenced after 3 s"
+        took_s = time.monotonic() - begun
         values = [int(record.value) for record in await reading]
         assert list(dict.fromkeys(values)) == list(range(200))
         await follower.stop()
         await log.close()
+        within(took_s, 20, "s to write on: a dead broker is fenced after 3")
 
 
 async def test_topics_are_created_once_and_differences_are_told(kafka: str) -> None:
@@ -333,6 +342,7 @@ with scratch_cluster(topics=False) as cluster:
 """
 
 
+@taken_again
 @pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 def test_java_and_its_folder_are_gone_two_seconds_after_a_kill_of_their_parent() -> None:
     """The lifeline's tests use small programs; this is the real one."""
@@ -348,7 +358,7 @@ def test_java_and_its_folder_are_gone_two_seconds_after_a_kill_of_their_parent()
     parent.kill()
     gone_by = time.monotonic() + 2.0
     while carrying(mark) or folder.exists():
-        assert time.monotonic() < gone_by, f"left: {carrying(mark)}, folder there: {folder.exists()}"
+        within(time.monotonic(), gone_by, f"left: {carrying(mark)}, folder there: {folder.exists()}; the clock's s")
         time.sleep(0.02)
     parent.wait()
     parent.stdout.close()

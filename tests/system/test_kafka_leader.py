@@ -23,6 +23,7 @@ from services.journal import Record, Topic, Unavailable, Unknown
 from services.journal.kafka import KafkaLog
 from services.journal.kafka_topics import admin_client
 from services.journal.topics import TOPICS
+from tests.system.takes import taken_again, within
 
 LIMIT_S = 40
 DEADLINE_S = 1.5
@@ -107,9 +108,10 @@ async def everything(log: KafkaLog, topic: Topic, keys: list[str]) -> list[Recor
     return found
 
 
+@taken_again
 async def test_a_hung_leader_fails_its_own_appends_alone(cluster: Cluster, log: KafkaLog) -> None:
     """J5: the others' acknowledgements go on; what was handed to the hung one is unknown, and lands once if it does."""
-    keys = [f"one-{n}" for n in range(200)]
+    keys = [f"one-{time.monotonic_ns()}-{n}" for n in range(200)]
     sick = [key for key in keys if log.leader_of(Topic.CALLS, key) == "2"]
     well = [key for key in keys if key not in sick]
     assert len(sick) > 20
@@ -137,16 +139,17 @@ async def test_a_hung_leader_fails_its_own_appends_alone(cluster: Cluster, log: 
                 break
         assert refused, "a stuck partition takes nothing more, and says so at once"
         assert "calls/" in (log.health() or "")
-    assert max(waited_s) < 1.0, f"the other leaders went on: worst {max(waited_s):.3f} s of {len(waited_s)}"
     await surely(log, Topic.CALLS, sick[0], b"after")
     values = [record.value for record in await everything(log, Topic.CALLS, [sick[0]])]
     assert values in ([b"sick", b"after"], [b"after"])
+    within(max(waited_s), 1.0, f"s for the other leaders, the worst of {len(waited_s)}")
 
 
+@taken_again
 @pytest.mark.quiet
 async def test_with_three_copies_a_hung_broker_costs_seconds_and_no_fact(cluster: Cluster, log: KafkaLog) -> None:
     """Every append lands once, by whichever leader, though some were unknown at their deadline for a while."""
-    keys = [f"three-{n}" for n in range(150)]
+    keys = [f"three-{time.monotonic_ns()}-{n}" for n in range(150)]
     patient = KafkaLog(cluster.bootstrap, "patient", deadline_s=10)
     await patient.start()
     acked = []
@@ -156,7 +159,8 @@ async def test_with_three_copies_a_hung_broker_costs_seconds_and_no_fact(cluster
             await asyncio.sleep(0.02)
         begun = time.monotonic()
         await asyncio.wait_for(asyncio.gather(*acked), LIMIT_S)
-        assert time.monotonic() - begun < 8, "a hung broker is fenced after 3 s, and its partitions move"
+        took_s = time.monotonic() - begun
     found = await everything(log, Topic.DELIVERIES, keys)
     assert sorted(record.key for record in found) == sorted(keys)
     await patient.close()
+    within(took_s, 8, "s to all acknowledgements: a hung broker is fenced after 3, and its partitions move")

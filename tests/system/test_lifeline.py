@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from services.host.lifeline import EXIT_ORPHANED, EXIT_USAGE, VARIABLE, Lifeline, wrapped
+from tests.system.takes import OverBound, taken_again
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TREE = Path(__file__).parent / "lifeline_tree.py"
@@ -54,12 +55,14 @@ async def until_nothing_lives(mark: str, killed_at: float, folder: Path) -> None
     try:
         await until(lambda: not living(mark) and not folder.exists(), killed_at + LIMIT_S - time.monotonic())
     except TimeoutError:
-        pytest.fail(f"left after {LIMIT_S} s: {living(mark)}; the folder is there: {os.path.exists(folder)}")  # noqa: ASYNC240
+        left = f"left after {LIMIT_S} s: {living(mark)}; the folder is there: {os.path.exists(folder)}"  # noqa: ASYNC240
+        raise OverBound(left) from None
     finally:
         for pid in living(mark):
             os.kill(pid, signal.SIGKILL)
 
 
+@taken_again
 @pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 @pytest.mark.parametrize("group", range(5))
 async def test_nothing_is_left_two_seconds_after_a_kill_at_a_seeded_moment(group: int, tmp_path: Path) -> None:
@@ -82,6 +85,7 @@ async def test_nothing_is_left_two_seconds_after_a_kill_at_a_seeded_moment(group
     await asyncio.gather(*(one(number) for number in range(4)))
 
 
+@taken_again
 @pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 async def test_the_whole_tree_lives_before_the_kill_and_is_gone_after_it(tmp_path: Path) -> None:
     """The other tests would pass on a tree that never grew; this one counts it."""
@@ -100,6 +104,7 @@ async def test_the_whole_tree_lives_before_the_kill_and_is_gone_after_it(tmp_pat
     await until_nothing_lives(mark, killed_at, folder)
 
 
+@taken_again
 async def test_a_foreign_program_dies_with_its_wrapper(tmp_path: Path) -> None:
     """Even `kill -9` of the wrapper itself leaves no Java behind (Linux: the kernel's parent-death signal)."""
     if sys.platform != "linux":

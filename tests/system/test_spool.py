@@ -24,6 +24,7 @@ from services.journal.journal import Happening, Journal, JournalEvent
 from services.journal.kafka import KafkaLog
 from services.journal.safekeeping import WITHIN_S
 from services.journal.spool import Spool
+from tests.system.takes import taken_again, within
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LIMIT_S = 60
@@ -83,6 +84,7 @@ async def on_topic(bootstrap: str) -> dict[str, list[int]]:
     return found
 
 
+@taken_again
 async def test_a_broker_killed_in_a_burst_costs_a_moment_and_no_fact(own_cluster: Cluster, tmp_path: Path) -> None:
     """J4, J5: everything lands in the order of its key, and the spool is empty in the end."""
     replica = Replica(own_cluster.bootstrap, tmp_path / "spool")
@@ -107,7 +109,6 @@ async def test_a_broker_killed_in_a_burst_costs_a_moment_and_no_fact(own_cluster
     await asyncio.gather(*saying)
     assert again is not None
     await again
-    assert max(waited_s) < BUDGET_S + WITHIN_S + 0.1
     assert words[Durability.NOT_DURABLE] == 0
     assert await replica.journal.close(LIMIT_S) == 0
     found = await on_topic(own_cluster.bootstrap)
@@ -115,6 +116,7 @@ async def test_a_broker_killed_in_a_burst_costs_a_moment_and_no_fact(own_cluster
         assert list(dict.fromkeys(found[key])) == [n for n in range(CALLS) if n % 50 == int(key)]
     assert replica.told[Happening.SPOOLED] > 100
     assert [path.name for path in replica.folder.iterdir()] == ["lock"]
+    within(max(waited_s), BUDGET_S + WITHIN_S + 0.1, "s that the slowest waited for a word")
 
 
 async def test_what_a_process_left_without_kafka_lands_through_the_next_one(

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.system.faults.rig import AFTER_S, CALM_S, FAULT_S, NOISE, Rig
+from tests.system.takes import taken_again, within
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -23,6 +24,7 @@ async def three(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
         yield rig
 
 
+@taken_again
 @pytest.mark.parametrize("farewell", [False, True], ids=["killed", "leaders_moved"])
 async def test_one_of_three_brokers_goes_and_nobody_waits_for_it(three: Rig, farewell: bool) -> None:
     """Bounds, J5: `kill -9` leaves its partitions without a leader for seconds; an orderly stop moves them first."""
@@ -37,4 +39,4 @@ async def test_one_of_three_brokers_goes_and_nobody_waits_for_it(three: Rig, far
     name = "leaders moved to other brokers" if farewell else "one of three brokers killed"
     told.record(name, added=added, calm=told.calm, accepted=told.durabilities(window))
     told.check()
-    assert added.p99_ms <= NOISE * ADDED_P99_MS
+    within(added.p99_ms, NOISE * ADDED_P99_MS, "ms added at p99")

@@ -27,11 +27,10 @@ from loadtest.witness import Verdict, compare
 from services.host.settings import ROOT
 from services.journal.kafka import KafkaLog
 from tests.system.faults.cable import Cable
+from tests.system.takes import LASTS
 
-LASTS = float(os.environ.get("FAULTS_LAST", "1"))
-"""Times as long as usual that each fault lasts: for figures of more calls."""
 NOISE = 3.0
-"""A bound is asserted this many times over: two cores carry everything here, the callers included."""
+"""A bound is asserted this many times over: two cores carry everything here, the callers included (takes.py)."""
 CALLS_A_S = 8
 CALM_S = 1.5
 FAULT_S = 3.5 * LASTS
@@ -53,7 +52,7 @@ class Rig(Stage):
         settings: Mapping[str, str] | None = None,
         cut_off: str = "",
     ) -> None:
-        self.bursts: set[str] = set()
+        self.bursts: Counter[str] = Counter()
         self.unsound: list[str] = []
         """Bursts that left the books unsound: what comes later is not blamed for them."""
         first = quiet_ports(2 * brokers + 2)
@@ -93,13 +92,14 @@ class Rig(Stage):
         legs_max: int | None = None,
         on_entry: OnEntry | None = None,
     ) -> Burst:
-        """Callers begin to call now; `name` begins each call_id. `on_entry` hears all that they see, as they see it.
+        """Callers begin to call now; `name` begins each call_id, and from a test's second take on its number.
+        `on_entry` hears all that callers see, as they see it.
 
         Whoever still talks from an earlier burst hangs up: call-takers are finite, and who finds none free is rung
         elsewhere, whatever a test does."""
-        run = f"{name}-{seed}"
-        assert run not in self.bursts, f"a second burst named {run} would share its calls' ids"
-        self.bursts.add(run)
+        self.bursts[name] += 1
+        again = f"-take{self.bursts[name]}" if self.bursts[name] > 1 else ""
+        run = f"{name}{again}-{seed}"
         self.far_end.do(do="hang_up")
         burst = Burst(self, run, for_s=for_s, calls_a_s=calls_a_s, seed=seed, legs_max=legs_max)
         await burst.ready(on_entry)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.system.faults.rig import FAULT_S, NOISE, Rig
+from tests.system.faults.rig import FAULT_S, Rig
+from tests.system.takes import within
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(180)]
 
-KAFKA_GONE_P99_MS = 150
+KAFKA_GONE_MS = 150
+"""Without a margin, since it is asked of the middle call alone: this test has one take."""
 
 
 async def test_without_a_kafka_at_the_start_calls_are_carried_and_written_down_later(without_kafka: Rig) -> None:
@@ -24,4 +26,4 @@ async def test_without_a_kafka_at_the_start_calls_are_carried_and_written_down_l
     told.record("Kafka gone at start", to_ringing=to_ringing, accepted=told.durabilities(window))
     told.check()
     await rig.nobody_misses_kafka()
-    assert to_ringing.p99_ms <= NOISE * KAFKA_GONE_P99_MS
+    within(to_ringing.median_ms, KAFKA_GONE_MS, "ms to ringing, the middle call")

@@ -9,6 +9,7 @@ import pytest
 
 from chaos.felt import Window
 from tests.system.faults.rig import AFTER_S, CALM_S, FAULT_S, NOISE, Burst, Rig, Told
+from tests.system.takes import taken_again, within
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(180)]
 
@@ -63,6 +64,7 @@ def listed_after_ms(told: Told, window: Window) -> list[int]:
     return sorted(each["at_ms"] - window.from_ms for each in facts(told, "callback_due"))
 
 
+@taken_again
 async def test_when_every_ingress_is_killed_failover_takes_up_what_nobody_offers_again(rig: Rig) -> None:
     """Callers whose side does not come back: what was accepted is on the list within seconds, and called back before
     everybody else (T1, T3)."""
@@ -77,10 +79,11 @@ async def test_when_every_ingress_is_killed_failover_takes_up_what_nobody_offers
     print(f"ingresses killed: {len(after_ms)} urgent entries after {after_ms[:1]} to {after_ms[-1:]} ms")
     asked, talk = len(facts(told, "callback_attempted")), len(facts(told, "reconnected"))
     print(f"ingresses killed: lines were asked, or answered, {asked} times; {talk} callers were rung back so far")
-    assert open_now == 0, "every debt was taken up"
-    assert after_ms and after_ms[-1] <= NOISE * LISTED_WITHIN_MS
+    assert after_ms
     nothing_twice(told)
     agreed(told, window)
+    within(open_now, 0, f"debts not taken up after {NOISE * LISTED_WITHIN_MS:g} ms")
+    within(after_ms[-1], NOISE * LISTED_WITHIN_MS, "ms to the last urgent entry")
 
 
 async def test_when_one_ingress_is_killed_its_callers_come_back_and_the_other_loses_nothing(rig: Rig) -> None:

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from chaos.felt import CallFelt, Delay, Window
-from tests.system.faults.rig import AFTER_S, CALM_S, FAULT_S, LASTS, NOISE, Rig, Told
+from tests.system.faults.rig import AFTER_S, CALM_S, FAULT_S, NOISE, Rig, Told
+from tests.system.takes import LASTS, taken_again, within
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(180)]
 
 VICTIM = "ingress-1"
 RINGS_AGAIN_WORST_MS = 2_000
 LISTED_WORST_MS = 5_000
+CUT_OFF_ADDED_P99_MS = 150
 BUSY = 12
 """Calls a second, so that some are in hand in every state when it is struck."""
 HUNG_S = 10.0 * max(1.0, min(LASTS, 3.0))
@@ -29,6 +31,7 @@ def in_hand_there(told: Told, window: Window, address: str) -> list[CallFelt]:
     return [call for call in told.calls if call.in_hand_at(at_ms) and call.ingress_at(at_ms) == address]
 
 
+@taken_again
 async def test_callers_of_a_killed_ingress_ring_again_through_another(rig: Rig) -> None:
     """P2, P5, Bounds: killed with calls waiting and ringing; their network offers the next leg elsewhere."""
     address = rig.installation.children[VICTIM].address
@@ -42,8 +45,8 @@ async def test_callers_of_a_killed_ingress_ring_again_through_another(rig: Rig) 
     again, added = told.rings_again(window, hit.__contains__), told.added(window)
     told.record("ingress killed", rings_again=again, added=added, calm=told.calm)
     told.check()
-    assert again.worst_ms <= NOISE * RINGS_AGAIN_WORST_MS
-    assert added.worst_ms <= NOISE * RINGS_AGAIN_WORST_MS
+    within(again.worst_ms, NOISE * RINGS_AGAIN_WORST_MS, "ms to ringing again at worst")
+    within(added.worst_ms, NOISE * RINGS_AGAIN_WORST_MS, "ms added at worst")
 
 
 @pytest.mark.parametrize("moment", ["accepted", "confirmed", "connected"])
@@ -84,6 +87,7 @@ async def test_an_ingress_killed_between_connect_and_its_acknowledgement_connect
     assert between, "no call stood between connect and acknowledgement"
 
 
+@taken_again
 async def test_whom_nobody_offers_again_is_on_the_callback_list_within_seconds(rig: Rig) -> None:
     """T1, T3: the network of these callers does not do its part; failover finds the debts and lists them as urgent."""
     address = rig.installation.children[VICTIM].address
@@ -99,7 +103,7 @@ async def test_whom_nobody_offers_again_is_on_the_callback_list_within_seconds(r
     told.record("ingress killed, nobody offers again", to_the_list=listed_within(listed, window))
     told.check()
     assert owed and owed <= set(taken), f"not taken over: {sorted(owed - set(taken))}"
-    assert listed_within(listed, window).worst_ms <= NOISE * LISTED_WORST_MS
+    within(listed_within(listed, window).worst_ms, NOISE * LISTED_WORST_MS, "ms to the last entry on the list")
 
 
 def listed_within(listed: list[Mapping[str, Any]], window: Window) -> Delay:
@@ -107,6 +111,7 @@ def listed_within(listed: list[Mapping[str, Any]], window: Window) -> Delay:
     return Delay.of(fact["at_ms"] - window.from_ms for fact in listed)
 
 
+@taken_again
 async def test_an_ingress_that_hung_and_goes_on_connects_nobody(rig: Rig) -> None:
     """P2, P3: its callers were offered again elsewhere; when it wakes it may ring, and holds no stream to connect."""
     address = rig.installation.children[VICTIM].address
@@ -123,15 +128,16 @@ async def test_an_ingress_that_hung_and_goes_on_connects_nobody(rig: Rig) -> Non
     again = told.rings_again(window, hit.__contains__)
     told.record("ingress hung", rings_again=again, added=told.added(window), calm=told.calm)
     told.check()
-    assert again.worst_ms <= NOISE * RINGS_AGAIN_WORST_MS
     late = [
         call.call_id
         for call in hit
         if call.connected and call.ended_ms and call.ended_ms >= window.to_ms and call.legs[-1].leg == 1
     ]
     assert late == [], "connected by a conductor whose stream its caller had left"
+    within(again.worst_ms, NOISE * RINGS_AGAIN_WORST_MS, "ms to ringing again at worst")
 
 
+@taken_again
 async def test_an_ingress_cut_off_from_kafka_is_not_taken_for_dead(rig: Rig) -> None:
     """T1, J4: it lives and its callers hear it; its facts wait, and nobody else touches its calls."""
     burst = await rig.burst("ingress-cut-off", for_s=CALM_S + CUT_OFF_S + AFTER_S)
@@ -146,7 +152,7 @@ async def test_an_ingress_cut_off_from_kafka_is_not_taken_for_dead(rig: Rig) -> 
     told.check()
     assert told.facts("taken_over") == []
     assert told.facts("callback_due", reason="conductor_lost") == []
-    assert added.p99_ms <= NOISE * 150
+    within(added.p99_ms, NOISE * CUT_OFF_ADDED_P99_MS, "ms added at p99")
 
 
 async def test_what_a_killed_ingress_had_on_its_disk_is_written_down_when_it_is_back(rig: Rig) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from tests.system.faults.rig import AFTER_S, CALM_S, FAULT_S, NOISE, Rig
+from tests.system.takes import taken_again, within
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(180)]
 
@@ -18,6 +19,7 @@ BACK_WITHIN_S = 60.0
 STANDS_FOR_S, RUNS_FOR_S = 1.0, 0.3
 
 
+@taken_again
 async def test_a_kafka_that_is_gone_for_ten_seconds_delays_nobody_and_loses_nothing(rig: Rig) -> None:
     """Bounds, J5, J6: `kill -9` in mid-burst; what the journal lacks meanwhile is filled in, nothing twice."""
     burst = await rig.burst("kafka-gone", for_s=CALM_S + GONE_S + AFTER_S)
@@ -31,9 +33,10 @@ async def test_a_kafka_that_is_gone_for_ten_seconds_delays_nobody_and_loses_noth
     told.record("Kafka killed for 10 s", added=added, calm=told.calm, accepted=told.durabilities(window))
     told.check()
     await rig.nobody_misses_kafka()
-    assert added.p99_ms <= NOISE * KAFKA_GONE_ADDED_P99_MS
+    within(added.p99_ms, NOISE * KAFKA_GONE_ADDED_P99_MS, "ms added at p99")
 
 
+@taken_again
 async def test_a_kafka_that_is_slow_delays_nobody_and_loses_nothing(rig: Rig) -> None:
     """Bounds, J5: it stands still for a second at a time; appends that were unknown land once in the books."""
     burst = await rig.burst("kafka-slow", for_s=CALM_S + FAULT_S + AFTER_S)
@@ -49,7 +52,7 @@ async def test_a_kafka_that_is_slow_delays_nobody_and_loses_nothing(rig: Rig) ->
     told.record("Kafka slow", added=added, calm=told.calm, accepted=told.durabilities(window))
     told.check()
     await rig.nobody_misses_kafka()
-    assert added.p99_ms <= NOISE * KAFKA_GONE_ADDED_P99_MS
+    within(added.p99_ms, NOISE * KAFKA_GONE_ADDED_P99_MS, "ms added at p99")
 
 
 async def halt_again_and_again(rig: Rig) -> None:
@@ -64,6 +67,7 @@ async def halt_again_and_again(rig: Rig) -> None:
         rig.cluster.go_on(1)
 
 
+@taken_again
 async def test_a_broker_without_room_on_its_disk_delays_nobody_and_loses_nothing(rig: Rig) -> None:
     """Bounds, J6: none of the broker's files can grow, so it ends by itself; later there is room again."""
     burst = await rig.burst("kafka-disk-full", for_s=CALM_S + FAULT_S + AFTER_S)
@@ -79,4 +83,4 @@ async def test_a_broker_without_room_on_its_disk_delays_nobody_and_loses_nothing
     told.record("broker's disk full", added=added, calm=told.calm, accepted=told.durabilities(window))
     told.check()
     await rig.nobody_misses_kafka()
-    assert added.p99_ms <= NOISE * KAFKA_GONE_ADDED_P99_MS
+    within(added.p99_ms, NOISE * KAFKA_GONE_ADDED_P99_MS, "ms added at p99")

@@ -13,6 +13,7 @@ from chaos.felt import CallFelt, offered_between
 from loadtest.workload import busiest_psaps
 from services.ingress.settings import IngressSettings
 from tests.system.faults.rig import AFTER_S, CALM_S, FAULT_S, NOISE, Burst, Rig
+from tests.system.takes import taken_again, within
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(180)]
 
@@ -32,6 +33,7 @@ async def calling(rig: Rig, name: str) -> Burst:
     return burst
 
 
+@taken_again
 @pytest.mark.parametrize("service", ["firewall", "router"])
 async def test_a_firewall_or_router_that_is_killed_costs_next_to_nothing(rig: Rig, service: str) -> None:
     """Bounds: one replica, then the other; calls go on unscreened, or by the own atlas, counted."""
@@ -46,10 +48,12 @@ async def test_a_firewall_or_router_that_is_killed_costs_next_to_nothing(rig: Ri
     added = told.added(window)
     told.record(f"{service} killed", added=added, calm=told.calm)
     told.check()
-    assert added.p99_ms <= NOISE * KILLED_ADDED_P99_MS and added.worst_ms <= NOISE * KILLED_ADDED_WORST_MS
     assert await instead_of(rig, service) > without, "nobody counted what was done without it"
+    within(added.p99_ms, NOISE * KILLED_ADDED_P99_MS, "ms added at p99")
+    within(added.worst_ms, NOISE * KILLED_ADDED_WORST_MS, "ms added at worst")
 
 
+@taken_again
 @pytest.mark.parametrize("service", ["firewall", "router"])
 async def test_a_firewall_or_router_that_hangs_costs_its_budget_at_most(rig: Rig, service: str) -> None:
     """Bounds: both replicas accept and never answer (SIGSTOP)."""
@@ -69,9 +73,9 @@ async def test_a_firewall_or_router_that_hangs_costs_its_budget_at_most(rig: Rig
     told.record(f"{service} hung", added=added, calm=told.calm)
     told.check()
     budget_ms = SETTINGS.screen_budget_ms if service == "firewall" else SETTINGS.route_budget_ms
-    assert added.median_ms <= budget_ms, "a breaker keeps most calls from paying at all"
-    assert added.worst_ms <= NOISE * budget_ms
     assert await instead_of(rig, service) > without
+    within(added.median_ms, budget_ms, "ms added to the middle call: a breaker keeps most from paying at all")
+    within(added.worst_ms, NOISE * budget_ms, "ms added at worst")
 
 
 async def instead_of(rig: Rig, service: str) -> float:
@@ -81,6 +85,7 @@ async def instead_of(rig: Rig, service: str) -> float:
     return await rig.counted("ingress", "throughline_ingress_calls_routed_total", by="own_atlas")
 
 
+@taken_again
 async def test_a_firewall_that_is_slow_costs_its_budget_at_most(rig: Rig) -> None:
     """Bounds: both replicas get the processor for 20 ms of each 270, as a container short of its quota would."""
     burst = await calling(rig, "firewall-slow")
@@ -95,7 +100,7 @@ async def test_a_firewall_that_is_slow_costs_its_budget_at_most(rig: Rig) -> Non
     added = told.added(window)
     told.record("firewall slow", added=added, calm=told.calm)
     told.check()
-    assert added.worst_ms <= NOISE * SETTINGS.screen_budget_ms
+    within(added.worst_ms, NOISE * SETTINGS.screen_budget_ms, "ms added at worst")
 
 
 async def slow(pids: list[int]) -> None:
@@ -113,6 +118,7 @@ async def slow(pids: list[int]) -> None:
             os.kill(pid, signal.SIGCONT)
 
 
+@taken_again
 async def test_a_gateway_that_is_killed_costs_little_and_nobody_twice(rig: Rig) -> None:
     """R4, R5: PSAPs hold streams to two; calls that rang through the dead one ring again, the next take the other."""
     burst = await calling(rig, "gateway-killed")
@@ -123,9 +129,11 @@ async def test_a_gateway_that_is_killed_costs_little_and_nobody_twice(rig: Rig) 
     added = told.added(window)
     told.record("gateway killed", added=added, calm=told.calm)
     told.check()
-    assert added.p99_ms <= NOISE * KILLED_ADDED_P99_MS and added.worst_ms <= NOISE * KILLED_ADDED_WORST_MS
+    within(added.p99_ms, NOISE * KILLED_ADDED_P99_MS, "ms added at p99")
+    within(added.worst_ms, NOISE * KILLED_ADDED_WORST_MS, "ms added at worst")
 
 
+@taken_again
 async def test_with_both_gateways_gone_calls_reach_administrative_lines(rig: Rig) -> None:
     """R4, R7: no PSAP can be rung, so its lines are; and its PSAP again when a gateway is back."""
     burst = await calling(rig, "gateways-gone")
@@ -141,9 +149,11 @@ async def test_with_both_gateways_gone_calls_reach_administrative_lines(rig: Rig
     hit = told.hit(window)
     by_line = [call for call in hit if call.rang and call.rang[0].line]
     assert len(by_line) > len(hit) / 2, "most of those who were offered meanwhile were rung at a line"
-    assert added.p99_ms <= NOISE * PSAP_GONE_P99_MS and added.worst_ms <= NOISE * PSAP_GONE_WORST_MS
+    within(added.p99_ms, NOISE * PSAP_GONE_P99_MS, "ms added at p99")
+    within(added.worst_ms, NOISE * PSAP_GONE_WORST_MS, "ms added at worst")
 
 
+@taken_again
 @pytest.mark.parametrize("fault", ["cut", "silent"])
 async def test_calls_of_a_psap_that_is_gone_ring_elsewhere(rig: Rig, fault: str) -> None:
     """The ladder: the busiest eight are cut, or black-holed, with calls ringing there and more to come."""
@@ -168,6 +178,6 @@ async def test_calls_of_a_psap_that_is_gone_ring_elsewhere(rig: Rig, fault: str)
     told.record(f"PSAP {fault}", to_come=to_come, in_hand=in_hand, calm=told.calm)
     told.check()
     for felt in (to_come, in_hand):
-        assert felt.median_ms <= PSAP_GONE_P99_MS, "half of them keep the bound on any machine"
-        assert felt.p99_ms <= PSAP_GONE_NOISE * PSAP_GONE_P99_MS
-        assert felt.worst_ms <= PSAP_GONE_NOISE * PSAP_GONE_WORST_MS
+        within(felt.median_ms, PSAP_GONE_P99_MS, "ms to ringing elsewhere, the middle call")
+        within(felt.p99_ms, PSAP_GONE_NOISE * PSAP_GONE_P99_MS, "ms to ringing elsewhere at p99")
+        within(felt.worst_ms, PSAP_GONE_NOISE * PSAP_GONE_WORST_MS, "ms to ringing elsewhere at worst")

@@ -11,6 +11,7 @@ from loadtest.tries import planned_as
 from services.journal import Topic
 from services.journal.kafka import KafkaLog
 from tests.system.faults.rig import AFTER_S, CALM_S, FAULT_S, NOISE, Rig
+from tests.system.takes import taken_again, within
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(240)]
 
@@ -21,6 +22,7 @@ STORM_CALLS, STORM_IS_OVER_WITHIN_S = 1_000, 120.0
 KIND_OF_A_NEWER_VERSION = 77
 
 
+@taken_again
 async def test_every_service_can_be_restarted_under_load(rig: Rig) -> None:
     """L4, P2: the first replica of each, then the second; no call is lost, and no conductor is taken for dead."""
     burst = await rig.burst("rolling", for_s=CALM_S + ROLLS_FOR_S + AFTER_S)
@@ -37,7 +39,7 @@ async def test_every_service_can_be_restarted_under_load(rig: Rig) -> None:
     told.record("every service restarted", added=added, calm=told.calm)
     told.check()
     assert told.facts("taken_over") == []
-    assert added.worst_ms <= NOISE * RESTARTED_ADDED_WORST_MS
+    within(added.worst_ms, NOISE * RESTARTED_ADDED_WORST_MS, "ms added at worst")
 
 
 async def test_a_gateway_restarted_while_its_psaps_ring_and_talk_costs_nobody_their_call_taker(rig: Rig) -> None:

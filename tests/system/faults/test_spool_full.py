@@ -15,6 +15,7 @@ from loadtest.diary import wall_ms
 from services.journal.kafka import KafkaLog
 from services.readers.balance import balance
 from tests.system.faults.rig import AFTER_S, CALM_S, NOISE, Rig
+from tests.system.takes import taken_again, within
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(180)]
 
@@ -66,6 +67,7 @@ async def ready(rig: Rig, name: str) -> tuple[int, str]:
         return page.status, await page.text()
 
 
+@taken_again
 async def test_a_full_spool_stops_no_call_and_everybody_is_told(rig: Rig) -> None:
     """J3, J4, J6: the queue in memory carries it; callers, the books and the page say how safe it was; nothing is lost
     once Kafka is back."""
@@ -95,7 +97,6 @@ async def test_a_full_spool_stops_no_call_and_everybody_is_told(rig: Rig) -> Non
             await log.close()
         assert await rig.counted("ingress", ON_THE_WAY, happening="not_spooled") > unspooled
         assert await rig.counted("ingress", ON_THE_WAY, happening="overflowed") == lost, "memory had room for all"
-    assert added.p99_ms <= NOISE * ADDED_P99_MS
 
     status, page = said
     assert status == 200, "calls are carried: nobody should be sent elsewhere"
@@ -113,3 +114,4 @@ async def test_a_full_spool_stops_no_call_and_everybody_is_told(rig: Rig) -> Non
     everybody = Counter(call.durability for call in told.calls)
     assert heard["not_durable"] <= books.real.not_durable <= everybody["not_durable"]
     assert heard["at_risk"] <= books.real.at_risk <= everybody["at_risk"]
+    within(added.p99_ms, NOISE * ADDED_P99_MS, "ms added at p99")
