@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.domain.policy import Divert, Flag, Verdict
 from services.policy.attributes import ATTRIBUTES, Listed, Type, Value
-from services.policy.bundle import Bundle, Limits, NamedList, Pass, Rule
+from services.policy.bundle import Bundle, CanaryStep, Limits, NamedList, Pass, Rule
 from services.policy.checks.check import FINDINGS_MAX, check
 from services.policy.checks.finding import Finding
 from services.policy.checks.grounds import groundless
@@ -392,6 +392,22 @@ def test_a_rule_that_fails_on_the_corpus_is_told() -> None:
     """Once, with why."""
     found = check(bundle("10 / hour > 1"), [call(hour=0)] * 3).warnings
     assert told(found, "ZeroDivisionError") == ["rule-0"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        ([CanaryStep(1.0, calls_min=1, minutes_min=0.0)], "its first step has 100% of all calls"),
+        ([CanaryStep(0.01), CanaryStep(1.0, calls_min=1)], "step 2 may be over after 1 calls and 15 minutes"),
+        ([CanaryStep(0.1, minutes_min=0.5), CanaryStep(1.0)], "step 1 may be over after 100 calls and 0.5 minutes"),
+        ([CanaryStep(0.1, calls_min=10, minutes_min=5.0), CanaryStep(1.0)], ""),
+        ([CanaryStep(0.0, areas=frozenset({"Boston"})), CanaryStep(1.0)], ""),
+    ],
+)
+def test_a_canary_in_name_alone_is_told(plan: list[CanaryStep], said: str) -> None:
+    """All calls after one call and no minute is `--force` by another name; those who sign it should see that."""
+    found = [each.what for each in check(replace(bundle(), canary=tuple(plan))).warnings if "canary" in each.what]
+    assert found == ([f"its canary hardly tries it: {said}"] if said else [])
 
 
 def test_the_checker_refuses_what_the_evaluator_refuses() -> None:

@@ -37,6 +37,10 @@ from services.policy.verdicts.evaluating import (
 FINDINGS_MAX: Final = 200
 """Of each kind; what follows is counted in the last."""
 SOON_MS: Final = 7 * 86_400_000
+FIRST_SHARE_MAX: Final = 0.10
+STEP_CALLS_MIN: Final = 10
+STEP_MINUTES_MIN: Final = 5.0
+"""With less a canary is one in name."""
 _RULE_ID: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _LIST_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _FLAGGED: Final = "_flagged"
@@ -49,7 +53,7 @@ def check(bundle: Bundle, corpus: Sequence[Mapping[str, Value]] = (), *, wall_ms
     if too_long(bundle):
         return Report((Finding(0, "", TOO_LONG, "name long lists under `lists`, and write fewer rules"),))
     errors = [*_names(bundle)]
-    warnings = [*_expiry(bundle, wall_ms), *_overlaps(bundle)]
+    warnings = [*_expiry(bundle, wall_ms), *_overlaps(bundle), *_canary(bundle)]
     errors += [*_forecasts(bundle, wall_ms), *_reasons(bundle, wall_ms)]
     trees: list[tuple[Rule, Node]] = []
     kinds = kinds_of(bundle)
@@ -103,6 +107,25 @@ def _expiry(bundle: Bundle, wall_ms: int) -> Iterator[Finding]:
             yield Finding(
                 rule.line, rule.rule_id, "it expires within a week", "write a later day, if it is still wanted"
             )
+
+
+def _canary(bundle: Bundle) -> Iterator[Finding]:
+    """A plan by which a bundle is hardly tried before it answers everybody."""
+    first = bundle.canary[0].share
+    found = [f"its first step has {first:.0%} of all calls"] if first > FIRST_SHARE_MAX else []
+    found += [
+        f"step {number} may be over after {step.calls_min} calls and {step.minutes_min:g} minutes"
+        for number, step in enumerate(bundle.canary, start=1)
+        if step.calls_min < STEP_CALLS_MIN or step.minutes_min < STEP_MINUTES_MIN
+    ]
+    if found:
+        yield Finding(
+            0,
+            "",
+            f"its canary hardly tries it: {found[0]}",
+            f"leave `canary` out, or begin with a share of {FIRST_SHARE_MAX:g} at most, and give each step "
+            f"{STEP_CALLS_MIN} calls and {STEP_MINUTES_MIN:g} minutes at least",
+        )
 
 
 def _forecasts(bundle: Bundle, wall_ms: int) -> Iterator[Finding]:
