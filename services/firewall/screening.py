@@ -25,7 +25,7 @@ from services.host.world import World
 from services.places.region import Region
 from services.policy.attributes import Value
 from services.policy.bundle import Bundle
-from services.policy.verdicts.guards import Grounds, kept_from
+from services.policy.verdicts.guards import Grounds
 from services.policy.verdicts.inputs import Located
 from services.policy.verdicts.inputs import of as inputs_of
 from services.policy.verdicts.judging import Judgement, Known, heard_of, judged, judged_again, proposed_by
@@ -113,44 +113,46 @@ class Screener:
         self._publish(record)
         return record.verdict
 
-    async def drill(self, bypass: bool) -> bool:
-        """Whether a test call would be diverted by the drill's own bundle, the bypass on or off as told, on the way of
-        real calls. It counts among test calls alone, and waits a while for an evaluator: no drill is of its absence."""
+    async def drill(self, call_id: str) -> str | None:
+        """Screens a test call by the drill's own bundle on the way of real calls: what kept it from the divert that was
+        proposed, empty where nothing did, None where none was. It counts among test calls alone, is published nowhere,
+        and waits a while for an evaluator: no drill is of its absence."""
         for _ in range(round(DRILL_PATIENCE_S / DRILL_LOOK_S)):
             if self.evaluator is not None and self.evaluator.holds(self._drilled):
                 break
             await asyncio.sleep(DRILL_LOOK_S)
-        wall_ms = self._world.wall_ms()
-        offer = Offer(f"drill-{self._name}-{wall_ms}", 1, "", TEST_URN, None)
-        inputs, _ = self._gather(offer, wall_ms)
-        word = await self._word(offer, [self._drilled], inputs, wall_ms)
-        grounds = Grounds(bypass=bypass, history=True, first=False, desks=self._desks())
-        return isinstance(word.proposed, Divert) and not kept_from(word.proposed, grounds)
+        record = screening_pb2.Screening(call_id=call_id, leg=1, at_ms=self._world.wall_ms(), test=True)
+        verdict = await self._first(Offer(call_id, 1, "", TEST_URN, None), record, [self._drilled])
+        proposed = verdicts.to_domain(record.proposed) if record.HasField("proposed") else verdict
+        return record.kept_from if isinstance(proposed, Divert) else None
 
     def _again(self, known: Known, record: screening_pb2.Screening, now: float) -> Verdict:
         candidate = self._policies.candidate()
         standing = [self._policies.live(), *([candidate] if candidate is not None else [])]
-        found = judged_again(known, standing, self._grounds(first=False), self.calls.breakers, now)
+        grounds = self._grounds(record.call_id, first=False)
+        found = judged_again(known, standing, grounds, self.calls.breakers, now)
         return self._answer(record, found, known.policy, known.bundle)
 
-    async def _first(self, offer: Offer, record: screening_pb2.Screening) -> Verdict:
+    async def _first(self, offer: Offer, record: screening_pb2.Screening, asked: list[Bundle] | None = None) -> Verdict:
+        """By these bundles, or by those that the call is for; what is watched is asked of no drill."""
         loop = asyncio.get_running_loop()
         wall_ms = record.at_ms
         inputs, first = self._gather(offer, wall_ms)
         record.inputs.extend(screenings.inputs_to_wire(inputs))
-        word = await self._word(offer, self._asked(offer.call_id, str(inputs["area"])), inputs, wall_ms)
+        bundles = self._asked(offer.call_id, str(inputs["area"])) if asked is None else asked
+        word = await self._word(offer, bundles, inputs, wall_ms)
         bundle = word.bundle if word.bundle is not None else self._built_in
         heard = heard_of(offer.call_id, inputs, word.proposed, bundle)
         breakers, now = self.calls.breakers, loop.time()
         breakers.limit(self._policies.live().limits)
-        grounds = self._grounds(first=first, stands=not self._is_out(bundle))
+        grounds = self._grounds(offer.call_id, first=first, stands=not self._is_out(bundle))
         found = judged(word.proposed, heard, grounds, breakers, now, test=offer.test)
         self.tell_trips()
         digest = "" if word.bundle is None else bundle.digest
         verdict = self._answer(record, found, word.policy, digest)
         known = Known.of(verdict, word.policy, digest, heard)
         self.calls.answered(offer.call_id, known, loop.time(), test=offer.test)
-        if (shadowed := self._policies.shadowed()) is not None:
+        if asked is None and (shadowed := self._policies.shadowed()) is not None:
             self.shadow.begin(shadowed, record, inputs, wall_ms)
         return verdict
 
@@ -193,8 +195,8 @@ class Screener:
     def _desks(self) -> Container[str]:
         return self._region().directory.lines
 
-    def _grounds(self, *, first: bool, stands: bool = True) -> Grounds:
-        return Grounds(self._policies.bypassed(), self.history, first, self._desks(), stands)
+    def _grounds(self, call_id: str, *, first: bool, stands: bool = True) -> Grounds:
+        return Grounds(self._policies.bypassed(call_id), self.history, first, self._desks(), stands)
 
     def _is_out(self, bundle: Bundle) -> bool:
         """Whether it answers no call any more: in quarantine, or gone back from. Versions only rise otherwise."""
@@ -227,6 +229,9 @@ class Screener:
         if found.kept_from:
             record.proposed.CopyFrom(verdicts.to_wire(found.proposed, policy))
             record.kept_from = found.kept_from
+        if record.test:
+            return found.verdict
+        if found.kept_from:
             self._metrics.kept.labels(found.kept_from.partition(":")[0]).inc()
         if not isinstance(found.proposed, Pass):
             self._metrics.rules.labels(found.proposed.rule).inc()

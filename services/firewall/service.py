@@ -129,8 +129,8 @@ class Firewall:
         """How many calls a PSAP has, by what was heard so far; it never waits."""
         return self._statuses.view.calls_at(psap_id, asyncio.get_running_loop().time())
 
-    async def _drill(self, bypass: bool) -> bool:
-        return await self._screener.drill(bypass)
+    async def _drill(self, call_id: str) -> str | None:
+        return await self._screener.drill(call_id)
 
     async def _screen(self, asked: screening_pb2.ScreenRequest) -> screening_pb2.ScreenResponse:
         """The verdict on one call. Who gives up waiting ends nothing: the next leg, or the same question, is told what

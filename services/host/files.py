@@ -18,11 +18,15 @@ class FileTrouble(Exception):
     """A file that cannot be read or written; the message says which, why and what to do."""
 
 
+class NoFile(FileTrouble):
+    """Nothing is there: no such file, nor a folder where one might be."""
+
+
 class Files(Protocol):
     """Whole text files, in UTF-8."""
 
     async def read_text(self, path: Path) -> str:
-        """The file's text; raises FileTrouble."""
+        """The file's text; raises NoFile where there is none, else FileTrouble."""
         ...
 
     async def write_text(self, path: Path, text: str) -> None:
@@ -36,8 +40,10 @@ class DiskFiles:
     async def read_text(self, path: Path) -> str:
         try:
             return await asyncio.to_thread(path.read_text, encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise NoFile(_cannot_read(path, _why(error))) from error
         except (OSError, UnicodeDecodeError) as error:
-            raise FileTrouble(f"cannot read {path}: {_why(error)}; is the setting that names it right?") from error
+            raise FileTrouble(_cannot_read(path, _why(error))) from error
 
     async def write_text(self, path: Path, text: str) -> None:
         try:
@@ -47,18 +53,25 @@ class DiskFiles:
 
 
 class MemoryFiles:
-    """Files that are a mapping; `texts` can be looked at."""
+    """Files that are a mapping; `texts` can be looked at, and what is `unreadable` is there and cannot be read."""
 
     def __init__(self, texts: Mapping[Path, str] | None = None) -> None:
         self.texts = dict(texts or {})
+        self.unreadable: set[Path] = set()
 
     async def read_text(self, path: Path) -> str:
+        if path in self.unreadable:
+            raise FileTrouble(_cannot_read(path, "permission denied"))
         if path not in self.texts:
-            raise FileTrouble(f"cannot read {path}: no such file; is the setting that names it right?")
+            raise NoFile(_cannot_read(path, "no such file"))
         return self.texts[path]
 
     async def write_text(self, path: Path, text: str) -> None:
         self.texts[path] = text
+
+
+def _cannot_read(path: Path, why: str) -> str:
+    return f"cannot read {path}: {why}; is the setting that names it right?"
 
 
 def _why(error: OSError | UnicodeDecodeError) -> str:

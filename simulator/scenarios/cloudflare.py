@@ -121,7 +121,8 @@ async def untried_before(stage: Stage, plain: PlainFilter) -> None:
 
 
 async def untried_after(stage: Stage) -> None:
-    """The drill's own evaluation fails from the start; then the switch is needed, and Kafka is gone."""
+    """What the drill goes through fails from the start; then the switch is needed, Kafka is gone, and the file is one
+    that no firewall may read."""
     stage.deciding_ails(drill_bundle(NUISANCE_DESK).digest, ends=True)
     await stage.at(STRIKES_S)
     stage.notes["the drill said before"] = stage.alarms("drill failed")
@@ -145,7 +146,7 @@ async def untried_after(stage: Stage) -> None:
 UNTRIED: Final = Scenario(
     "cloudflare-dec-2025",
     "A rule was switched off by a switch that had never been used on that kind of rule: the code behind it raised.",
-    "What the hourly drill of the bypass goes through is broken; then the bypass is needed, by file, without Kafka.",
+    "The hourly drill cannot be evaluated, and says so; then the bypass is needed, without Kafka, by a file of root's.",
     callers,
     untried_before,
     untried_after,

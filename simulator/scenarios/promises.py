@@ -111,7 +111,10 @@ PROMISES: Final[Mapping[str, tuple[Promise, ...]]] = MappingProxyType(
         "cloudflare-dec-2025": (
             Promise("the drill says that it fails, before the switch is needed", _noted("the drill said before")),
             _BOUNDED,
-            Promise("the bypass by file works without Kafka", _is("diverted since the switch", 0)),
+            Promise(
+                "the bypass by file works without Kafka, though none may read it",
+                _is("diverted since the switch", 0),
+            ),
             Promise("its verdicts say so", _noted("kept by the bypass")),
             Promise("the firewalls say that it is on", _noted("bypass on")),
         ),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.host.files import DiskFiles, Files, FileTrouble, MemoryFiles
+from services.host.files import DiskFiles, Files, FileTrouble, MemoryFiles, NoFile
 
 
 @pytest.fixture(params=[DiskFiles, MemoryFiles])
@@ -30,9 +30,25 @@ async def test_what_was_written_is_read_and_the_newest_stands(files: Files, tmp_
 
 
 async def test_a_missing_file_is_told_by_its_path(files: Files, tmp_path: Path) -> None:
-    """The message names the file and where to look."""
-    with pytest.raises(FileTrouble, match=r"nowhere\.csv.*setting"):
-        await files.read_text(tmp_path / "nowhere.csv")
+    """The message names the file and where to look; no folder where it might be is the same."""
+    for path in (tmp_path / "nowhere.csv", tmp_path / "nowhere" / "nowhere.csv"):
+        with pytest.raises(NoFile, match=r"nowhere\.csv.*setting"):
+            await files.read_text(path)
+
+
+@pytest.mark.parametrize("what", ["a folder", "a link to itself", "no text"])
+async def test_what_is_there_and_cannot_be_read_is_not_called_missing(tmp_path: Path, what: str) -> None:
+    """Who asks whether a file is there must know the difference."""
+    path = tmp_path / "there"
+    if what == "a folder":
+        path.mkdir()
+    elif what == "no text":
+        path.write_bytes(b"\xff\xfe\x00")
+    else:
+        path.symlink_to(path)
+    with pytest.raises(FileTrouble) as trouble:
+        await DiskFiles().read_text(path)
+    assert type(trouble.value) is FileTrouble
 
 
 async def test_nothing_is_left_beside_a_file_that_was_written(tmp_path: Path) -> None:

@@ -30,14 +30,25 @@ def test_a_drill_comes_every_hour_and_sooner_after_one_that_failed(went_well: li
 
 
 @pytest.mark.parametrize(
-    ("diverted_off", "passed_on", "trouble"),
-    [(True, True, ""), (True, False, "though the bypass was on"), (False, True, "shows nothing"), (False, False, "on")],
+    ("off", "on", "needed", "trouble"),
+    [
+        ("", "bypass", False, ""),
+        ("breaker_state", "bypass", False, ""),
+        ("no_history", "bypass", False, ""),
+        ("bypass", "bypass", True, ""),
+        ("bypass", "bypass", False, "by the bypass though it was off"),
+        ("", "", False, "diverted though the bypass was on"),
+        (None, "", False, "diverted though the bypass was on"),
+        ("first_call", "first_call", False, "by first_call, and not by the bypass"),
+        (None, "bypass", False, "shows nothing"),
+        ("", None, True, "shows nothing"),
+    ],
 )
 def test_a_drill_goes_well_only_where_the_switch_made_the_difference(
-    diverted_off: bool, passed_on: bool, trouble: str
+    off: str | None, on: str | None, needed: bool, trouble: str
 ) -> None:
-    """A call that would have passed anyhow proves nothing of the switch."""
-    told = Drilled(diverted_off, passed_on).trouble
+    """A call that passes for another reason proves nothing of the switch; off, any other reason will do."""
+    told = Drilled(off, on, needed=needed).trouble
     assert (trouble in told) and (told == "") == (trouble == "")
 
 

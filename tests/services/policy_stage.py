@@ -120,8 +120,10 @@ class One:
         self.name = name
         self.files = MemoryFiles({KEYS: KEYS_TEXT})
         self.log = MemoryLog(stage.broker)
-        self.drills: list[bool] = []
-        self.drill_says: Callable[[bool], bool] = lambda on: not on
+        self.drills: list[str | None] = []
+        """What came of each test call of the drill."""
+        self.drill_says: Callable[[bool], str | None] = lambda on: "bypass" if on else ""
+        """Of a test call for which the switch is on, or off."""
         self.errors: tuple[str, ...] = ()
         self.slow_s = 0.0
         """How long work takes here that blocks, such as reading a file."""
@@ -157,9 +159,10 @@ class One:
     async def _check(self, content: bytes) -> Checked:
         return Checked(self.errors, ("a warning",))
 
-    async def _drill(self, on: bool) -> bool:
-        self.drills.append(on)
-        return self.drill_says(on)
+    async def _drill(self, call_id: str) -> str | None:
+        said = self.drill_says(self.life.bypassed(call_id))
+        self.drills.append(said)
+        return said
 
     async def start(self) -> None:
         await self.log.start()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from throughline.v1 import policy_pb2
 
 from services.domain.policy import Divert, Pass
+from services.firewall.policies.bypass import Bypass
+from services.firewall.screening import Screener
 from services.host.network import Broken, Status
 from services.policy.files.built_in import built_in
 from services.policy.files.canonical import Action
@@ -108,6 +111,25 @@ def test_the_bypass_is_drilled_on_the_way_of_real_calls_and_counts_nowhere() -> 
         await asyncio.sleep(2 * 3_600)
         failed = replica.registry.get_sample_value("throughline_policy_bypass_drills_failed_total")
         assert failed is not None and failed > 0
+
+    play(scene)
+
+
+@pytest.mark.parametrize("broken", ["the call's way", "the switch"])
+def test_the_drill_finds_a_switch_that_reaches_no_call(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    """It goes through the switch itself, and as calls ask it: a switch that is asked nowhere, or is never on."""
+    if broken == "the switch":
+        monkeypatch.setattr(Bypass, "passes", lambda *_: False)
+    else:
+        grounds = Screener._grounds
+        monkeypatch.setattr(Screener, "_grounds", lambda *given, **more: replace(grounds(*given, **more), bypass=False))
+
+    async def scene(stage: Stage, operators: Operators) -> None:
+        await asyncio.sleep(70)
+        status = await operators.status()
+        assert status.bypass_drilled_at_ms == 0
+        [remark] = [each for each in status.remarks if "the drill failed" in each]
+        assert "was on" in remark
 
     play(scene)
 

@@ -642,30 +642,46 @@ def test_the_file_and_the_environment_switch_the_bypass_on_without_anything_else
     play(by_environment, environment=True)
 
 
+def test_a_file_that_is_there_and_cannot_be_read_switches_it_on_too() -> None:
+    """Root's, of mode 0600, from somebody in a hurry: only where nothing is, it is off."""
+
+    async def scene(stage: PolicyStage) -> None:
+        stage.first.files.unreadable.add(SWITCH)
+        await asyncio.sleep(1.5)
+        assert (stage.first.bypass.on, stage.first.count("bypassed", by="file")) == (True, 1)
+        assert any("permission denied" in remark for remark in stage.first.bypass.remarks())
+        stage.first.files.unreadable.clear()
+        await asyncio.sleep(1.5)
+        assert (stage.first.bypass.on, stage.first.bypass.remarks()) == (False, [])
+
+    play(scene)
+
+
 def test_the_bypass_is_drilled_every_hour_both_ways() -> None:
     """Off, the drill's call is diverted; on, it passes. Its last success is a metric."""
 
     async def scene(stage: PolicyStage) -> None:
         await asyncio.sleep(70)
-        assert stage.first.drills == [False, True]
+        assert stage.first.drills == ["", "bypass"]
         first = stage.first.bypass.drilled_ms
         assert stage.first.count("bypass_drill_success_timestamp_seconds") == first / 1000
         await asyncio.sleep(3 * 3_600)
-        assert stage.first.drills == [False, True] * 4
+        assert stage.first.drills == ["", "bypass"] * 4
         assert stage.first.bypass.drilled_ms > first
         assert stage.first.bypass.remarks() == []
 
     play(scene, 4 * 3_600, firewalls=1)
 
 
-@pytest.mark.parametrize("says", [True, False, None])
-def test_a_drill_that_does_not_go_well_is_told_and_tried_again_soon(says: bool | None) -> None:
-    """Cloudflare, December 2025: diverted though it was on; passed though it was off; an error on the way."""
+@pytest.mark.parametrize("says", ["", "bypass", "first_call", None, KeyError("an untested path")], ids=str)
+def test_a_drill_that_does_not_go_well_is_told_and_tried_again_soon(says: str | Exception | None) -> None:
+    """Cloudflare, December 2025: diverted though it was on; passed by the bypass though it was off; passed by something
+    else though it was on; nothing proposed; an error on the way."""
 
     async def scene(stage: PolicyStage) -> None:
-        def drilled(on: bool) -> bool:
-            if says is None:
-                raise KeyError("an untested path")
+        def drilled(on: bool) -> str | None:
+            if isinstance(says, Exception):
+                raise says
             return says
 
         stage.first.drill_says = drilled

@@ -12,7 +12,7 @@ from typing import Final
 
 from services.firewall.policies.feed import PolicyFeed
 from services.firewall.policies.settings import PolicySettings
-from services.host.files import FileTrouble
+from services.host.files import NoFile
 from services.host.world import World
 from services.policy.life.bypass import By, Drilled, drill_doubt, drill_due
 
@@ -20,14 +20,14 @@ LOOK_EVERY_S: Final = 1.0
 FIRST_DRILL_WITHIN_MS: Final = 60_000
 """The first comes at a moment of a replica's own within this, so that they do not all drill at once."""
 
-Drill = Callable[[bool], Awaitable[bool]]
-"""Screens one test call by `drill_bundle` on the way of real ones, the bypass on or off as told; was it diverted?
+Drill = Callable[[str], Awaitable[str | None]]
+"""Screens one test call of this id by `drill_bundle` on the way of real ones: what kept it from that divert.
 
 It must not count in windows, breakers or verdict metrics of real calls."""
 
 
 class Bypass:
-    """`on` is asked for each call."""
+    """`passes` is asked for each call."""
 
     def __init__(self, world: World, settings: PolicySettings, feed: PolicyFeed, drill: Drill) -> None:
         self._world = world
@@ -35,6 +35,10 @@ class Bypass:
         self._feed = feed
         self._drill = drill
         self._file = False
+        self._unread = ""
+        """Why the file cannot be read, though something is there."""
+        self._drilling: str | None = None
+        """The test call for which alone it is on."""
         self._since_ms = world.wall_ms()
         self._first_ms = self._since_ms + world.random.randrange(FIRST_DRILL_WITHIN_MS)
         self._tried_ms = 0
@@ -46,11 +50,15 @@ class Bypass:
     @property
     def on(self) -> bool:
         """Whether every call passes."""
-        return self._file or self._settings.bypass or self._feed.bypassed()
+        return bool(self.by)
+
+    def passes(self, call_id: str) -> bool:
+        """Whether this call passes, whatever the policies say."""
+        return self.on or call_id == self._drilling
 
     @property
     def by(self) -> tuple[By, ...]:
-        """What has switched it on."""
+        """What has switched it on, for every call."""
         found = {By.FILE: self._file, By.ENVIRONMENT: self._settings.bypass, By.ORDER: self._feed.bypassed()}
         return tuple(each for each, is_on in found.items() if is_on)
 
@@ -69,6 +77,7 @@ class Bypass:
         """What an operator should know, one line each."""
         doubt = drill_doubt(self._world.wall_ms(), self.drilled_ms, self._since_ms)
         found = [f"on, by {', '.join(self.by)}: every call passes"] if self.on else []
+        found += [f"its file counts as there: {self._unread}"] if self._unread else []
         found += [f"the drill failed: {self._trouble}"] if self._trouble else []
         return [f"bypass: {line}" for line in [*found, doubt] if line]
 
@@ -86,23 +95,30 @@ class Bypass:
         if path is not None:
             try:
                 await self._world.files.read_text(path)
-                there = True
-            except FileTrouble:
-                there = False
-            if there != self._file:
-                self._world.logger.error("bypass.file", there=there)
-            self._file = there
+                there, unread = True, ""
+            except NoFile:
+                there, unread = False, ""
+            except Exception as trouble:  # of another mode, a folder, no descriptor left: better on than off
+                there, unread = True, str(trouble)
+            if (there, unread) != (self._file, self._unread):
+                self._world.logger.error("bypass.file", there=there, unread=unread)
+            self._file, self._unread = there, unread
         by = self.by
         for each, gauge in self._feed.metrics.bypassed.items():
             gauge.set(each in by)
 
     async def _drill_once(self, now_ms: int) -> None:
-        """The one wide net here: a drill that raises has failed, and the next one comes all the same."""
+        """A drill that raises has failed, and the next one comes all the same."""
+        call_id = f"drill-{self._settings.name}-{now_ms}"
         try:
-            drilled = Drilled(diverted_off=await self._drill(False), passed_on=not await self._drill(True))
-            self._trouble = drilled.trouble
+            off = await self._drill(f"{call_id}-off")
+            self._drilling = f"{call_id}-on"
+            on = await self._drill(self._drilling)
+            self._trouble = Drilled(off, on, needed=self.on).trouble
         except Exception as mistake:
             self._trouble = f"it raised {mistake!r}"
+        finally:
+            self._drilling = None
         if self._trouble:
             self._feed.metrics.drills_failed.inc()
             self._world.logger.error("bypass.drill_failed", why=self._trouble)

@@ -52,9 +52,9 @@ class PolicyLife:
         """The candidate, in shadow or in its canary."""
         return self.feed.candidate()
 
-    def bypassed(self) -> bool:
-        """Whether every call passes."""
-        return self.bypass.on
+    def bypassed(self, call_id: str) -> bool:
+        """See `Bypass.passes`."""
+        return self.bypass.passes(call_id)
 
     def tripped(self, digest: str, why: str) -> None:
         """Has a bundle quarantined, here at once and everywhere soon."""

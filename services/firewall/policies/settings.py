@@ -26,7 +26,7 @@ class PolicySettings(ServiceSettings):
     bypass_file: Path | None = Field(
         None,
         description="A file whose presence lets every call pass, whatever policies say; looked for each second. It "
-        "needs neither Kafka nor a restart. None: there is no such file.",
+        "needs neither Kafka nor a restart, and counts though it cannot be read. None: there is no such file.",
     )
 
     @property

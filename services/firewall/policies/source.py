@@ -31,8 +31,8 @@ class Policies(Protocol):
         """The candidate, whichever of the two it is: it must be ready before a call comes to it."""
         ...
 
-    def bypassed(self) -> bool:
-        """Whether every call passes."""
+    def bypassed(self, call_id: str) -> bool:
+        """Whether this call passes, whatever bundles say: every one does, while the bypass is on."""
         ...
 
     def tripped(self, digest: str, why: str) -> None:
@@ -92,7 +92,7 @@ class Standing:
         """See `Policies.candidate`."""
         return self.candidate_bundle
 
-    def bypassed(self) -> bool:
+    def bypassed(self, call_id: str) -> bool:
         """See `Policies.bypassed`."""
         return self.bypass
 

@@ -1,8 +1,8 @@
 """The bypass: one switch after which every call passes, whatever policies say; and its drill. Pure.
 
 A switch that is never used does not work when it is needed (Cloudflare, December 2025). So each firewall drills its own
-every hour, on test calls and on the way that real ones go: under a policy that diverts everything, a call must be
-diverted with the switch off, which shows that the drill can fail, and pass with it on.
+every hour, on test calls and on the way that real ones go, through the switch itself: under a policy that diverts
+everything, a call must pass because the bypass is on, and with it off must not pass because of that.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final
 
 from services.domain.policy import Divert
 from services.policy.bundle import Bundle, Limits, Rule
+from services.policy.verdicts.guards import Kept
 
 DRILL_EVERY_MS: Final = 60 * 60_000
 DRILL_AGAIN_MS: Final = 5 * 60_000
@@ -41,17 +42,26 @@ class By(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Drilled:
-    """What became of one drill: what its call met with the switch off, and on."""
+    """What kept its two test calls from the divert that was proposed of each (`guards.Kept`, or a breaker): empty where
+    nothing did, None where none was proposed."""
 
-    diverted_off: bool
-    passed_on: bool
+    off: str | None
+    on: str | None
+    needed: bool = False
+    """Whether the bypass was on for every call: then none could be tried with it off."""
 
     @property
     def trouble(self) -> str:
         """Why it failed; empty where it went well."""
-        if not self.passed_on:
+        if self.on == "":
             return "a test call was diverted though the bypass was on"
-        return "" if self.diverted_off else "a test call passed though the bypass was off: the drill shows nothing"
+        if self.on is None or self.off is None:
+            return "no divert was proposed of a test call: the drill shows nothing"
+        if self.on != Kept.BYPASS:
+            return f"a test call passed by {self.on}, and not by the bypass, which was on"
+        if self.off == Kept.BYPASS and not self.needed:
+            return "a test call passed by the bypass though it was off"
+        return ""
 
 
 def drill_due(now_ms: int, tried_ms: int, done_ms: int, first_ms: int) -> bool:

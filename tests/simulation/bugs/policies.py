@@ -9,6 +9,7 @@ from services.domain.policy import Divert
 from services.firewall.following import Following
 from services.firewall.known_calls import KnownCalls
 from services.firewall.policies.feed import PolicyFeed
+from services.firewall.policies.life import PolicyLife
 from services.firewall.policies.vetting import Vetting
 from services.firewall.screening import Screener, Word
 from services.ingress.neighbours import Neighbours
@@ -55,6 +56,12 @@ def test_calls_count(real: Any, known: KnownCalls, call_id: str, keys: Any, now:
     """A test call counts in the windows of real ones: whoever tests their telephone system is diverted when they call
     in need."""
     return real(known, call_id, keys, now, test=False)
+
+
+@mistake(PolicyLife, "bypassed", only=("policy_everybody",), calls=CALLS)
+def the_switch_reaches_no_call(real: Any, policies: PolicyLife, call_id: str) -> Any:
+    """Whoever screens a call does not ask the switch: it says that it is on, and calls are diverted all the same."""
+    return False
 
 
 @mistake(judging, "kept_from", only=("policy_everybody",), calls=CALLS)
