@@ -139,6 +139,7 @@ class Screener:
         wall_ms = record.at_ms
         inputs, first = self._gather(offer, wall_ms)
         record.inputs.extend(screenings.inputs_to_wire(inputs))
+        record.first_call = first
         bundles = self._asked(offer.call_id, str(inputs["area"])) if asked is None else asked
         word = await self._word(offer, bundles, inputs, wall_ms)
         bundle = word.bundle if word.bundle is not None else self._built_in

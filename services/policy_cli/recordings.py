@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+
+from throughline.v1 import screening_pb2
 
 from services.journal import Log, Record, Topic
-from services.policy.attributes import Value
 from services.policy.replays.difference import Call
-from services.policy.replays.retelling import of_records
+from services.policy.replays.retelling import of_record
 from services.policy_cli.progress import Progress
 from services.readers.reading import read_to_end
 from services.wire import screenings
@@ -34,19 +35,25 @@ async def recorded_calls(kafka: str, since_ms: int, progress: Progress) -> list[
 
 async def calls_in(log: Log, since_ms: int, progress: Progress) -> list[Call]:
     """Those of a log, each once, in order of time: as its first screening recorded it."""
-    told: list[tuple[str, int, Mapping[str, Value]]] = []
+    told: list[screening_pb2.Screening] = []
 
     def take(records: Sequence[Record]) -> None:
         for record in records:
             with contextlib.suppress(Unreadable):
                 screening = screenings.read(record.value)
                 if screening.inputs and not screening.test and not screening.shadow:
-                    told.append((screening.call_id, screening.at_ms, screenings.inputs_of(screening)))
+                    told.append(screening)
         progress.come(lambda: f"{len(told):,} screenings are read")
 
     await read_to_end(log, Topic.SCREENINGS, take, since_ms)
-    told.sort(key=lambda each: (each[1], each[0]))
-    first: dict[str, tuple[str, int, Mapping[str, Value]]] = {}
+    told.sort(key=lambda each: (each.at_ms, each.call_id, each.leg, each.firewall))
+    first: dict[str, screening_pb2.Screening] = {}
     for each in told:
-        first.setdefault(each[0], each)
-    return list(of_records(first.values()))
+        first.setdefault(each.call_id, each)
+    return list(map(call_of, first.values()))
+
+
+def call_of(told: screening_pb2.Screening) -> Call:
+    """The call that a screening recorded."""
+    first = told.first_call if told.HasField("first_call") else None
+    return of_record(told.call_id, told.leg, told.at_ms, screenings.inputs_of(told), first)

@@ -24,7 +24,7 @@ from services.policy.replays.replaying import Judging, replay
 from services.policy.verdicts.evaluating import Evaluation
 from services.policy_cli.corpora import calls_of, read_region
 from services.policy_cli.progress import Progress
-from services.policy_cli.recordings import calls_in
+from services.policy_cli.recordings import call_of, calls_in
 from services.wire import screenings
 
 BOSTON = ZoneInfo("America/New_York")
@@ -93,6 +93,7 @@ async def test_recorded_calls_are_replayed_as_they_were_screened(tmp_path: Path)
         for leg, shadow in ((1, False), (2, False), (1, True)):
             record = screening_pb2.Screening(call_id=call.call_id, leg=leg, at_ms=call.at_ms + leg - 1, shadow=shadow)
             record.inputs.extend(screenings.inputs_to_wire(call.inputs))
+            record.first_call = call.first
             await log.append(Topic.SCREENINGS, call.call_id, record.SerializeToString())
     test = screening_pb2.Screening(call_id="test", leg=1, at_ms=1, test=True)
     test.inputs.extend(screenings.inputs_to_wire(wanted[0].inputs))
@@ -100,3 +101,13 @@ async def test_recorded_calls_are_replayed_as_they_were_screened(tmp_path: Path)
     await log.append(Topic.SCREENINGS, "odd", b"\xff\xff")
     assert await calls_in(log, 0, Progress(lambda: 0.0, print)) == wanted
     await log.close()
+
+
+@pytest.mark.parametrize(("leg", "calls", "first"), [(1, 1, True), (1, 2, False), (2, 2, True), (1, 0, True)])
+def test_a_record_that_does_not_say_so_is_of_a_first_call_where_it_may_be(leg: int, calls: int, first: bool) -> None:
+    """Of a version before: a later leg, or a number that is not known to have called."""
+    record = screening_pb2.Screening(call_id="c", leg=leg, at_ms=1)
+    record.inputs.extend(screenings.inputs_to_wire({"number": "+16175550100", "number_calls_3600s": calls}))
+    assert call_of(record).first is first
+    record.first_call = not first
+    assert call_of(record).first is not first

@@ -12,8 +12,8 @@ from services.domain.policy import Flag, Pass
 from services.domain.routing import STALE_AFTER_SECONDS
 from services.firewall.policies.source import Standing
 from services.journal import Topic
-from services.policy.replays.retelling import of_records
 from services.policy.verdicts.evaluating import Evaluation
+from services.policy_cli.recordings import call_of
 from services.wire import psap_status, screenings
 from simulator.virtual_loop import run_virtual, virtual_wall_ms
 from tests.services.firewall_stage import START_S, Replica, Stage, bundle, place_in, play, rule
@@ -158,9 +158,9 @@ def test_what_was_recorded_says_the_same_when_it_is_replayed() -> None:
         await Gateway(stage, "gateway-1").says(row("P2", 3))
         for call_id, town in (("call-1", "Birch"), ("call-2", "Cedar")):
             await stage.screen(call_id, place=place_in(town))
-        recorded = [(each.call_id, each.at_ms, screenings.inputs_of(each)) for each in await stage.published()]
+        calls = map(call_of, await stage.published())
         evaluation = Evaluation(FLAGS_BUSY)
-        said = {call.call_id: evaluation.decide(call.inputs, call.at_ms).rule_id for call in of_records(recorded)}
+        said = {call.call_id: evaluation.decide(call.inputs, call.at_ms).rule_id for call in calls}
         assert said == {"call-1": "busy", "call-2": None}
 
     play(scene, FLAGS_BUSY)
