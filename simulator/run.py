@@ -199,7 +199,7 @@ async def _play(schedule: Schedule, seen: Observed) -> None:
         wall_ms=virtual_wall_ms,
         human_speed=HUMANS,
     )
-    scene = Scene(installation, outside, cables, network, broker, by, Moments(broker, network.context))
+    scene = Scene(installation, outside, cables, network, broker, by, Moments(broker, network.context), KINDS)
     outside.listen(scene.moments.tell)
     installation.start()
     await outside.start()

@@ -154,7 +154,7 @@ def kinds_named(only: Sequence[str]) -> tuple[Kind, ...]:
 
 def _can_hit(kind: Kind, aim: str) -> bool:
     if aim.startswith("="):
-        return all(told in _whom(kind) or (kind.name == STEPS and can_be_told(told)) for told in _told(aim))
+        return all(told in _whom(kind) or (kind.name == STEPS and can_be_told(told, KINDS)) for told in _told(aim))
     return any(target.startswith(aim[1:]) for target in _whom(kind))
 
 

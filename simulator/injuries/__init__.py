@@ -8,22 +8,26 @@ far end, and steps, in which several of these are done to those who have to do w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 from simulator.injuries import cables, clocks, disks, evaluators, far_end, kafka, policies, processes, regions, steps
-from simulator.injuries.kind import KINDS, Injury, Kind, Scene
+from simulator.injuries.kind import Injury, Kind, Scene
 
-FAMILIES: Mapping[str, tuple[Kind, ...]] = {
-    "process": processes.KINDS,
-    "evaluator": evaluators.KINDS,
-    "policy": policies.KINDS,
-    "network": cables.KINDS,
-    "kafka": kafka.KINDS,
-    "disk": disks.KINDS,
-    "clock": clocks.KINDS,
-    "region": regions.KINDS,
-    "far_end": far_end.KINDS,
-    "steps": steps.KINDS,
-}
-KINDS.update({kind.name: kind for kinds in FAMILIES.values() for kind in kinds})
+FAMILIES: Final[Mapping[str, tuple[Kind, ...]]] = MappingProxyType(
+    {
+        "process": processes.KINDS,
+        "evaluator": evaluators.KINDS,
+        "policy": policies.KINDS,
+        "network": cables.KINDS,
+        "kafka": kafka.KINDS,
+        "disk": disks.KINDS,
+        "clock": clocks.KINDS,
+        "region": regions.KINDS,
+        "far_end": far_end.KINDS,
+        "steps": steps.KINDS,
+    }
+)
+KINDS: Final[Mapping[str, Kind]] = MappingProxyType({kind.name: kind for kinds in FAMILIES.values() for kind in kinds})
 
 __all__ = ["FAMILIES", "KINDS", "Injury", "Kind", "Scene"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -53,6 +53,8 @@ class Scene:
     by: random.Random
     """For what is drawn while it runs, such as how much of a write was done."""
     moments: Moments
+    kinds: Mapping[str, Kind]
+    """Every kind there is, by its name: a story may have any as its deed."""
     read_on: Callable[[], Reading] = Reading
     """Has the witness of the journal read what has landed by now, before it can be gone."""
     stories: dict[Injury, Callable[[], None]] = field(default_factory=dict)
@@ -93,7 +95,5 @@ def seconds(by: random.Random, least_s: float, most_s: float) -> float:
     return round(float(least_s * (most_s / least_s) ** by.random()), 3)
 
 
-KINDS: Final[dict[str, Kind]] = {}
-"""Every kind by its name, once the families are read."""
 SHORT_S: Final = (0.05, 3.0)
 LONG_S: Final = (1.0, 12.0)

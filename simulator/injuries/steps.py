@@ -12,13 +12,12 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Final
 
 from services.domain.routing import rendezvous
 from simulator.cables import between
 from simulator.injuries.cables import OUTSIDE
-from simulator.injuries.kind import KINDS as ALL_KINDS
 from simulator.injuries.kind import Drawn, Injury, Kind, Scene, seconds
 from simulator.injuries.processes import HELD_UP_S
 from simulator.installation import SERVICE_OF, addresses_of, names_of
@@ -54,10 +53,14 @@ def _draw(by: random.Random) -> Drawn:
     return steps, seconds(by, 1.0, 12.0), by.choice(LATER_S)
 
 
-def can_be_told(step: str) -> bool:
+def can_be_told(step: str, kinds: Container[str]) -> bool:
     """Whether a story may have this step: a witness and what it sees, whom, and a deed or a kind of injury."""
     words = step.split()
-    return len(words) == 4 and words[0] in {moment.split()[0] for moment in FIRST} and words[3] in {*_DEEDS, *ALL_KINDS}
+    return (
+        len(words) == 4
+        and words[0] in {moment.split()[0] for moment in FIRST}
+        and (words[3] in _DEEDS or words[3] in kinds)
+    )
 
 
 class _Story:
@@ -103,7 +106,7 @@ class _Story:
                 self._undo.append(do(self._scene, host))
                 self._done.append((kind if host not in PSAPS else "cut_off", host, now_s, math.inf))
             else:
-                self._hurt(ALL_KINDS[deed], host, now_s)
+                self._hurt(self._scene.kinds[deed], host, now_s)
         self._wait(seen["call_id"])
 
     def _hurt(self, kind: Kind, host: str, now_s: float) -> None:

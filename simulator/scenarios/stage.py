@@ -32,7 +32,7 @@ from services.policy.life.shelf import Entry, Shelf, SignedBy, Submitted
 from services.wire import policy_records
 from services.wire.methods import DIRECT_POLICY, POLICY_STATUS, SUBMIT_POLICY, Question
 from simulator.cables import Cables
-from simulator.injuries import Scene
+from simulator.injuries import KINDS, Scene
 from simulator.installation import BYPASS_FILE, SERVICE_OF, Installation
 from simulator.moments import Moments
 from simulator.outside import Outside
@@ -78,7 +78,7 @@ class Stage:
             carrier=carrier,
         )
         moments = Moments(self.broker, self.network.context)
-        scene = Scene(self.installation, self.outside, self.cables, self.network, self.broker, by, moments)
+        scene = Scene(self.installation, self.outside, self.cables, self.network, self.broker, by, moments, KINDS)
         self._settling = Settling(scene)
         self._operator = self.network.host("operator")
         self._made_ms = 0
