@@ -143,8 +143,8 @@ def _forecasts(bundle: Bundle, wall_ms: int) -> Iterator[Finding]:
 def _reasons(bundle: Bundle, wall_ms: int) -> Iterator[Finding]:
     """Reasons that are flagged by one rule and diverted by another, each told once.
 
-    A router is told of flags, and its rules may send calls elsewhere by them. For one reason only one of the two may:
-    else breakers, which count what is diverted here, see a part of it.
+    A router is told of flags, and rules of its own might send calls elsewhere by them. For one reason only one of the
+    two may: else breakers, which count what is diverted here, would see a part of it.
     """
     said: dict[str, Rule] = {}
     told: set[str] = set()
