@@ -79,7 +79,9 @@ class IngressSettings(ServiceSettings):
         5_000, ge=100, le=60_000, description="Milliseconds until a stream must have offered its call."
     )
     queue_facts_max: int = Field(
-        10_000, ge=1, description="Facts that wait in memory while Kafka is away; beyond it they are lost, counted."
+        10_000,
+        ge=1,
+        description="Facts that wait in memory for Kafka, of each topic; beyond it they are lost, counted.",
     )
     spool_dir: Path = Field(
         Path("spool"),

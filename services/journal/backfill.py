@@ -1,7 +1,7 @@
 """Appends the queue again when the log is back, in the order of each key (protocol.md J5, J6).
 
-One drain for each leader: a probe, then growing windows while all goes well. A hung leader stops its own drain alone,
-and the first record that it acknowledges in time closes its breaker.
+One drain for each topic and leader: a probe, then growing windows while all goes well. A hung leader stops its own
+drains alone, and the first record that it acknowledges in time closes its breaker.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 from services.domain.durability import Durability
 from services.journal import Log, Rejected, Topic
-from services.journal.backlog import Append, Backlog
+from services.journal.backlog import Append, Backlog, Lane
 from services.journal.happenings import Happening
 
 PAUSE_FIRST_S: Final = 0.05
@@ -41,12 +41,14 @@ class Backfill:
         self._restamp = restamp
         self._leaves = leaves
         self._answered_in_s = answered_in_s
-        self._drains: dict[str, asyncio.Task[None]] = {}
+        self._drains: dict[Lane, asyncio.Task[None]] = {}
 
-    def wake(self, lane: str) -> None:
+    def wake(self, lane: Lane) -> None:
         """Something waits in this lane."""
         if lane not in self._drains:
-            task = asyncio.get_running_loop().create_task(self._drain(lane), name=f"journal back-fill {lane}")
+            task = asyncio.get_running_loop().create_task(
+                self._drain(lane), name=f"journal back-fill {lane.topic} {lane.leader}"
+            )
             self._drains[lane] = task
             task.add_done_callback(_raise_in_the_open)
 
@@ -58,7 +60,7 @@ class Backfill:
         if drains:
             await asyncio.wait(drains)
 
-    async def _drain(self, lane: str) -> None:
+    async def _drain(self, lane: Lane) -> None:
         try:
             pause_s = PAUSE_FIRST_S
             window_max = 1
@@ -67,7 +69,7 @@ class Backfill:
                 self._wake_others()
                 if not window:
                     continue  # every key that was looked at has another leader by now
-                if await self._append_again(lane, window):
+                if await self._append_again(lane.leader, window):
                     pause_s = PAUSE_FIRST_S
                     window_max = min(window_max * 2, WINDOW_MAX)
                 else:
@@ -82,29 +84,29 @@ class Backfill:
         for lane in self._backlog.lanes:
             self.wake(lane)
 
-    async def _append_again(self, lane: str, window: list[Append]) -> bool:
+    async def _append_again(self, leader: str, window: list[Append]) -> bool:
         """Append one window and wait for the log's answers. True if all of it left the queue.
 
         Where the first attempt is still unknown, its answer is waited for: appending again meanwhile would only make
         the duplicate certain. The log's own deadline bounds this.
         """
-        await asyncio.wait([self._answer_to(lane, append) for append in window])
+        await asyncio.wait([self._answer_to(leader, append) for append in window])
         await asyncio.sleep(0)  # each answer's own callback comes first
         return not any(append in self._backlog for append in window)
 
-    def _answer_to(self, lane: str, append: Append) -> asyncio.Future[None]:
+    def _answer_to(self, leader: str, append: Append) -> asyncio.Future[None]:
         if append.acked is None or append.acked.done():
             now = asyncio.get_running_loop().time()
             restamp = self._restamp.get(append.topic)
             age_ms = int((now - append.begun) * 1000)
             value = append.value if restamp is None else restamp(append.value, age_ms, append.told)
             append.acked = self._log.append(append.topic, append.key, value)
-            append.acked.add_done_callback(partial(self._answered, lane, append, now))
+            append.acked.add_done_callback(partial(self._answered, leader, append, now))
         return append.acked
 
-    def _answered(self, lane: str, append: Append, asked: float, acked: asyncio.Future[None]) -> None:
+    def _answered(self, leader: str, append: Append, asked: float, acked: asyncio.Future[None]) -> None:
         if landed(acked):
-            self._answered_in_s(lane, asyncio.get_running_loop().time() - asked)
+            self._answered_in_s(leader, asyncio.get_running_loop().time() - asked)
         elif append.acked is acked:
             append.acked = None  # a failure tells nothing more, and costs memory while the log is away
         if append in self._backlog and (landed(acked) or rejected(acked)):

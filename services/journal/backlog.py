@@ -1,15 +1,19 @@
 """The bounded queue in memory for records that the log has not acknowledged (protocol.md J6).
 
-It keeps the order of each key, knows which keys it holds, and says what to append again next, one lane for each leader
-of the log, so that a hung leader holds up nobody else's records. On a compacted topic only the newest record of a key
-matters, so a newer one takes the older one's place: a status row each two seconds cannot fill the queue.
+It keeps the order of each key, knows which keys it holds, and says what to append again next, one lane for each topic
+and leader of the log, so that a hung leader holds up nobody else's records, and a topic that nobody lets us write none
+of another's. For the same reason each topic has a room of its own: what is refused for good fills that, and no fact of
+a call gives way to it. On a compacted topic only the newest record of a key matters, so a newer one takes the older
+one's place: a status row each two seconds cannot fill the queue.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from services.domain.durability import Durability
 from services.journal import Topic
@@ -17,6 +21,21 @@ from services.journal.spool import Ticket
 from services.journal.topics import TOPICS
 
 Key = tuple[Topic, str]
+
+
+class Lane(NamedTuple):
+    """What is appended again apart from everything else. `leader`: see `Log.leader_of`."""
+
+    topic: Topic
+    leader: str
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much may wait: records, and bytes in their values."""
+
+    facts: int
+    bytes: int
 
 
 class Append:
@@ -71,22 +90,22 @@ class Append:
 
 
 class Backlog:
-    """Records in the order in which they were put, by lane; room for `facts_max`, and for `bytes_max` in their values.
+    """Records in the order in which they were put, by lane. `calls`: the room of their facts; `others`: that of each
+    other topic.
 
     In memory a queued record costs about 2 KB beside its value, all entries and its copies' futures included.
     """
 
-    def __init__(self, facts_max: int, bytes_max: int) -> None:
-        self._facts_max = facts_max
-        self._bytes_max = bytes_max
-        self._bytes = 0
-        self._count = 0
+    def __init__(self, calls: Room, others: Room) -> None:
+        self._rooms = dict.fromkeys(Topic, others) | {Topic.CALLS: calls}
+        self._facts = dict.fromkeys(Topic, 0)
+        self._bytes = dict.fromkeys(Topic, 0)
         self._keys: dict[Key, dict[Append, None]] = {}
-        self._lane_of: dict[Key, str] = {}
-        self._lanes: dict[str, dict[Key, None]] = {}
+        self._lane_of: dict[Key, Lane] = {}
+        self._lanes: dict[Lane, dict[Key, None]] = {}
 
     def __len__(self) -> int:
-        return self._count
+        return sum(self._facts.values())
 
     def __iter__(self) -> Iterator[Append]:
         for appends in self._keys.values():
@@ -96,15 +115,15 @@ class Backlog:
         return append in self._keys.get((append.topic, append.key), ())
 
     @property
-    def lanes(self) -> list[str]:
-        """The leaders for whom something waits."""
+    def lanes(self) -> list[Lane]:
+        """Those in which something waits."""
         return list(self._lanes)
 
     def holds_key(self, topic: Topic, key: str) -> bool:
         """Whether an earlier record of the key waits here."""
         return (topic, key) in self._keys
 
-    def lane_of(self, topic: Topic, key: str) -> str:
+    def lane_of(self, topic: Topic, key: str) -> Lane:
         """In which lane a key waits that is held."""
         return self._lane_of[topic, key]
 
@@ -116,24 +135,25 @@ class Backlog:
 
     def has_room(self, append: Append) -> bool:
         """Whether it may be put."""
-        return self._count < self._facts_max and self._bytes + len(append.value) <= self._bytes_max
+        topic, room = append.topic, self._rooms[append.topic]
+        return self._facts[topic] < room.facts and self._bytes[topic] + len(append.value) <= room.bytes
 
-    def put(self, append: Append, lane: str) -> None:
+    def put(self, append: Append, leader: str) -> None:
         """Put a record behind the others; a key that is held already keeps its lane."""
         key = (append.topic, append.key)
         if key not in self._keys:
             self._keys[key] = {}
-            self._enter(key, lane)
+            self._enter(key, leader)
         self._keys[key][append] = None
-        self._count += 1
-        self._bytes += len(append.value)
+        self._facts[append.topic] += 1
+        self._bytes[append.topic] += len(append.value)
 
     def remove(self, append: Append) -> None:
         """Take a record out."""
         key = (append.topic, append.key)
         del self._keys[key][append]
-        self._count -= 1
-        self._bytes -= len(append.value)
+        self._facts[append.topic] -= 1
+        self._bytes[append.topic] -= len(append.value)
         if not self._keys[key]:
             del self._keys[key]
             self._leave(key)
@@ -144,9 +164,9 @@ class Backlog:
         for append in appends:
             key = (append.topic, append.key)
             if append in self:
-                self._move(key, self._lane_of[key])
+                self._move(key, self._lane_of[key].leader)
 
-    def next_window(self, lane: str, window_max: int, leader_of: Callable[[Topic, str], str]) -> list[Append]:
+    def next_window(self, lane: Lane, window_max: int, leader_of: Callable[[Topic, str], str]) -> list[Append]:
         """The oldest record of each of at most `window_max` keys of a lane; keys that another leads by now move.
 
         A key's later records wait until its earlier ones have landed: appending a window at once keeps every key's
@@ -155,19 +175,19 @@ class Backlog:
         window: list[Append] = []
         for key in list(islice(self._lanes.get(lane, {}), window_max)):
             leader = leader_of(*key)
-            if leader == lane:
+            if leader == lane.leader:
                 window.append(next(iter(self._keys[key])))
             else:
                 self._move(key, leader)
         return window
 
-    def _move(self, key: Key, lane: str) -> None:
-        """To the end of that lane."""
+    def _move(self, key: Key, leader: str) -> None:
+        """To the end of that leader's lane."""
         self._leave(key)
-        self._enter(key, lane)
+        self._enter(key, leader)
 
-    def _enter(self, key: Key, lane: str) -> None:
-        self._lane_of[key] = lane
+    def _enter(self, key: Key, leader: str) -> None:
+        lane = self._lane_of[key] = Lane(key[0], leader)
         self._lanes.setdefault(lane, {})[key] = None
 
     def _leave(self, key: Key) -> None:

@@ -15,7 +15,7 @@ to the log instead of five for a call, and none of that work between a call's st
 
 When the queue is full, the oldest facts stay and the new one is counted and dropped. The oldest facts open debts and
 the newer ones mostly settle them: to lose an opening is to forget a caller, to lose a settlement is to ring somebody
-back for nothing.
+back for nothing. Each topic fills a room of its own, so what Kafka refuses for good costs no fact of a call its place.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from services.domain.durability import Durability
 from services.journal import Follower, Log, Topic
 from services.journal.backfill import WINDOW_MAX as BACKFILL_WINDOW_MAX
 from services.journal.backfill import Backfill, Restamp, landed, rejected
-from services.journal.backlog import Append, Backlog, Key
+from services.journal.backlog import Append, Backlog, Key, Room
 from services.journal.happenings import Happening, JournalEvent
 from services.journal.leaders import Leaders
 from services.journal.safekeeping import Keep, Safekeeping
@@ -62,8 +62,9 @@ class Journal:
     """See the module. `restamp` has for each topic whose records carry their age how it is written into one. Records of
     other topics are back-filled as they are.
 
-    With a `spool` (and `wall_ms`, the world's) what is queued outlives this process, and the queue holds more: up to
-    SPOOLED_FACTS_MAX facts, and the spool's `bytes_max` of values. `keep` has a fact kept by a failover replica."""
+    `queue_facts_max` and `queue_bytes_max` are for each topic. With a `spool` (and `wall_ms`, the world's) what is
+    queued outlives this process, and the queue holds more of calls: up to SPOOLED_FACTS_MAX facts, and the spool's
+    `bytes_max` of values. `keep` has a fact kept by a failover replica."""
 
     def __init__(
         self,
@@ -90,10 +91,11 @@ class Journal:
         self._running: dict[Key, dict[Append, None]] = {}  # those within their budgets, by key, in their order
         self._budget_timer: asyncio.TimerHandle | None = None
         self._in_grace = False
+        calls = others = Room(queue_facts_max, queue_bytes_max)
         if spool is not None:
-            queue_facts_max = max(queue_facts_max, SPOOLED_FACTS_MAX)
-            queue_bytes_max = max(queue_bytes_max, spool.bytes_max)
-        self._backlog = Backlog(queue_facts_max, queue_bytes_max)
+            calls = Room(max(queue_facts_max, SPOOLED_FACTS_MAX), max(queue_bytes_max, spool.bytes_max))
+        self._backlog = Backlog(calls, others)
+        self._overflowing: dict[Topic, None] = {}  # nothing has left their full rooms since
         self._leaders = Leaders()
         self._backfill = Backfill(log, self._backlog, restamp, self._leave_queue, self._answered_in_s)
         self._safe = Safekeeping(spool, keep, wall_ms, self._tell, self._recovered)
@@ -149,13 +151,15 @@ class Journal:
     def health(self) -> str | None:
         """None when well, else the reason in one line, for `/readyz`."""
         reasons = [reason for reason in (self._log.health(), self._safe.trouble) if reason is not None]
-        slow = [leader for leader in self._leaders.shunned if leader in self._backlog.lanes]
+        waited_for = {lane.leader for lane in self._backlog.lanes}
+        slow = [leader for leader in self._leaders.shunned if leader in waited_for]
         if slow:
             reasons.append(f"leaders slow to acknowledge: {', '.join(slow)}")
         if self._backlog:
             where = "in the spool" if self._safe.has_spool and self._safe.trouble is None else "in memory"
             reasons = reasons or ["the log was away"]
             reasons.append(f"{len(self._backlog)} facts wait {where}")
+        reasons.extend(f"no room for more of {topic}: what comes is lost" for topic in self._overflowing)
         return "; ".join(reasons) or None
 
     async def close(self, limit_s: float | None = None) -> int:
@@ -283,7 +287,10 @@ class Journal:
         older = self._backlog.older_version(append)
         if older is not None:
             self._leave_queue(older, Happening.REPLACED)
-        if self._closed or not self._backlog.has_room(append):
+        has_room = self._backlog.has_room(append)
+        if self._closed or not has_room:
+            if not has_room:
+                self._overflowing[append.topic] = None
             self._tell(Happening.OVERFLOWED, append)
             append.answer(Durability.NOT_DURABLE)
             return
@@ -304,6 +311,7 @@ class Journal:
 
     def _leave_queue(self, append: Append, why: Happening) -> None:
         self._backlog.remove(append)
+        self._overflowing.pop(append.topic, None)
         self._safe.give_back(append)
         self._tell(why, append)
         if why is not Happening.REJECTED and why is not Happening.REPLACED:

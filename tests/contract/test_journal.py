@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.domain.durability import Durability
-from services.journal import Topic, Unavailable
+from services.journal import Topic
 from services.journal.journal import BACKFILL_WINDOW_MAX, Happening, Journal, JournalEvent
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.journal.topics import TOPICS
 from simulator.virtual_loop import run_virtual, virtual_wall_ms
+from tests.contract.guarded_log import REFUSED, Guarded
 
 BUDGET_S = 0.050
 
@@ -213,26 +214,13 @@ def test_a_rejected_record_does_not_block_the_queue() -> None:
     assert [value.split(b"+")[0] for _, value in stage.landed()] == [b"next"]
 
 
-class Guarded(MemoryLog):
-    """A log of one leader, where nobody lets us write anything but calls."""
-
-    def append(self, topic: Topic, key: str, value: bytes, *, partition: int | None = None) -> asyncio.Future[None]:
-        if topic is Topic.CALLS:
-            return super().append(topic, key, value, partition=partition)
-        refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        refused.set_exception(Unavailable("no ACL lets us write there"))
-        return refused
-
-    def leader_of(self, topic: Topic, key: str) -> str:
-        return "broker-1"
-
-
-def test_a_record_that_nobody_lets_us_write_holds_up_no_other_key() -> None:
-    """It is refused for as long as an ACL is missing, and the facts of calls that a leader's change put behind it
-    land all the same."""
+@pytest.mark.parametrize("topic", [Topic.CALLS, Topic.CALLS_UNREADABLE])
+def test_a_record_that_is_always_refused_holds_up_no_other_key(topic: Topic) -> None:
+    """By a missing ACL or for a reason of its own: the facts of calls that a leader's change put behind it land all the
+    same."""
 
     async def story(stage: Stage) -> None:
-        stage.journal.append_soon(Topic.CALLS_UNREADABLE, "u", b"?")
+        stage.journal.append_soon(topic, REFUSED, b"?")
         await asyncio.sleep(0.3)
         stage.log.fail(absent=True)
         for key in ("a", "b", "c"):
@@ -243,6 +231,40 @@ def test_a_record_that_nobody_lets_us_write_holds_up_no_other_key() -> None:
         assert {key for key, _ in stage.landed()} == {"a", "b", "c"}
 
     play(story, log=Guarded)
+
+
+@pytest.mark.parametrize(("bound", "size"), [({"queue_facts_max": 2_000}, 1), ({"queue_bytes_max": 200_000}, 100)])
+def test_thousands_of_records_that_nobody_lets_us_write_cost_no_fact_of_a_call_anything(
+    bound: dict[str, int], size: int
+) -> None:
+    """They fill what is theirs, in facts or in bytes, and are counted beyond it; a call is heard within its budget, its
+    facts have all of their own room while the log is away, and none is behind them when it is back."""
+    refused, of_calls = 5_000, 2_000
+
+    async def story(stage: Stage) -> None:
+        loop = asyncio.get_running_loop()
+        for n in range(refused):
+            stage.journal.append_soon(Topic.CALLS_UNREADABLE, f"{n}", b"?" * size)
+        await asyncio.sleep(10)
+        assert stage.journal.queued == 2_000
+        for n in range(100):
+            begun = loop.time()
+            assert await stage.journal.append(Topic.CALLS, f"at once {n}", b"1") is Durability.DURABLE
+            assert loop.time() - begun <= BUDGET_S
+        stage.log.fail(absent=True)
+        for n in range(of_calls):
+            stage.journal.append_soon(Topic.CALLS, f"{n}", b"1" * size)
+        await asyncio.sleep(5)
+        assert stage.journal.queued == 4_000
+        stage.log.fail()
+        await asyncio.sleep(2)
+        assert stage.journal.queued == 2_000
+        assert f"no room for more of {Topic.CALLS_UNREADABLE}" in (stage.journal.health() or "")
+
+    stage = play(story, log=Guarded, **bound)
+    assert len(stage.landed()) == 100 + of_calls
+    lost = [event.topic for event in stage.events if event.happening is Happening.OVERFLOWED]
+    assert lost == [Topic.CALLS_UNREADABLE] * (refused - 2_000)
 
 
 def test_closing_drains_what_nobody_waited_for() -> None:
