@@ -111,9 +111,9 @@ class Safekeeping:
                 pass  # the disk hangs; what is not on it is counted by the journal
 
     def _may_be_spooled(self, spool: Spool, append: Append) -> bool:
-        """Offers that cannot be read may be large, and whoever sends many must not take the room of calls."""
-        large = append.topic is Topic.CALLS_UNREADABLE
-        if large and spool.used_bytes + len(append.value) > spool.bytes_max // 2:
+        """Half of the room is for facts of calls alone: offers that cannot be read may be large, and whoever sends many
+        must not take the room of calls; and what Kafka refuses for good stays."""
+        if append.topic is not Topic.CALLS and spool.used_bytes + len(append.value) > spool.bytes_max // 2:
             self._tell(Happening.NOT_SPOOLED, append)
             return False
         return True

@@ -5,6 +5,9 @@ few syncs, not one a fact. A segment's file is removed when everything in it is 
 the segments hold: everything that was acknowledged, and facts that were done but lay in a segment that was still
 needed; readers drop those by identity. What cannot be read is counted and kept aside as a file.
 
+Facts of calls are written first, to segments of their own: a record of another topic that the log never takes keeps its
+segment for ever.
+
 While the log is well no file is touched, but for a disk that failed: an empty segment is written there each
 TRIED_AGAIN_S until one succeeds, so that a trouble is told for as long as it lasts and no longer (J6).
 """
@@ -103,10 +106,10 @@ class Spool:
         self._bytes_max = bytes_max
         self._segment_bytes_max = segment_bytes_max
         self._segments: dict[int, _Segment] = {}
-        self._active: _Segment | None = None
+        self._waiting: dict[bool, deque[_Put]] = {True: deque(), False: deque()}  # facts of calls, and all else
+        self._active: dict[bool, _Segment] = {}  # of either
         self._last_number = 0
         self._bytes = 0
-        self._waiting: deque[_Put] = deque()
         self._empty: deque[_Segment] = deque()
         self._left: list[_Segment] = []  # empty ones that could not be removed
         self._writing: asyncio.Task[None] | None = None
@@ -168,7 +171,7 @@ class Spool:
             ticket.set_exception(NoRoom(self.trouble))
         else:
             self._bytes += put.size
-            self._waiting.append(put)
+            self._waiting[topic is Topic.CALLS].append(put)
             self._go_on()
         return ticket
 
@@ -230,12 +233,12 @@ class Spool:
 
     @property
     def _has_work(self) -> bool:
-        return bool(self._waiting or self._empty or self._tries)
+        return any(self._waiting.values()) or bool(self._empty) or self._tries
 
     async def _write(self) -> None:
         while self._has_work:
-            if self._waiting:
-                await self._commit()
+            if any(self._waiting.values()):
+                await self._commit(of_calls=bool(self._waiting[True]))
             elif self._empty:
                 await self._remove(self._empty.popleft())
             else:
@@ -270,12 +273,13 @@ class Spool:
                 self.trouble = None
         self._note(segment)
 
-    async def _commit(self) -> None:
-        """One write and one sync for all that wait, up to a bound."""
+    async def _commit(self, of_calls: bool) -> None:
+        """One write and one sync for all facts of calls that wait, or all else, up to a bound."""
+        waiting = self._waiting[of_calls]
         batch: list[_Put] = []
         size = 0
-        while self._waiting and (not batch or size + self._waiting[0].size <= COMMIT_BYTES_MAX):
-            put = self._waiting.popleft()
+        while waiting and (not batch or size + waiting[0].size <= COMMIT_BYTES_MAX):
+            put = waiting.popleft()
             if put.ticket.done():  # taken back before it was written
                 self._bytes -= put.size
                 continue
@@ -283,14 +287,14 @@ class Spool:
             size += put.size
         if not batch:
             return
-        segment = self._active = self._active or self._new_segment()
+        segment = self._active[of_calls] = self._active.get(of_calls) or self._new_segment()
         opening = b"" if segment.size else header(segment.salt)
         records = b"".join(record(put.payload, segment.salt) for put in batch)
         try:
             await self._disk.append(segment.path, opening + records)
         except DiskTrouble as trouble:
             # Nobody knows how much of it stands in the file, so nothing is ever written behind it.
-            self._active = None
+            del self._active[of_calls]
             self._bytes -= size
             self._failed(trouble)
             for put in batch:
@@ -306,7 +310,7 @@ class Spool:
                     put.ticket.set_result(Ticket(segment.number, segment.places))
                 segment.places += 1
             if segment.size >= self._segment_bytes_max:
-                self._active = None
+                del self._active[of_calls]
         self._note(segment)
 
     def _new_segment(self) -> _Segment:
@@ -324,8 +328,7 @@ class Spool:
     async def _remove(self, segment: _Segment) -> None:
         if segment.live:
             return  # it was written to since
-        if segment is self._active:
-            self._active = None
+        self._active = {of_calls: active for of_calls, active in self._active.items() if active is not segment}
         self._segments.pop(segment.number, None)
         try:
             await self._disk.remove(segment.path)

@@ -7,6 +7,7 @@ import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ from services.journal.memory import MemoryBroker, MemoryLog
 from services.journal.safekeeping import WITHIN_S
 from services.journal.spool import Spool
 from simulator.virtual_loop import run_virtual, virtual_wall_ms
+from tests.contract.guarded_log import Guarded
 
 BUDGET_S = 0.050
 FOLDER = Path("spool/ingress-1")
@@ -48,13 +50,14 @@ class Keeper:
 class Stage:
     """One replica: its journal and its disk, and a log that outlives both."""
 
-    def __init__(self, bytes_max: int = 1_000_000) -> None:
+    def __init__(self, bytes_max: int = 1_000_000, log: type[MemoryLog] = MemoryLog, queue_facts_max: int = 10) -> None:
         self.broker = MemoryBroker(virtual_wall_ms)
         self.disk = MemoryDisk()
         self.keeper = Keeper()
         self.events: list[JournalEvent] = []
         self.bytes_max = bytes_max
-        self.log = MemoryLog(self.broker, deadline_s=5)
+        self.queue_facts_max = queue_facts_max
+        self.log = log(self.broker, deadline_s=5)
         self.journal = self.made()
 
     def made(self) -> Journal:
@@ -63,7 +66,7 @@ class Stage:
             self.log,
             restamp=dict.fromkeys(Topic, restamped),
             budget_s=BUDGET_S,
-            queue_facts_max=10,
+            queue_facts_max=self.queue_facts_max,
             on_event=self.events.append,
             spool=Spool(self.disk, FOLDER, random.Random(1), bytes_max=self.bytes_max, segment_bytes_max=1_000),
             keep=self.keeper.keep,
@@ -89,11 +92,11 @@ class Stage:
         return sum(event.happening is happening for event in self.events)
 
 
-def play(story: Callable[[Stage], Awaitable[None]], **bounds: int) -> Stage:
+def play(story: Callable[[Stage], Awaitable[None]], **how: Any) -> Stage:
     """A story under virtual time."""
 
     async def main() -> Stage:
-        stage = Stage(**bounds)
+        stage = Stage(**how)
         await stage.journal.start()
         await story(stage)
         return stage
@@ -340,6 +343,27 @@ def test_large_offers_that_nobody_could_read_leave_half_the_spool_to_calls() -> 
         assert await stage.say("a", b"x" * 200, keep=False) is Durability.AT_RISK
 
     assert play(story, bytes_max=1_000).told(Happening.NOT_SPOOLED) == 8
+
+
+@pytest.mark.parametrize("topic", [Topic.CALLS_UNREADABLE, Topic.DELIVERIES])
+def test_what_nobody_lets_us_write_holds_no_room_of_calls_on_the_disk(topic: Topic) -> None:
+    """It stays for ever, and the facts of calls that were written beside it do not: each time Kafka is away they find
+    half of the spool's room, however often that is."""
+
+    async def story(stage: Stage) -> None:
+        for n in range(20):
+            stage.log.fail(absent=True)
+            for part in range(5):
+                stage.journal.append_soon(topic, f"{n}.{part}", b"?" * 10)
+                stage.journal.append_soon(Topic.CALLS, f"{n}.{part}", b"1" * 200)
+                await asyncio.sleep(0.1)
+            stage.log.fail()
+            await asyncio.sleep(3)
+        assert [stage.landed(f"{n}.{part}") for n in range(20) for part in range(5)] == [[b"1" * 200]] * 100
+
+    stage = play(story, bytes_max=3_000, log=Guarded, queue_facts_max=1_000)
+    unspooled = [event.topic for event in stage.events if event.happening is Happening.NOT_SPOOLED]
+    assert Topic.CALLS not in unspooled
 
 
 def test_a_mistake_of_the_keeper_is_heard_of_and_harms_no_call() -> None:
