@@ -65,7 +65,8 @@ class KafkaLog:
     def health(self) -> str | None:
         """See `Log.health`."""
         parts: list[Lane | KafkaFollower] = [self._calls, self._others, *self._followers]
-        return next((reason for reason in (part.health() for part in parts) if reason is not None), None)
+        reasons = [reason for reason in (part.health() for part in parts) if reason is not None]
+        return "; ".join(dict.fromkeys(reasons)) or None
 
     async def close(self) -> None:
         """See `Log.close`."""

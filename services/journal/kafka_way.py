@@ -27,6 +27,8 @@ from services.journal.kafka_ending import stop_client
 
 STUCK_DEADLINES: Final = 4
 """A partition stuck for so many deadlines costs the producer its life: a new connection may find what this one lost."""
+FORBIDDEN_TOLD_S: Final = 10.0
+"""After so long without a try nobody knows any more whether an ACL forbids it."""
 
 _FORBIDDEN: Final = f"{{}}: no ACL of Kafka's lets us write there ({PAPER})"
 
@@ -66,7 +68,7 @@ class Way:
         self._sent: deque[_Sent] = deque()  # in the order of their deadlines
         self._deadline: asyncio.TimerHandle | None = None
         self._stuck: dict[Place, _Stuck] = {}
-        self._forbidden: set[Topic] = set()
+        self._forbidden: dict[Topic, float] = {}  # when a record of it was refused last
         self._lost: dict[Place, str] = {}  # partitions that this producer cannot serve any more, and why
 
     @property
@@ -110,10 +112,14 @@ class Way:
         return len(self._cluster.partitions_for_topic(topic) or ())
 
     def trouble(self, silent_s: float) -> str | None:
-        """Which partition is not served, or has been silent for so long; None where none is."""
+        """What we may not write, and which partition is not served, or has been silent for so long; None where nothing
+        is wrong."""
         now = asyncio.get_running_loop().time()
-        for topic in self._forbidden:
-            return _FORBIDDEN.format(topic)
+        told = [_FORBIDDEN.format(topic) for topic, at in self._forbidden.items() if now - at < FORBIDDEN_TOLD_S]
+        unserved = self._unserved(now, silent_s)
+        return "; ".join(told if unserved is None else [*told, unserved]) or None
+
+    def _unserved(self, now: float, silent_s: float) -> str | None:
         for (topic, partition), why in self._lost.items():
             return f"{topic}/{partition}: {why}"
         for (topic, partition), stuck in self._stuck.items():
@@ -177,7 +183,10 @@ class Way:
         if sent.missed:
             self._unstick(sent.place)
         forbidden = isinstance(error, TopicAuthorizationFailedError)
-        (self._forbidden.add if forbidden else self._forbidden.discard)(sent.place[0])
+        if forbidden:
+            self._forbidden[sent.place[0]] = asyncio.get_running_loop().time()
+        elif error is None:
+            self._forbidden.pop(sent.place[0], None)
         if not sent.acked.done():
             if error is None:
                 sent.acked.set_result(None)

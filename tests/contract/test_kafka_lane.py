@@ -9,6 +9,7 @@ import pytest
 
 from services.journal import Topic, Unavailable
 from services.journal.kafka import KafkaLog
+from services.journal.kafka_lane import Lane
 
 LIMIT_S = 20
 
@@ -33,3 +34,11 @@ async def test_an_error_that_nobody_thought_of_is_loud_and_does_not_end_reconnec
     with pytest.raises(Unavailable):
         await log.append(Topic.CALLS, "a", b"")
     await log.close()
+
+
+async def test_one_part_of_a_log_hides_no_trouble_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an ACL forbids may stay so for weeks; what all parts say is told once."""
+    log = KafkaLog("127.0.0.1:1", "two")
+    assert log.health() == "not connected yet to 127.0.0.1:1"
+    monkeypatch.setattr(Lane, "health", lambda lane: lane._client_id)
+    assert log.health() == "two-calls; two-events"
