@@ -6,13 +6,12 @@ import asyncio
 import ssl
 from typing import Final
 
-from aiokafka.conn import create_conn
+from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     KafkaConnectionError,
-    SaslAuthenticationFailed,
+    KafkaError,
     TopicAuthorizationFailedError,
-    UnsupportedSaslMechanismError,
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -26,31 +25,35 @@ async def why_not(bootstrap: str, access: Access, error: BaseException) -> str:
     if isinstance(error, ClusterAuthorizationFailedError | TopicAuthorizationFailedError):
         return f"no ACL of Kafka's at {bootstrap} allows that ({error!r}, {access}): see {PAPER}"
     if isinstance(error, KafkaConnectionError):
-        addresses = [address.strip() for address in bootstrap.split(",")]
-        refusals = await asyncio.gather(*(_refusal(address, access) for address in addresses))
-        for address, refusal in zip(addresses, refusals, strict=True):
+        addresses = [(host, port) for host, port, _ in collect_hosts(bootstrap, randomize=False)]
+        refusals = await asyncio.gather(*(_refusal(host, port, access) for host, port in addresses))
+        for (host, port), refusal in zip(addresses, refusals, strict=True):
             if refusal is not None:
-                return f"{address} does not let us in by {access}: {refusal} ({PAPER})"
+                return f"{host}:{port} does not let us in by {access}: {refusal} ({PAPER})"
     return f"no broker answers at {bootstrap} ({error!r})"
 
 
-async def _refusal(address: str, access: Access) -> str | None:
+async def _refusal(host: str, port: int, access: Access) -> str | None:
     """A broker's own; None where it lets us in, or is not there.
 
-    It is found by private parts of the library, and whatever comes out of them may cost nobody a connection.
+    It is found by private parts of the library. A mistake in them costs nobody a connection, and is told to the loop's
+    exception handler, which logs it.
     """
-    host, _, port = address.rpartition(":")
     try:
         async with asyncio.timeout(ANSWERS_WITHIN_S):
-            connection = await create_conn(host, int(port), **access.client_options())
+            connection = await create_conn(host, port, **access.client_options())
             try:
                 await connection.send(MetadataRequest([]))
             finally:
                 connection.close()
-    except (SaslAuthenticationFailed, UnsupportedSaslMechanismError, ssl.SSLError) as refused:
-        return str(refused)
     except (KafkaConnectionError, ConnectionResetError):
         return "it ends the connection; does that listener speak so?"
-    except Exception:
+    except (KafkaError, ssl.SSLError) as refused:
+        return str(refused)
+    except OSError:  # a deadline that has passed is one too
+        return None
+    except Exception as mistake:
+        message = f"kafka: a mistake in asking {host}:{port} why it does not let us in"
+        asyncio.get_running_loop().call_exception_handler({"message": message, "exception": mistake})
         return None
     return None
