@@ -132,6 +132,10 @@ class Log(Protocol):
         """The name of the broker that must acknowledge a record of this key now; "" when nobody knows."""
         ...
 
+    def partition_of(self, topic: Topic, key: str) -> int:
+        """Which partition a record of this key goes to."""
+        ...
+
     def partitions(self, topic: Topic) -> range:
         """The partitions of a topic: those that the cluster tells of, else those that it should have."""
         ...

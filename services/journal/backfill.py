@@ -1,7 +1,7 @@
 """Appends the queue again when the log is back, in the order of each key (protocol.md J5, J6).
 
-One drain for each topic and leader: a probe, then growing windows while all goes well. A hung leader stops its own
-drains alone, and the first record that it acknowledges in time closes its breaker.
+One drain for each partition: a probe, then growing windows while all goes well. One that hangs or refuses stops its own
+drain alone, and the first record that a leader acknowledges in time closes its breaker.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from services.journal.happenings import Happening
 
 PAUSE_FIRST_S: Final = 0.05
 PAUSE_MAX_S: Final = 1.0
-WINDOW_MAX: Final = 256
-
+WINDOW_MAX: Final = 128
+"""Of one partition: a producer's batch has room for 2 KB of each."""
 
 Restamp = Callable[[bytes, int, Durability | None], bytes]
 """(value, age_ms, how safe somebody was told that it is) -> value; must not raise."""
@@ -47,7 +47,7 @@ class Backfill:
         """Something waits in this lane."""
         if lane not in self._drains:
             task = asyncio.get_running_loop().create_task(
-                self._drain(lane), name=f"journal back-fill {lane.topic} {lane.leader}"
+                self._drain(lane), name=f"journal back-fill {lane.topic}/{lane.partition}"
             )
             self._drains[lane] = task
             task.add_done_callback(_raise_in_the_open)
@@ -64,12 +64,9 @@ class Backfill:
         try:
             pause_s = PAUSE_FIRST_S
             window_max = 1
-            while lane in self._backlog.lanes:
-                window = self._backlog.next_window(lane, window_max, self._log.leader_of)
-                self._wake_others()
-                if not window:
-                    continue  # every key that was looked at has another leader by now
-                if await self._append_again(lane.leader, window):
+            while self._backlog.has_lane(lane):
+                window = self._backlog.next_window(lane, window_max)
+                if await self._append_again(window):
                     pause_s = PAUSE_FIRST_S
                     window_max = min(window_max * 2, WINDOW_MAX)
                 else:
@@ -80,26 +77,23 @@ class Backfill:
         finally:
             del self._drains[lane]
 
-    def _wake_others(self) -> None:
-        for lane in self._backlog.lanes:
-            self.wake(lane)
-
-    async def _append_again(self, leader: str, window: list[Append]) -> bool:
+    async def _append_again(self, window: list[Append]) -> bool:
         """Append one window and wait for the log's answers. True if all of it left the queue.
 
         Where the first attempt is still unknown, its answer is waited for: appending again meanwhile would only make
         the duplicate certain. The log's own deadline bounds this.
         """
-        await asyncio.wait([self._answer_to(leader, append) for append in window])
+        await asyncio.wait([self._answer_to(append) for append in window])
         await asyncio.sleep(0)  # each answer's own callback comes first
         return not any(append in self._backlog for append in window)
 
-    def _answer_to(self, leader: str, append: Append) -> asyncio.Future[None]:
+    def _answer_to(self, append: Append) -> asyncio.Future[None]:
         if append.acked is None or append.acked.done():
             now = asyncio.get_running_loop().time()
             restamp = self._restamp.get(append.topic)
             age_ms = int((now - append.begun) * 1000)
             value = append.value if restamp is None else restamp(append.value, age_ms, append.told)
+            leader = self._log.leader_of(append.topic, append.key)
             append.acked = self._log.append(append.topic, append.key, value)
             append.acked.add_done_callback(partial(self._answered, leader, append, now))
         return append.acked

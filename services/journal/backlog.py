@@ -1,16 +1,16 @@
 """The bounded queue in memory for records that the log has not acknowledged (protocol.md J6).
 
-It keeps the order of each key, knows which keys it holds, and says what to append again next, one lane for each topic
-and leader of the log, so that a hung leader holds up nobody else's records, and a topic that nobody lets us write none
-of another's. For the same reason each topic has a room of its own: what is refused for good fills that, and no fact of
-a call gives way to it. On a compacted topic only the newest record of a key matters, so a newer one takes the older
-one's place: a status row each two seconds cannot fill the queue.
+It keeps the order of each key, knows which keys it holds, and says what to append again next, one lane for each
+partition of the log, so that one that hangs, has no leader or may not be written holds up no other's records. For the
+same reason each topic has a room of its own: what is refused for good fills that, and no fact of a call gives way to
+it. On a compacted topic only the newest record of a key matters, so a newer one takes the older one's place: a status
+row each two seconds cannot fill the queue.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -24,10 +24,10 @@ Key = tuple[Topic, str]
 
 
 class Lane(NamedTuple):
-    """What is appended again apart from everything else. `leader`: see `Log.leader_of`."""
+    """What is appended again apart from everything else."""
 
     topic: Topic
-    leader: str
+    partition: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +114,13 @@ class Backlog:
     def __contains__(self, append: Append) -> bool:
         return append in self._keys.get((append.topic, append.key), ())
 
-    @property
-    def lanes(self) -> list[Lane]:
-        """Those in which something waits."""
-        return list(self._lanes)
-
     def holds_key(self, topic: Topic, key: str) -> bool:
         """Whether an earlier record of the key waits here."""
         return (topic, key) in self._keys
+
+    def has_lane(self, lane: Lane) -> bool:
+        """Whether anything waits in it."""
+        return lane in self._lanes
 
     def lane_of(self, topic: Topic, key: str) -> Lane:
         """In which lane a key waits that is held."""
@@ -138,12 +137,18 @@ class Backlog:
         topic, room = append.topic, self._rooms[append.topic]
         return self._facts[topic] < room.facts and self._bytes[topic] + len(append.value) <= room.bytes
 
-    def put(self, append: Append, leader: str) -> None:
+    @property
+    def heads(self) -> list[Key]:
+        """The first key of each lane."""
+        return [next(iter(keys)) for keys in self._lanes.values()]
+
+    def put(self, append: Append, partition: int) -> None:
         """Put a record behind the others; a key that is held already keeps its lane."""
         key = (append.topic, append.key)
         if key not in self._keys:
             self._keys[key] = {}
-            self._enter(key, leader)
+            lane = self._lane_of[key] = Lane(append.topic, partition)
+            self._lanes.setdefault(lane, {})[key] = None
         self._keys[key][append] = None
         self._facts[append.topic] += 1
         self._bytes[append.topic] += len(append.value)
@@ -156,45 +161,28 @@ class Backlog:
         self._bytes[append.topic] -= len(append.value)
         if not self._keys[key]:
             del self._keys[key]
-            self._leave(key)
+            lane = self._lane_of.pop(key)
+            del self._lanes[lane][key]
+            if not self._lanes[lane]:
+                del self._lanes[lane]
 
     def defer(self, appends: Iterable[Append]) -> None:
-        """What failed goes behind the other keys of its lane, where it still waits: a record that the log refuses for
-        as long as somebody is not allowed to write it holds up none of another key."""
+        """What failed goes behind the other keys of its lane, where it still waits: a record that the log never takes
+        holds up none of another key."""
         for append in appends:
             key = (append.topic, append.key)
             if append in self:
-                self._move(key, self._lane_of[key].leader)
+                lane = self._lanes[self._lane_of[key]]
+                del lane[key]
+                lane[key] = None
 
-    def next_window(self, lane: Lane, window_max: int, leader_of: Callable[[Topic, str], str]) -> list[Append]:
-        """The oldest record of each of at most `window_max` keys of a lane; keys that another leads by now move.
+    def next_window(self, lane: Lane, window_max: int) -> list[Append]:
+        """The oldest record of each of at most `window_max` keys of a lane.
 
         A key's later records wait until its earlier ones have landed: appending a window at once keeps every key's
         order, even when a part of it fails.
         """
-        window: list[Append] = []
-        for key in list(islice(self._lanes.get(lane, {}), window_max)):
-            leader = leader_of(*key)
-            if leader == lane.leader:
-                window.append(next(iter(self._keys[key])))
-            else:
-                self._move(key, leader)
-        return window
-
-    def _move(self, key: Key, leader: str) -> None:
-        """To the end of that leader's lane."""
-        self._leave(key)
-        self._enter(key, leader)
-
-    def _enter(self, key: Key, leader: str) -> None:
-        lane = self._lane_of[key] = Lane(key[0], leader)
-        self._lanes.setdefault(lane, {})[key] = None
-
-    def _leave(self, key: Key) -> None:
-        lane = self._lane_of.pop(key)
-        del self._lanes[lane][key]
-        if not self._lanes[lane]:
-            del self._lanes[lane]
+        return [next(iter(self._keys[key])) for key in islice(self._lanes[lane], window_max)]
 
 
 def _went_well(future: asyncio.Future[Ticket] | asyncio.Task[bool]) -> bool:

@@ -151,7 +151,7 @@ class Journal:
     def health(self) -> str | None:
         """None when well, else the reason in one line, for `/readyz`."""
         reasons = [reason for reason in (self._log.health(), self._safe.trouble) if reason is not None]
-        waited_for = {lane.leader for lane in self._backlog.lanes}
+        waited_for = {self._log.leader_of(*key) for key in self._backlog.heads}
         slow = [leader for leader in self._leaders.shunned if leader in waited_for]
         if slow:
             reasons.append(f"leaders slow to acknowledge: {', '.join(slow)}")
@@ -306,7 +306,7 @@ class Journal:
 
     def _put(self, append: Append) -> None:
         self._idle.clear()
-        self._backlog.put(append, self._log.leader_of(append.topic, append.key))
+        self._backlog.put(append, self._log.partition_of(append.topic, append.key))
         self._backfill.wake(self._backlog.lane_of(append.topic, append.key))
 
     def _leave_queue(self, append: Append, why: Happening) -> None:

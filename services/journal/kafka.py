@@ -15,6 +15,7 @@ from services.journal import Follower, Topic
 from services.journal.kafka_access import PLAIN_TEXT, Access
 from services.journal.kafka_follower import KafkaFollower
 from services.journal.kafka_lane import Lane
+from services.journal.kafka_way import hash_of
 
 
 class KafkaLog:
@@ -40,6 +41,10 @@ class KafkaLog:
     def leader_of(self, topic: Topic, key: str) -> str:
         """See `Log.leader_of`."""
         return self._lane(topic).leader_of(topic, key)
+
+    def partition_of(self, topic: Topic, key: str) -> int:
+        """See `Log.partition_of`."""
+        return hash_of(key.encode()) % len(self.partitions(topic))
 
     def partitions(self, topic: Topic) -> range:
         """See `Log.partitions`."""

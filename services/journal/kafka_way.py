@@ -157,7 +157,7 @@ class Way:
 
     def _place(self, topic: Topic, key: str) -> Place | None:
         partitions = self._cluster.partitions_for_topic(topic)
-        return None if not partitions else (topic, _hash(key.encode()) % len(partitions))
+        return None if not partitions else (topic, hash_of(key.encode()) % len(partitions))
 
     def _leader(self, place: Place) -> str:
         leader = self._cluster.leader_for_partition(TopicPartition(*place))
@@ -255,7 +255,7 @@ def _hand_over(producer: AIOKafkaProducer, place: Place, key: str, value: bytes)
 
 
 @lru_cache(maxsize=8192)
-def _hash(key: bytes) -> int:
+def hash_of(key: bytes) -> int:
     """As every client of Kafka spreads keys. A call's facts come close together, and aiokafka's is slow Python."""
     return int(murmur2(key)) & 0x7FFFFFFF
 

@@ -155,6 +155,10 @@ class MemoryLog:
         no_leader = self._faults.absent or self._broker.state(topic, number) is BrokerState.GONE
         return "" if no_leader else self._broker.leader(topic, number)
 
+    def partition_of(self, topic: Topic, key: str) -> int:
+        """See `Log.partition_of`."""
+        return self._broker.partition_of(topic, key)
+
     def partitions(self, topic: Topic) -> range:
         """See `Log.partitions`."""
         return self._broker.partitions(topic)

@@ -17,7 +17,7 @@ from services.journal.disk import MemoryDisk
 from services.journal.journal import Happening, Journal, JournalEvent
 from services.journal.leaders import UNKNOWN_IN_A_ROW, Leaders
 from services.journal.memory import MemoryBroker, MemoryLog
-from services.journal.memory_broker import BROKERS
+from services.journal.memory_broker import BROKERS, BrokerState
 from services.journal.spool import Spool
 from simulator.virtual_loop import VirtualLoop, run_virtual, virtual_wall_ms
 
@@ -143,6 +143,34 @@ def test_a_hung_leader_holds_up_nobody_elses_backfill() -> None:
         stage.log.fail()
         assert await stage.journal.close(30) == 0
         assert set(stage.landed()) == set(keys)
+
+    play(story)
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_what_nobody_leads_holds_up_nobody_elses_backfill(moves: bool) -> None:
+    """Kafka comes back with two brokers of three: what they lead lands within seconds, and what nobody leads, or what
+    hangs, is tried beside it. So it is where a part of what a broker led is led by another by then."""
+
+    async def story(stage: Stage) -> None:
+        keys = [f"{n}" for n in range(3_000)]
+        if moves:
+            stage.broker.move(WELL, SICK)
+        sick = {key for key in keys if stage.broker.partition_of(Topic.CALLS, key) % 3 == BROKERS.index(SICK)}
+        stage.log.fail(absent=True)
+        for key in keys:
+            stage.journal.append_soon(Topic.CALLS, key, b"1")
+        await asyncio.sleep(1)
+        if moves:
+            stage.log.fail(hung=BROKERS)
+            await asyncio.sleep(3)
+            stage.broker.move(WELL, WELL)
+            stage.log.fail(hung=[SICK])
+        else:
+            stage.broker.turn(BrokerState.GONE, SICK)
+            stage.log.fail()
+        await asyncio.sleep(8)
+        assert set(stage.landed()) == set(keys) - sick
 
     play(story)
 

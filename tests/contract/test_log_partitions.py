@@ -52,6 +52,7 @@ async def test_where_a_key_goes_does_not_depend_on_who_asks(log: Log, mark: byte
     places: dict[str, set[int]] = {}
     for record in await read(log, mark, 40):
         places.setdefault(record.key, set()).add(record.partition)
+        assert record.partition == log.partition_of(Topic.CALLS, record.key)
     assert all(len(partitions) == 1 for partitions in places.values())
     assert len(set.union(*places.values())) > 1
 
