@@ -22,7 +22,7 @@ from services.domain.gateways.patching import (
     TakeUp,
     Unlink,
 )
-from services.domain.gateways.rings import RETURN_S, TAKE_UP_S, UNCLAIMED_S
+from services.domain.gateways.rings import CONFIRM_S, RETURN_S, TAKE_UP_S, UNCLAIMED_S
 from services.domain.gateways.switchboard import Switchboard
 from services.domain.holding import NONE, UNKNOWN, WITHOUT_A_STREAM_S, Holding, Standing, furthest
 from services.domain.where import Where
@@ -506,6 +506,37 @@ def test_a_confirmed_connection_comes_to_its_end_though_its_conductor_is_gone() 
     assert board.abandon(X, 0.31) == []
     assert board.resume(1, "c", X, "P1", 0.32) == []
     assert said(board.connects(1, X, 0.35)) == [Holding(Standing.CONNECTED, X, P1)]
+
+
+def test_an_answer_has_its_second_though_its_conductor_is_gone() -> None:
+    """P4, R5: whoever takes it up finds it as it stands; a broken stream gives nobody up."""
+    board = ringing()
+    board.answers(1, X, 0.2)
+    assert board.abandon(X, 0.3) == []
+    assert board.offer(X, "c", "P1", 0.6) == [Again(X, Outcome.RINGING), Again(X, Outcome.ANSWERED)]
+    assert board.connect(X, 0.7) == [Connect(1, X)]
+
+
+def test_an_answer_that_nobody_takes_up_is_released_at_its_second() -> None:
+    """P4: from the answer on, whatever has become of its conductor."""
+    board = ringing()
+    board.answers(1, X, 0.2)
+    board.abandon(X, 0.3)
+    assert board.pass_time(0.2 + CONFIRM_S - 0.001) == []
+    assert board.pass_time(0.2 + CONFIRM_S) == [
+        Release(1, X, "not_confirmed_in_time"),
+        Became(X, Outcome.FAILED, Failure.EXPIRED, "not_confirmed_in_time"),
+    ]
+
+
+def test_an_answer_without_a_conductor_goes_on_through_another_gateway() -> None:
+    """R5: the PSAP says `superseded` here, and is told nothing more."""
+    board = ringing()
+    board.answers(1, X, 0.2)
+    board.abandon(X, 0.3)
+    effects = board.rejects(1, X, Failure.SUPERSEDED, "another gateway has it", 0.31)
+    assert effects == [Became(X, Outcome.FAILED, Failure.SUPERSEDED, "another gateway has it")]
+    assert board.pass_time(2.0) == []
 
 
 def test_a_psap_that_loses_its_stream_while_it_connects_may_come_back_and_say() -> None:

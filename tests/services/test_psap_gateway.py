@@ -14,6 +14,7 @@ from throughline.v1 import delivery_pb2, holding_pb2
 
 from services.domain.deliveries import Outcome
 from services.domain.events import Failure
+from services.domain.gateways.rings import CONFIRM_S
 from services.host.network import Broken, Converses, Served, Server, Status
 from services.host.network.grpc import GrpcNetwork
 from services.host.network.memory import MemoryNetwork
@@ -402,16 +403,50 @@ def test_a_release_stops_the_ringing() -> None:
     play(scene)
 
 
-def test_a_conductor_that_is_gone_releases() -> None:
-    """A broken stream is a release: nobody rings for a conductor that cannot connect."""
+def test_what_rings_for_a_conductor_that_is_gone_is_cancelled() -> None:
+    """R5: nobody rings for a conductor that cannot connect."""
+
+    async def scene(stage: GatewayStage) -> None:
+        psap = await stage.psap()
+        attempt = await rings(stage, psap)
+        attempt.stream.cancel()
+        assert (await psap.next("cancel")).attempt == attempt.name
+        await asyncio.sleep(0.1)
+        assert stage.deliveries()[-1].outcome is Outcome.RELEASED
+
+    play(scene)
+
+
+def test_an_answer_is_taken_up_by_who_comes_back_within_its_second() -> None:
+    """P4, R5: a stream that broke is no release; the PSAP hears nothing of it, and connects."""
+
+    async def scene(stage: GatewayStage) -> None:
+        psap = await stage.psap()
+        (await answered(stage, psap)).stream.cancel()
+        await asyncio.sleep(0.5)
+        again = await stage.ring()
+        await again.next("ringing")
+        await again.next("answer")
+        await again.connect()
+        assert (await psap.next("connect")).attempt == again.name
+        await psap.connected(again.name)
+        await again.next("connected")
+
+    play(scene)
+
+
+def test_an_answer_whose_conductor_does_not_come_back_is_released_at_its_second() -> None:
+    """P4: the call-taker does not wait for longer than for any other answer."""
 
     async def scene(stage: GatewayStage) -> None:
         psap = await stage.psap()
         attempt = await answered(stage, psap)
+        answered_at = now()
         attempt.stream.cancel()
         assert (await psap.next("release")).attempt == attempt.name
+        assert now() - answered_at == pytest.approx(CONFIRM_S, abs=0.01)
         await asyncio.sleep(0.1)
-        assert stage.deliveries()[-1].outcome is Outcome.RELEASED
+        assert stage.deliveries()[-1].failure is Failure.EXPIRED
 
     play(scene)
 

@@ -117,12 +117,13 @@ class Switchboard:
         return self._released(one, reason, now, unwanted=not gives_up)
 
     def abandon(self, attempt: str, now: float) -> list[Effect]:
-        """The conductor's stream broke: a release, but for what its caller has confirmed, which comes to its end.
+        """The conductor's stream broke, which gives up what rings and nobody who has picked up.
 
-        The person may be connected already; a newer leg, or who takes the call up, asks what became of it (P5, T3).
+        An answer has its second (P4), in which it goes on by a newer stream, or through another gateway (R5). What is
+        confirmed comes to its end: the two may be connected already, and who goes on asks what became of it (P5, T3).
         """
         one = self._rings.get(attempt)
-        if one is None or one.stage is Stage.CONNECTING:
+        if one is None or one.stage in (Stage.ANSWERED, Stage.CONNECTING):
             return []
         return self._released(one, "stream_broken", now, unwanted=False)
 
