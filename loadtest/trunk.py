@@ -86,8 +86,11 @@ class Trunk:
         return holding_pb2.WhoHasResponse(standing=STANDING[ring.stage], attempt=ring.attempt, where=ring.where)
 
     def resume(self, request: holding_pb2.ResumeRequest) -> holding_pb2.ResumeResponse:
-        """Connected it stays; else the attempt's line stops ringing before the answer."""
+        """Connected it stays, unless it is unwanted; else the attempt's line stops ringing before the answer."""
         ring = self._furthest(request.call_id)
+        if ring is not None and request.unwanted and ring.attempt == request.attempt:
+            self._part(ring, "unwanted")
+            ring = None
         if ring is not None and ring.stage is Stage.CONNECTED and not ring.callback:
             connected = holding_pb2.STANDING_CONNECTED
             return holding_pb2.ResumeResponse(standing=connected, attempt=ring.attempt, where=ring.where)
@@ -210,7 +213,11 @@ class Trunk:
 
     def give_back(self, ring: Dialled, reason: str) -> None:
         """Stops a ring that is not connected; its channel is free again."""
-        if ring.stage is not Stage.CONNECTED and self._forget(ring):
+        if ring.stage is not Stage.CONNECTED:
+            self._part(ring, reason)
+
+    def _part(self, ring: Dialled, reason: str) -> None:
+        if self._forget(ring):
             self._write("cancelled", ring, reason=reason, stage=str(ring.stage))
             ring.unsaid.put_nowait(None)
 

@@ -13,6 +13,7 @@ from throughline.v1 import delivery_pb2
 
 from services.domain.deliveries import FINAL, Became, Outcome
 from services.domain.events import Failure
+from services.domain.gateways.attachments import call_of
 from services.domain.gateways.rings import Stage
 from services.domain.where import Where
 from services.failover.lines import Exchange, Hunting
@@ -89,7 +90,10 @@ class Diverts:
         return self._connected.get(call_id)
 
     def let_go(self, name: str) -> None:
-        """This attempt is not to be connected any more, whoever comes late for it."""
+        """This attempt is not to be connected any more, whoever comes late for it; nor is it, where it was."""
+        call_id = call_of(name)
+        if self._connected.get(call_id, ("",))[0] == name:
+            del self._connected[call_id]
         self._let_go[name] = None
         if len(self._let_go) > REMEMBERED_MAX:
             self._let_go.popitem(last=False)

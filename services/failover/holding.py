@@ -35,14 +35,18 @@ class LineHolding:
         self._metrics = metrics
 
     async def resume(self, request: holding_pb2.ResumeRequest) -> holding_pb2.ResumeResponse:
-        """RESUME: connected, or let go of before the answer. Raises Refuse for one that is none of the call's."""
+        """RESUME: connected, or let go of before the answer, as one that is unwanted is even if it is connected.
+        Raises Refuse for one that is none of the call's."""
         if len(request.attempt) > holding.NAME_CHARS_MAX or not is_attempt_of(request.attempt, request.call_id):
             raise Refuse(
                 Status.INVALID_ARGUMENT,
                 f"attempt: expected one of the call's, of at most {holding.NAME_CHARS_MAX} characters",
             )
-        known = self._connected(request.call_id)
-        if known is None and (in_hand := self._diverts.get(request.attempt)) is not None:
+        in_hand = self._diverts.get(request.attempt)
+        known = None if request.unwanted else self._connected(request.call_id)
+        if in_hand is not None and request.unwanted:
+            in_hand.hunting.supersede("unwanted")
+        elif in_hand is not None and known is None:
             await self._end(in_hand)
             known = self._connected(request.call_id)
         if known is None:

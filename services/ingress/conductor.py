@@ -27,6 +27,7 @@ from services.domain.calls.exchange import (
     FindRoute,
     HigherLeg,
     Input,
+    LetGo,
     NoRoom,
     Release,
     Remember,
@@ -190,6 +191,8 @@ class Conductor:
                     self._remember(effect)
                 case Resume():
                     self._desk.start(self._resume(effect))
+                case LetGo(attempt, where):
+                    self._desk.start(self._desk.neighbours.let_go(self.offer.call_id, attempt, where))
                 case Enter(parked):
                     self._enter(parked)
                 case Screen():
@@ -271,7 +274,7 @@ class Conductor:
         self._desk.admission.overflow(self, "no_room" if self._no_room else "too_long")
         self.verdict_word = OVERFLOW
         self._desk.metrics.screened.labels(OVERFLOW).inc()
-        self._desk.start(self._route_by_own_atlas())
+        self._desk.start(self._route((), by_own_atlas=True))
 
     def _settle_place(self) -> None:
         """Gives the place back once it is not needed, and wants none where the call does not wait for one."""
@@ -301,18 +304,13 @@ class Conductor:
             self._suspicion = suspicion(screened.verdict)
         self.hear(screened)
 
-    async def _route(self, excluded: tuple[str, ...]) -> None:
+    async def _route(self, excluded: tuple[str, ...], *, by_own_atlas: bool = False) -> None:
+        neighbours, place = self._desk.neighbours, self._wire_offer.place
         try:
-            place = self._wire_offer.place
-            routed = await self._desk.neighbours.route(self.offer, place, excluded, self._suspicion)
-        except Exception as mistake:
-            self._desk.mistaken(mistake, self.offer.call_id)
-            routed = Routed(None, "mistake")
-        self.hear(routed)
-
-    async def _route_by_own_atlas(self) -> None:
-        try:
-            routed = self._desk.neighbours.own_route(self.offer, ())
+            if by_own_atlas:
+                routed = neighbours.own_route(self.offer, excluded)
+            else:
+                routed = await neighbours.route(self.offer, place, excluded, self._suspicion)
         except Exception as mistake:
             self._desk.mistaken(mistake, self.offer.call_id)
             routed = Routed(None, "mistake")

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from services.domain.calls.transitions import FINAL
 from services.domain.durability import Durability
 from services.domain.events import Failure
+from services.domain.holding import Standing
 from services.journal.journal import Happening
 
 _DELAYS_S: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 15, 20, 30, 60)
@@ -41,6 +42,13 @@ class IngressMetrics:
         self.resumed = counter(
             "legs_resumed", "Legs that named a confirmed attempt, by what became known of it (P5).", "standing"
         )
+        let_go = counter(
+            "talks_let_go",
+            "Confirmed attempts whose caller was gone, or with somebody else, by what was heard of the person: nobody "
+            "sits there any more, or nobody could say (P5).",
+            "standing",
+        )
+        self.let_go = {each: let_go.labels(each) for each in (Standing.NONE, Standing.UNKNOWN)}
         self.adopted = counter("legs_adopted", "Legs that went on with what an older leg left ringing here (P7).")
         self.offered_again = counter(
             "attempts_offered_again", "Rings whose gateway was lost, offered through another one (R5)."

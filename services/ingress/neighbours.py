@@ -34,6 +34,7 @@ from services.wire.offers import to_domain as to_offer
 SCREENED_AGAIN_MAX: Final = 3
 RESUME_S: Final = 0.300
 RESUME_ASKED_MAX: Final = 8
+LET_GO_AFTER_S: Final = (0.0, 1.0, 2.0, 4.0)
 
 
 class Neighbours:
@@ -107,8 +108,7 @@ class Neighbours:
         Who does not answer leaves it unknown, unless somebody has it; where we ourselves were late it is asked once
         more (L2).
         """
-        lines, psaps = self.diallers.addresses, self._gateways
-        addresses = (*psaps, *lines) if where is None else lines if where.is_line else psaps
+        addresses = self._who_may_have(where)
         request = holding_pb2.ResumeRequest(
             call_id=call_id, attempt=attempt, where=None if where is None else where_to_wire(where)
         )
@@ -117,6 +117,27 @@ class Neighbours:
             holding = await self._resumed_anywhere(addresses, request)
         self._metrics.resumed.labels(holding.standing).inc()
         return holding
+
+    async def let_go(self, call_id: str, attempt: str, where: Where | None) -> None:
+        """Has whoever may be connected under this attempt let go of, by the same who are asked about one (P5).
+
+        Said again until one of them has it from the PSAP, or from every trunk, that nobody is connected there.
+        """
+        request = holding_pb2.ResumeRequest(
+            call_id=call_id, attempt=attempt, where=None if where is None else where_to_wire(where), unwanted=True
+        )
+        addresses = self._who_may_have(where)[:RESUME_ASKED_MAX]
+        for after_s in LET_GO_AFTER_S:
+            await asyncio.sleep(after_s)
+            said = await asyncio.gather(*(self._resumed(each, request) for each in addresses))
+            if any(each.standing is Standing.NONE for each in said):
+                self._metrics.let_go[Standing.NONE].inc()
+                return
+        self._metrics.let_go[Standing.UNKNOWN].inc()
+
+    def _who_may_have(self, where: Where | None) -> Sequence[str]:
+        lines, psaps = self.diallers.addresses, self._gateways
+        return (*psaps, *lines) if where is None else lines if where.is_line else psaps
 
     async def _resumed_anywhere(self, addresses: Sequence[str], request: holding_pb2.ResumeRequest) -> Holding:
         asked = [asyncio.ensure_future(self._resumed(each, request)) for each in addresses[:RESUME_ASKED_MAX]]

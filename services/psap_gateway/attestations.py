@@ -56,7 +56,9 @@ class Attestations:
             raise Refuse(Status.INVALID_ARGUMENT, f"attempt: expected one of {asked.call_id}, got {asked.attempt}")
         now = asyncio.get_running_loop().time()
         holding = await self._answer(
-            lambda number: self._board.resume(number, asked.call_id, asked.attempt, asked.where.psap_id, now)
+            lambda number: self._board.resume(
+                number, asked.call_id, asked.attempt, asked.where.psap_id, now, unwanted=asked.unwanted
+            )
         )
         self._metrics.attested["resume", holding.standing].inc()
         return resume_response(holding)

@@ -23,6 +23,7 @@ from services.domain.calls.exchange import (
     FindRoute,
     HigherLeg,
     Input,
+    LetGo,
     NoRoom,
     PersonAnswered,
     PersonConnected,
@@ -333,6 +334,9 @@ class Shell:
                 self.queued = True
             case Resume(name):
                 self.asked_after = name
+            case LetGo(name):
+                assert self.state in (State.CONNECTED, State.ABANDONED), "let go of while the caller may have them (P5)"
+                assert not any(isinstance(each, SayConnected) and each.attempt == name for each in effects)
             case Screen():
                 assert happened == Admitted(), "screened before its turn (L1)"
                 self.asked_at = self.now

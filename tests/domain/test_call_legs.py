@@ -16,6 +16,7 @@ from services.domain.calls.exchange import (
     Enter,
     FindRoute,
     HigherLeg,
+    LetGo,
     NoRoom,
     Release,
     Remember,
@@ -359,6 +360,78 @@ def test_a_second_ring_is_held_though_the_first_is_superseded() -> None:
     shell.now += HOLD_S
     assert shell.time_passes()[0] == Release("c1/1/2", "higher_leg")
     assert FactKind.CALLBACK_DUE not in shell.kinds
+
+
+# P5: nobody is left to sit with nobody.
+
+
+def lost_in_connecting() -> Shell:
+    """Confirmed; its gateway broke, and by the other one no word came in time: it is asked who has the caller."""
+    shell = connecting()
+    lose_gateway(shell)
+    assert Release(FIRST, "unreachable") in shell.time_passes()
+    assert shell.state is State.RESUMING
+    return shell
+
+
+def still_asked_after() -> Shell:
+    return Shell(resume=Resume(FIRST, AT_P1))
+
+
+def asked_in_vain() -> Shell:
+    """Nobody could say who has the caller: the next rung is rung."""
+    shell = lost_in_connecting()
+    shell.resumed(UNKNOWN)
+    assert shell.state is State.ATTEMPTING
+    return shell
+
+
+def asked_in_vain_in_an_older_leg() -> Shell:
+    shell = asked_in_vain()
+    shell.rang()
+    return next_leg(shell)
+
+
+@pytest.mark.parametrize(
+    "stands", [connecting, lost_in_connecting, still_asked_after, asked_in_vain, asked_in_vain_in_an_older_leg]
+)
+def test_who_may_have_a_caller_who_hangs_up_is_let_go_of(stands: Callable[[], Shell]) -> None:
+    """The caller confirmed them and hears nobody: whatever was asked last, they are told (P5)."""
+    effects = stands().hear(CallerHungUp())
+    assert [effect for effect in effects if isinstance(effect, LetGo)] == [LetGo(FIRST, AT_P1)]
+
+
+def test_who_has_not_got_the_caller_is_not_told_to_let_go() -> None:
+    """By the word of all who could: it is released (P5)."""
+    shell = lost_in_connecting()
+    shell.resumed(NONE)
+    assert not [effect for effect in shell.hear(CallerHungUp()) if isinstance(effect, LetGo)]
+
+
+def test_who_may_have_a_caller_who_is_told_of_another_is_let_go_of() -> None:
+    """Once the other one has the caller, and not before (P5)."""
+    shell = asked_in_vain()
+    shell.rang()
+    shell.picked_up()
+    shell.confirmed()
+    effects = shell.connected()
+    assert [type(each) for each in effects[:3]] == [LetGo, Remember, SayConnected]
+    assert effects[0] == LetGo(FIRST, AT_P1)
+
+
+def test_who_has_the_caller_after_all_is_not_let_go_of() -> None:
+    """Asked after, and found (P5)."""
+    effects = lost_in_connecting().resumed(Holding(Standing.CONNECTED, FIRST, AT_P1))
+    assert effects[-1] == SayConnected(FIRST, AT_P1)
+    assert not [effect for effect in effects if isinstance(effect, LetGo)]
+
+
+def test_a_hold_that_ends_lets_go_of_nobody_who_may_talk() -> None:
+    """The caller may have come back elsewhere, and be with them (P5, P7)."""
+    shell = asked_in_vain()
+    shell.hear(StreamBroke("reset"))
+    shell.now += HOLD_S
+    assert not [effect for effect in shell.time_passes() if isinstance(effect, LetGo)]
 
 
 # R5: a gateway is lost while its PSAP rings.

@@ -13,9 +13,11 @@ from services.domain.calls.exchange import (
     Admitted,
     CallerHungUp,
     Connect,
+    Effect,
     Enter,
     FindRoute,
     HigherLeg,
+    LetGo,
     Rang,
     Release,
     Remember,
@@ -428,8 +430,10 @@ def test_a_hang_up_ends_the_call_wherever_it_stands(state: State) -> None:
     assert shell.state is state
     under_way = shell.open
     effects = shell.hear(CallerHungUp())
-    releases = [Release(name, "caller_hung_up") for name in under_way]
-    assert effects == [*releases, Remember(FactKind.ABANDONED, "caller_hung_up")]
+    ends: list[Effect] = [Release(name, "caller_hung_up") for name in under_way]
+    if state is State.CONNECTING:
+        ends.append(LetGo("c1/1/1", Where("P1")))
+    assert effects == [*ends, Remember(FactKind.ABANDONED, "caller_hung_up")]
     assert shell.state is State.ABANDONED
     assert shell.call.over
 

@@ -432,6 +432,63 @@ def test_what_a_hello_named_and_the_psap_gives_back_was_no_conversation() -> Non
     assert said(board.who_has(1, "c", ["P1"], 1.0 + WITHOUT_A_STREAM_S)) == [NONE]
 
 
+# Nobody is to sit with nobody (P5).
+
+LET_GO: list[Effect] = [TakeUp(1, X), Release(1, X, "unwanted"), Ask(1, "c")]
+
+
+def unwanted(board: Switchboard, number: int = 1, at: float = 0.5) -> list[Effect]:
+    return board.resume(number, "c", X, "P1", at, unwanted=True)
+
+
+@pytest.mark.parametrize("stands", [attached, connected, lambda: attached(held=(X,)), lambda: attached(ringing=(X,))])
+def test_an_unwanted_talk_is_released_before_the_psap_is_asked(stands: Callable[[], Switchboard]) -> None:
+    """P5: a PSAP that is slow to say whether it has the caller is not slower to be told."""
+    board = stands()
+    assert unwanted(board) == LET_GO
+    assert said(board.has(1, "c", "", Standing.NONE, 0.6)) == [NONE]
+    assert said(board.who_has(2, "c", ["P1"], 0.7)) == []
+    assert said(board.has(1, "c", "", Standing.NONE, 0.8)) == [NONE]
+
+
+@pytest.mark.parametrize("stands", [ringing, connecting])
+def test_an_unwanted_ring_is_over_for_its_conductor_too(stands: Callable[[], Switchboard]) -> None:
+    """P5: and whatever the PSAP says of it later is too late."""
+    board = stands()
+    assert unwanted(board) == [Became(X, Outcome.FAILED, Failure.SUPERSEDED, "unwanted"), *LET_GO]
+    assert board.rejects(1, X, Failure.EXPIRED, "not with us", 0.6) == []
+    assert board.in_hand == 0 and board.attached == 1
+
+
+def test_that_nobody_sits_there_is_said_by_the_psap_alone() -> None:
+    """P5: a gateway without its stream, or whose PSAP does not answer or has not let go, cannot say."""
+    board = attached()
+    unwanted(board)
+    assert said(board.pass_time(0.5 + RESUME_S)) == [UNKNOWN]
+    unwanted(board, 2, 1.0)
+    assert said(board.has(1, "c", X, Standing.CONNECTED, 1.1)) == []  # of the first question
+    assert said(board.has(1, "c", X, Standing.CONNECTED, 1.2)) == [UNKNOWN]
+    board.detach(1, "stream_lost", 2.0)
+    assert said(unwanted(board, 3, 2.0 + WITHOUT_A_STREAM_S)) == [UNKNOWN]
+
+
+def test_an_unwanted_talk_is_let_go_of_whenever_the_psap_comes_to_speak_of_it() -> None:
+    """P5, R5: in a later hello, in a `have`, in its answer to somebody else; once on each stream."""
+    board = Switchboard()
+    unwanted(board)
+    let_go = [TakeUp(1, X), Release(1, X, "unwanted")]
+    assert board.attach(1, "P1", (), (X,), 1.0) == let_go
+    assert board.have(1, "c", X, 1.1) == []
+    let_go = [TakeUp(2, X), Release(2, X, "unwanted")]
+    assert board.attach(2, "P1", (), (), 2.0)[1:] == []
+    assert board.have(2, "c", X, 2.1) == let_go
+    board.attach(3, "P1", (), (), 3.0)
+    board.who_has(2, "c", ["P1"], 3.1)
+    effects = board.has(3, "c", X, Standing.CONNECTED, 3.2)
+    assert effects[:2] == [TakeUp(3, X), Release(3, X, "unwanted")]
+    assert said(effects) == [UNKNOWN]
+
+
 # The same attempt again (R5).
 
 
@@ -463,6 +520,65 @@ def test_what_may_be_connected_there_is_let_go_of_by_who_does_not_want_it_alone(
     assert [type(each) for each in end(board) if isinstance(each, (Cancel, Release))] == [word]
     assert board.have(1, "c", X, 0.4) == []
     assert board.attached == 1
+
+
+GONE_ON_WITH: tuple[tuple[str, Callable[[Switchboard], list[Effect]]], ...] = (
+    ("its talk is over", lambda board: board.ended(1, X, 1.0)),
+    ("it gives the talk back", lambda board: board.rejects(1, X, Failure.EXPIRED, "released", 1.0)),
+    ("it says connected again", lambda board: board.connects(1, X, 1.0)),
+)
+
+
+@pytest.mark.parametrize("then", [then for _, then in GONE_ON_WITH], ids=[name for name, _ in GONE_ON_WITH])
+@pytest.mark.parametrize("offered", [X, "c/2/1"], ids=["the same attempt", "a newer one"])
+def test_a_talk_that_was_heard_of_by_have_alone_is_the_psaps_to_speak_of(
+    offered: str, then: Callable[[Switchboard], list[Effect]]
+) -> None:
+    """R2, R5: it was connected through another gateway, and what the PSAP says of it later is no offence."""
+    board = attached()
+    board.offer(offered, "c", "P1", 0.0)
+    board.abandon(offered, 0.01)
+    board.have(1, "c", X, 0.4)
+    assert then(board) == []
+    assert board.attached == 1
+
+
+def test_a_talk_that_was_heard_of_by_have_alone_is_the_psaps_word_of_then() -> None:
+    """P5, T3: the PSAP is asked whether it is so still; where it cannot say, its word stands, and its end is a talk."""
+    board = attached()
+    board.offer("c/2/1", "c", "P1", 0.0)
+    board.have(1, "c", X, 0.1)
+    assert board.who_has(1, "c", [], 0.2) == [Ask(1, "c")]
+    assert said(board.pass_time(0.2 + WHO_HAS_S)) == [Holding(Standing.CONNECTED, X, P1)]
+    board.ended(1, X, 0.5)
+    assert said(board.who_has(2, "c", [], 0.6)) == [Holding(Standing.CONNECTED, X, P1)]
+
+
+def test_have_that_crossed_a_release_names_no_talk() -> None:
+    """R5: the PSAP lets go of it with the release, and says no word of that on the stream that it came by."""
+    board = attached()
+    board.offer(X, "c", "P1", 0.0)
+    assert board.release(X, "caller_hung_up", 0.01)[0] == Release(1, X, "caller_hung_up")
+    board.have(1, "c", X, 0.02)
+    board.detach(1, "stream_lost", 0.1)
+    assert said(board.who_has(1, "c", ["P1"], 0.2)) == [UNKNOWN]
+    assert board.connects(1, X, 0.3) == []
+
+
+@pytest.mark.parametrize("attempt", ["d/1/1", "c/1/x", "c"])
+def test_have_of_what_is_none_of_the_calls_attempts_is_not_kept(attempt: str) -> None:
+    """T3: it would be attested."""
+    board = attached()
+    board.have(1, "c", attempt, 0.1)
+    assert board.rows(0.1)[0].connected == 0
+
+
+def test_have_of_an_attempt_that_rings_at_another_psap_is_not_kept() -> None:
+    """R2: nobody speaks for another."""
+    board = ringing()
+    board.attach(2, "P2", (), (), 0.1)
+    board.have(2, "c", X, 0.2)
+    assert said(board.who_has(1, "c", [], 0.3)) == [Holding(Standing.RINGING, X, P1)]
 
 
 def test_have_of_an_attempt_that_rings_through_this_stream_is_a_lie() -> None:

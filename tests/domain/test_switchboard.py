@@ -58,10 +58,11 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
         self.connected: set[str] = set()
         self.released: set[str] = set()
         self.said_have = ""
-        self.claimed: set[str] = set()  # what some hello said is connected there
+        self.claimed: set[str] = set()  # what some hello, or a `have`, said is connected there
         self.questions: dict[int, tuple[str, str]] = {}  # open ones: the call, and the attempt where it is to resume
         self.asked: dict[int, list[str]] = {}  # link -> calls that its PSAP was asked about, oldest first
         self.nobody_has: set[str] = set()
+        self.unwanted: set[str] = set()
         self.spoke_at: dict[str, float] = {}
         self.doubted: set[str] = set()  # attempts whose newest conductor was told
 
@@ -123,6 +124,7 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
                         assert before or self.connect_sent[attempt], "never connected without its conductor's word"
                         assert attempt not in self.connected, "never twice"
                         assert attempt not in self.nobody_has, "never after a newer leg was told that nobody has it"
+                        assert attempt not in self.unwanted, "never where nobody wants it any more"
                         self.connected.add(attempt)
                     steps.append(outcome)
 
@@ -212,16 +214,22 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
         self.questions[self.numbers] = (f"call-{call}", "")
         self.took(self.board.who_has(self.numbers, f"call-{call}", psap_ids, self.now))
 
-    @rule(data=st.data(), elsewhere=st.integers(0, 5), connecting=st.booleans())
-    def resumes(self, data: st.DataObject, elsewhere: int, connecting: bool) -> None:
-        """A newer leg names an attempt; most often it knows where that rang, and often it is one being connected."""
+    @rule(data=st.data(), elsewhere=st.integers(0, 5), connecting=st.booleans(), unwanted=st.booleans())
+    def resumes(self, data: st.DataObject, elsewhere: int, connecting: bool, unwanted: bool) -> None:
+        """A newer leg names an attempt, or nobody wants it any more; most often it is known where that rang, and often
+        it is one being connected."""
         attempt = self.some_attempt(data)
         if connecting:
             attempt = next((each for each in self.in_hand() if self.connect_sent[each]), attempt)
         psap_id = self.psap_of.get(attempt, "P1") if elsewhere else "P3"
         self.numbers += 1
         self.questions[self.numbers] = (attempt.split("/")[0], attempt)
-        self.took(self.board.resume(self.numbers, attempt.split("/")[0], attempt, psap_id, self.now))
+        call_id = attempt.split("/")[0]
+        effects = self.board.resume(self.numbers, call_id, attempt, psap_id, self.now, unwanted=unwanted)
+        self.took(effects)
+        if unwanted:
+            self.unwanted.add(attempt)
+            assert attempt not in self.in_hand(), "nobody waits for what nobody wants"
 
     @rule(data=st.data(), standing=st.sampled_from(Standing), lie=st.integers(0, 9))
     def answers_who_asked(self, data: st.DataObject, standing: Standing, lie: int) -> None:
@@ -313,6 +321,7 @@ class SwitchboardUnderStress(RuleBasedStateMachine):
     def have(self, data: st.DataObject, call: int) -> None:
         link, attempt = self.some_link(data), self.some_attempt(data)
         self.said_have = attempt
+        self.claimed.add(attempt)
         self.spoken(link)
         self.took(self.board.have(link, f"call-{call}", attempt, self.now), blamed=link)
         self.said_have = ""

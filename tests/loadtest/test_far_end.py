@@ -602,8 +602,9 @@ async def who_has(channel: Any, call_id: str) -> holding_pb2.WhoHasResponse:
     return said
 
 
-async def resume(channel: Any, call_id: str) -> int:
-    request = holding_pb2.ResumeRequest(call_id=call_id, attempt=f"{call_id}/1/1")
+async def resume(channel: Any, call_id: str, attempt: str = "", *, unwanted: bool = False) -> int:
+    attempt = attempt or f"{call_id}/1/1"
+    request = holding_pb2.ResumeRequest(call_id=call_id, attempt=attempt, unwanted=unwanted)
     return int((await ask(channel, "Resume", request, holding_pb2.ResumeResponse)).standing)
 
 
@@ -628,6 +629,18 @@ async def test_a_connected_call_stays_connected_when_it_is_resumed(trunk: Callab
     await hear(stream)
     assert await resume(channel, "a") == holding_pb2.STANDING_CONNECTED
     assert (await who_has(channel, "a")).standing == holding_pb2.STANDING_CONNECTED
+
+
+async def test_a_connected_call_that_is_unwanted_is_hung_up(trunk: Callable[..., Any]) -> None:
+    """P5: of that attempt, and of no other."""
+    channel = await trunk(Humans(7, speed=100))
+    stream, _ = await dial(channel, "a", LINE)
+    await hear(stream)
+    await stream.write(trunk_pb2.DialRequest(connect=delivery_pb2.Connect(attempt="a/1/1")).SerializeToString())
+    await hear(stream)
+    assert await resume(channel, "a", "a/1/2", unwanted=True) == holding_pb2.STANDING_CONNECTED
+    assert await resume(channel, "a", unwanted=True) == holding_pb2.STANDING_NONE
+    assert (await who_has(channel, "a")).standing == holding_pb2.STANDING_NONE
 
 
 @pytest.mark.parametrize("fate", ["reached", "busy", "no_answer"])

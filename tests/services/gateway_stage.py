@@ -104,10 +104,11 @@ class GatewayStage:
         asked = holding_pb2.WhoHasRequest(call_id=call_id, psap_ids=psap_ids)
         return await self.network.ask(self.gateway.address, WHO_HAS, asked, within_s=0.5)
 
-    async def resume(self, attempt: str, psap_id: str = "P1") -> holding_pb2.ResumeResponse:
-        """Asks as a conductor does whose caller has come back (P5)."""
+    async def resume(self, attempt: str, psap_id: str = "P1", *, unwanted: bool = False) -> holding_pb2.ResumeResponse:
+        """Asks as a conductor does whose caller has come back, or is gone (P5)."""
         where = place_pb2.Where(psap_id=psap_id)
-        asked = holding_pb2.ResumeRequest(call_id=attempt.rsplit("/", 2)[0], attempt=attempt, where=where)
+        call_id = attempt.rsplit("/", 2)[0]
+        asked = holding_pb2.ResumeRequest(call_id=call_id, attempt=attempt, where=where, unwanted=unwanted)
         return await self.network.ask(self.gateway.address, RESUME, asked, within_s=0.3)
 
     def count(self, name: str, **labels: str) -> float:

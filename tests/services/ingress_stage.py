@@ -145,6 +145,8 @@ class Stage:
         """What "lines" says of one call, before that."""
         self.resume_after_s = 0.0
         self.asked_to_resume: list[str] = []
+        self.asked_to_let_go: list[tuple[float, str, str]] = []
+        """When, who and of which attempt."""
         self.asked_to_route: list[routing_pb2.RouteRequest] = []
         self.kept: list[Fact] = []
         self.servers: dict[str, Server] = {}
@@ -208,7 +210,10 @@ class Stage:
         self, address: str
     ) -> Callable[[holding_pb2.ResumeRequest], Coroutine[Any, Any, holding_pb2.ResumeResponse]]:
         async def resume(asked: holding_pb2.ResumeRequest) -> holding_pb2.ResumeResponse:
-            self.asked_to_resume.append(address)
+            if asked.unwanted:
+                self.asked_to_let_go.append((asyncio.get_running_loop().time(), address, asked.attempt))
+            else:
+                self.asked_to_resume.append(address)
             await asyncio.sleep(self.resume_after_s)
             of_the_call = self.lines_have.get(asked.call_id) if address == "lines" else None
             return resume_response(of_the_call or self.holdings.get(address, NONE))

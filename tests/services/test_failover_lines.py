@@ -45,10 +45,11 @@ class Trunks:
     def __init__(self) -> None:
         self.says: dict[str, Holding | None] = dict.fromkeys(TRUNKS, NONE)
         self.resumed: list[str] = []
+        self.unwanted: list[str] = []
 
     def served(self, address: str) -> list[Answers[Any, Any]]:
         async def resume(request: holding_pb2.ResumeRequest) -> holding_pb2.ResumeResponse:
-            self.resumed.append(request.attempt)
+            (self.unwanted if request.unwanted else self.resumed).append(request.attempt)
             return holding.resume_response(await self._say(address))
 
         return [Answers(RESUME, resume)]
@@ -153,8 +154,8 @@ def test_a_channel_that_somebody_else_takes_meanwhile_costs_one_try_and_no_more(
 # Who has it?
 
 
-async def resume(stage: FailoverStage, attempt: str = "call-1/1/1") -> Holding:
-    request = holding_pb2.ResumeRequest(call_id=attempt.partition("/")[0], attempt=attempt)
+async def resume(stage: FailoverStage, attempt: str = "call-1/1/1", *, unwanted: bool = False) -> Holding:
+    request = holding_pb2.ResumeRequest(call_id=attempt.partition("/")[0], attempt=attempt, unwanted=unwanted)
     answer = await stage.network.ask("failover:1", RESUME, request, within_s=0.35)
     return holding.to_domain(answer)
 
@@ -210,6 +211,48 @@ def test_a_resume_lets_go_of_a_ring_before_it_says_nobody() -> None:
         late = await stage.divert()
         assert await late.rejected() == ("superseded", "let_go")
         assert len(stage.dialled) == 1
+
+    play(scene)
+
+
+def test_a_talk_that_is_unwanted_is_told_to_every_trunk_and_forgotten_here() -> None:
+    """The trunks hang up; what this replica saw connected says nothing any more (P5)."""
+
+    async def scene(stage: FailoverStage, trunks: Trunks) -> None:
+        diversion = await stage.divert()
+        await diversion.rung()
+        await diversion.next("answer")
+        await diversion.connect()
+        await diversion.next("connected")
+        await diversion.over()
+        assert await resume(stage, unwanted=True) == NONE
+        assert trunks.unwanted == ["call-1/1/1"] * 2
+        assert await resume(stage) == NONE
+        assert trunks.resumed == ["call-1/1/1"] * 2
+
+    play(scene)
+
+
+def test_a_connection_that_is_being_made_is_not_waited_for_where_it_is_unwanted() -> None:
+    """It is let go of at once, and its conductor hears so (P5)."""
+
+    async def never_connects(dialled: Dialled) -> None:
+        await dialled.ring()
+        await dialled.answer()
+        await dialled.hear()
+        await dialled.hear()
+
+    async def scene(stage: FailoverStage, trunks: Trunks) -> None:
+        stage.script("*", "*", never_connects)
+        diversion = await stage.divert()
+        await diversion.rung()
+        await diversion.next("answer")
+        await diversion.connect()
+        await asyncio.sleep(0.05)
+        began = asyncio.get_running_loop().time()
+        assert await resume(stage, unwanted=True) == NONE
+        assert asyncio.get_running_loop().time() - began < 0.1
+        assert await diversion.rejected() == ("superseded", "unwanted")
 
     play(scene)
 

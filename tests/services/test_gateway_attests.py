@@ -183,6 +183,30 @@ def test_an_attempt_connected_through_another_gateway_is_reported_connected() ->
     play(scene)
 
 
+def test_a_talk_whose_caller_is_gone_is_released_though_the_psap_is_slow_to_say_that_it_has_it() -> None:
+    """P5: it was connected through another gateway; the PSAP reads its release before it says a word of the offer."""
+
+    async def scene(stage: GatewayStage) -> None:
+        psap = await stage.psap()
+        attempt = await stage.ring()
+        await psap.next("offer")
+        await asyncio.sleep(0.29)
+        await attempt.release("unreachable")  # its conductor has waited for `have` long enough
+        await attempt.over()
+        assert (await psap.next("cancel")).attempt == attempt.name
+        assert (await stage.resume(attempt.name)).standing == UNKNOWN  # who is slow to ring is not asked
+        asking = asyncio.ensure_future(stage.resume(attempt.name, unwanted=True))
+        await psap.say(have=delivery_pb2.Have(call_id="call-1", attempt=attempt.name))  # at last
+        assert (await psap.next("resume")).attempt == attempt.name
+        assert (await psap.next("release")).attempt == attempt.name
+        await psap.next("who_has")
+        await psap.say(has=delivery_pb2.Has(call_id="call-1", standing=NONE))
+        assert (await asking).standing == NONE
+        assert (await stage.who_has("call-1", "P1")).standing == UNKNOWN
+
+    play(scene)
+
+
 @pytest.mark.parametrize(("call_id", "attempt"), [("", "call-1/1/1"), ("call-2", "call-1/1/1"), ("call-1", "x" * 300)])
 def test_a_question_that_makes_no_sense_is_refused(call_id: str, attempt: str) -> None:
     """P5: INVALID_ARGUMENT, and nothing is released."""

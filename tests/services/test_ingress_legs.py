@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
-from throughline.v1 import delivery_pb2, place_pb2
+from throughline.v1 import call_pb2, delivery_pb2, place_pb2
 
 from services.domain.events import FactKind
 from services.domain.holding import NONE, UNKNOWN, Holding, Standing
@@ -251,6 +251,42 @@ def test_superseded_in_the_hold_owes_no_callback() -> None:
 
 
 # R5
+
+
+# P5: nobody is left to sit with nobody.
+
+
+@pytest.mark.parametrize(
+    ("says", "times"),
+    [(NONE, 1), (UNKNOWN, 4), (Holding(Standing.CONNECTED, CONFIRMED, Where("P1")), 4)],
+    ids=["the PSAP has let go", "nobody can say", "an older gateway, which lets go of no talk"],
+)
+@pytest.mark.parametrize("hangs_up_s", [0.4, 0.8])
+def test_who_may_have_a_caller_that_hangs_up_is_let_go_of(hangs_up_s: float, says: Holding, times: int) -> None:
+    """The gateway breaks at `Connect`, by the other one no word comes in time, and the caller hangs up: while it is
+    asked who has them, or after nobody could say. All who may have connected them are told, until one has let go."""
+
+    async def scene() -> None:
+        async with Stage() as stage:
+            stage.gateways.update({"gateway:1": dies_when_told_to_connect, "gateway:2": is_silent})
+            stage.resume_after_s, stage.lines = 10.0, is_silent
+            caller = stage.place()
+            await caller.offer()
+            await caller.until("connecting")
+            listening = asyncio.ensure_future(caller.until())
+            await asyncio.sleep(hangs_up_s)
+            stage.resume_after_s, stage.holdings = 0.0, {"gateway:1": says, "gateway:2": says}
+            hung_up_at = asyncio.get_running_loop().time()
+            await caller.say(hangup=call_pb2.Hangup())
+            await listening
+            await asyncio.sleep(10)
+            told = [round(at - hung_up_at) for at, by, _ in stage.asked_to_let_go if by == "gateway:2"]
+            assert told == [0, 1, 3, 7][:times]
+            assert {attempt for _, _, attempt in stage.asked_to_let_go} == {CONFIRMED}
+            assert {by for _, by, _ in stage.asked_to_let_go} == {"gateway:1", "gateway:2"}
+            assert stage.count("talks_let_go_total", standing="none" if times == 1 else "unknown") == 1
+
+    play(scene())
 
 
 async def dies_ringing(stream: RingStream, offer: delivery_pb2.RingOffer) -> None:

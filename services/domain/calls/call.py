@@ -136,7 +136,11 @@ class Call(Joining):
             case CallerConfirmed():
                 self._confirmed(happened, now)
             case CallerHungUp():
+                confirmed = self._attempts.get(self._proposed) if self._confirmed_it else None
+                if confirmed is not None:  # its release may be lost with the stream that it is said on
+                    self._may_talk[self._proposed] = confirmed.place
                 self._end(State.ABANDONED, "caller_hung_up")
+                self._let_go_of_all_but("")
                 self._do(Remember(FactKind.ABANDONED, "caller_hung_up"))
             case StreamBroke():
                 self._hold(happened.reason, now)
@@ -156,6 +160,7 @@ class Call(Joining):
         self._maybe_connected = older._maybe_connected
         self._unsure = older._unsure
         self._lost |= older._lost
+        self._may_talk |= older._may_talk
         self._proposed = older._proposed
         self._confirmed_it = older._confirmed_it
 

@@ -147,6 +147,14 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
+class LetGo:
+    """Have whoever may be connected under this attempt let go of: the caller is gone, or with somebody else (P5)."""
+
+    attempt: str
+    where: Where | None
+
+
+@dataclass(frozen=True, slots=True)
 class Enter:
     """Ask for a place among the calls that are set up. Always the last effect: it may be granted at once."""
 
@@ -231,4 +239,4 @@ class SayDiverting:
 
 
 Say = SayWaiting | SayRinging | SayConnecting | SayConnected | SayDiverting
-Effect = Resume | Enter | Screen | FindRoute | Ring | Connect | Release | Remember | Say
+Effect = Resume | LetGo | Enter | Screen | FindRoute | Ring | Connect | Release | Remember | Say

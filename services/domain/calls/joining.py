@@ -14,6 +14,7 @@ from services.domain.calls.exchange import (
     AttemptFailed,
     CallerConfirmed,
     Connect,
+    LetGo,
     PersonAnswered,
     PersonConnected,
     Remember,
@@ -36,6 +37,7 @@ class Joining(Ascent):
         super().__init__(call_id, leg, budgets)
         self._resume = resume
         self._lost: dict[str, Where] = {}  # where the caller had confirmed somebody of whom no word came
+        self._may_talk: dict[str, Where | None] = {}  # attempts that a person may be connected under all the same
         self._proposed_due: float | None = None
         self._confirmed_it = False  # the proposal; a connection may be under way
 
@@ -98,6 +100,7 @@ class Joining(Ascent):
     def _settle(self, by_line: bool, attempt: str, where: Where, reason: str) -> None:
         kind = FactKind.DIVERTED if by_line else FactKind.ANSWERED
         self._end(State.CONNECTED, "answered_elsewhere")
+        self._let_go_of_all_but(attempt)
         self._do(Remember(kind, reason, settled=True, attempt=attempt, where=where))
         self._do(SayConnected(attempt, where))
 
@@ -120,6 +123,7 @@ class Joining(Ascent):
     def _ask_after(self, resume: Resume, now: float) -> None:
         """Whoever may have connected this attempt is asked, before anybody else is rung."""
         self._unsure = resume
+        self._may_talk[resume.attempt] = resume.where
         self._unsure_due = None if self.state is State.HELD else now + self._budgets.question_s
         self._do(resume)
 
@@ -135,6 +139,8 @@ class Joining(Ascent):
             where = holding.where or asked.where or Where("")
             self._settle(where.is_line, holding.attempt or asked.attempt, where, reason)
             return
+        if holding.standing is Standing.NONE:
+            self._may_talk.pop(asked.attempt, None)
         self._maybe_connected |= holding.standing is not Standing.NONE
         if self.state is State.HELD:
             return
@@ -164,6 +170,12 @@ class Joining(Ascent):
         self._settle(where.is_line, happened.reason, where, "connected_already")
 
     # The end.
+
+    def _let_go_of_all_but(self, attempt: str) -> None:
+        """The caller talks under this attempt, or under none: nobody else is to sit with nobody."""
+        for name, where in self._may_talk.items():
+            if name != attempt:
+                self._do(LetGo(name, where))
 
     def _end(self, state: State, reason: str) -> None:
         self._answer()

@@ -174,6 +174,7 @@ class Attachment:
         "overheard",
         "probe_at",
         "psap_id",
+        "released",
         "silent",
         "spoken",
         "state",
@@ -200,11 +201,13 @@ class Attachment:
         """What it says of itself (i3 ServiceState): published, never a gate."""
         self.allowance = Allowance(0.0)
         self.held = Conversations()
-        """Attempts connected there: those that it acknowledged here, and those that its hello named (R5)."""
+        """Attempts connected there: acknowledged here, or named by it, in its hello or since (R5)."""
         self.spoken = Conversations()
         """Attempts that were connected there; their conversations are over."""
         self.over = Memory()
         """Attempts that are no longer ours to ring, but that it may still speak of."""
+        self.released = Memory()
+        """Attempts that it was told on this stream to let go of, connected or not: it says no word of that here."""
         self.claimed: set[str] = set()
         """Attempts that ring there by its hello, and that no conductor has offered here (R5)."""
         self.asked: dict[str, deque[int]] = {}
@@ -226,6 +229,7 @@ class Attachment:
                 self.over.add(attempt)
         self.claimed = {attempt for attempt in ringing[:REMEMBERED_MAX] if attempt not in self.over}
         self.asked = {}
+        self.released = Memory()
 
     def detach(self, reason: str, now: float) -> None:
         """Its stream is gone."""
@@ -234,6 +238,11 @@ class Attachment:
         self.gone_at = now
         self.claimed = set()
         self.asked = {}
+
+    def told_of(self, attempt: str) -> None:
+        """It says that this is connected there, which may have crossed a release."""
+        if attempt not in self.released:
+            self.held.add(attempt)
 
     def ask(self, call_id: str, question: int) -> bool:
         """Notes that it is asked about a call; False when it has left too many questions open."""

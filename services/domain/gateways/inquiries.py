@@ -8,6 +8,7 @@ that cannot be asked leaves it unknown.
 
 `Resume` also ends the attempt that it names, unless it is connected: whoever asks has a newer leg, and may ring only
 once nobody can connect the older one. So the attempt is remembered from the question on, and never rung here again.
+One that is unwanted is let go of though it is connected: before the PSAP is asked, and when a word of it comes later.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from services.domain.deadlines import Deadlines
+from services.domain.deliveries import Outcome
 from services.domain.events import Failure
 from services.domain.gateways.attachments import Attachment
 from services.domain.gateways.patching import Ask, Attested, Cancel, TakeUp
 from services.domain.gateways.psaps import Psaps
-from services.domain.gateways.rings import Due, Ring, Rings, Stage
+from services.domain.gateways.rings import UNWANTED, Due, Ring, Rings, Stage
 from services.domain.holding import NONE, UNKNOWN, WITHOUT_A_STREAM_S, Holding, Standing, furthest
 from services.domain.where import Where
 
@@ -41,12 +43,14 @@ _STANDING: Final = {
 class Question:
     """One in hand. `resumes` names the attempt that a newer leg asks to have back; empty for WhoHas."""
 
-    __slots__ = ("call_id", "cancelled", "due", "ended_here", "heard", "number", "resumes", "waits_for")
+    __slots__ = ("call_id", "cancelled", "due", "ended_here", "heard", "number", "resumes", "unwanted", "waits_for")
 
-    def __init__(self, number: int, call_id: str, resumes: str, due: float) -> None:
+    def __init__(self, number: int, call_id: str, resumes: str, due: float, *, unwanted: bool = False) -> None:
         self.number = number
         self.call_id = call_id
         self.resumes = resumes
+        self.unwanted = unwanted
+        """What it names is to be let go of, connected or not."""
         self.due = due
         self.ended_here = False
         """The attempt rang through this gateway, and was released before anything else: nobody can connect it."""
@@ -84,16 +88,23 @@ class Inquiries:
         ]
         self._put(Question(number, call_id, "", now + WHO_HAS_S), list(dict.fromkeys([*known, *psap_ids])), now)
 
-    def resume(self, number: int, call_id: str, attempt: str, psap_id: str, now: float) -> None:
-        """A newer leg has come, whose caller had confirmed this attempt at that PSAP."""
+    def resume(
+        self, number: int, call_id: str, attempt: str, psap_id: str, now: float, *, unwanted: bool = False
+    ) -> None:
+        """A newer leg has come, whose caller had confirmed this attempt at that PSAP; or nobody wants it any more."""
         self._rings.resumed.add(attempt)
-        question = Question(number, call_id, attempt, now + RESUME_S)
+        question = Question(number, call_id, attempt, now + RESUME_S, unwanted=unwanted)
         one = self._rings.get(attempt)
         if one is not None:
             psap_id = one.psap.psap_id
-            if one.stage is not Stage.CONNECTING:
+            if unwanted:
+                self._rings.forget(one)
+                self._rings.became(one, Outcome.FAILED, Failure.SUPERSEDED, UNWANTED)
+            elif one.stage is not Stage.CONNECTING:
                 question.ended_here = one.stage is not Stage.OFFERED  # else it may be connected there already (R5)
                 self._rings.fail(one, Failure.SUPERSEDED, "a_newer_leg_has_come")
+        if unwanted:
+            self._rings.unwanted.add(attempt)
         self._put(question, [psap_id] if psap_id else [], now)
 
     def hears(self, psap: Attachment, number: int, attempt: str, standing: Standing, now: float) -> None:
@@ -101,11 +112,16 @@ class Inquiries:
         question = self._open.get(number)
         if question is None or question.waits_for.get(psap.psap_id) is None:
             return  # too late
+        if standing is Standing.CONNECTED and attempt in self._rings.unwanted:
+            self._rings.let_go(psap, attempt)
+            standing = Standing.UNKNOWN
         rings = standing in (Standing.RINGING, Standing.ANSWERED)
         if standing is Standing.NONE:
             self._settle(question, psap.psap_id, NONE)
         elif standing is Standing.UNKNOWN or not attempt:
             self._settle(question, psap.psap_id, UNKNOWN)
+        elif question.unwanted:
+            self._settle(question, psap.psap_id, UNKNOWN if attempt == question.resumes else NONE)
         elif not question.resumes or not rings:
             if standing is Standing.CONNECTED:
                 self._take_up(psap, attempt)
@@ -159,6 +175,9 @@ class Inquiries:
     def _look(self, question: Question, psap_id: str, now: float) -> None:
         """Settles what is known here of a call at one PSAP, or asks the PSAP, or waits for a connection's outcome."""
         psap = self._psaps.get(psap_id)
+        if question.unwanted:
+            self._look_after_unwanted(question, psap_id, psap)
+            return
         if psap is None:
             self._settle(question, psap_id, self._absent(self.open_since, now))
             return
@@ -180,6 +199,15 @@ class Inquiries:
             self._settle(question, psap_id, self._absent(psap.gone_at, now))
         elif psap.link is None or psap.silent or psap.probe_at is not None:
             self._settle(question, psap_id, self._unsaid(question, psap_id))
+        else:
+            self._ask(question, psap, psap.link)
+
+    def _look_after_unwanted(self, question: Question, psap_id: str, psap: Attachment | None) -> None:
+        """That nobody talks there is said by the PSAP alone, after it was told."""
+        if psap is not None:
+            self._rings.let_go(psap, question.resumes)
+        if psap is None or psap.link is None:
+            self._settle(question, psap_id, UNKNOWN)
         else:
             self._ask(question, psap, psap.link)
 
@@ -205,6 +233,7 @@ class Inquiries:
         gateway may wait for the word of it yet, and have it released when that does not come in time (R5)."""
         assert psap.link is not None, "it has just spoken"
         psap.over.add(attempt)  # where the talk ends just now, it rejects that
+        psap.released.discard(attempt)
         self._rings.effects.append(TakeUp(psap.link, attempt))
 
     def _let_go(self, question: Question, psap: Attachment) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from services.domain.deadlines import Deadlines
+from services.domain.events import Failure
 from services.domain.gateways.attachments import DOUBTED_AFTER_S, SILENT_AFTER_S, Attachment, Offence
-from services.domain.gateways.patching import Doubted, Unlink
-from services.domain.gateways.rings import RETURN_S, UNCLAIMED_S, Due, Rings
+from services.domain.gateways.patching import Cancel, Connect, Doubted, Unlink
+from services.domain.gateways.rings import RETURN_S, UNCLAIMED_S, Due, Rings, Stage
 
 
 class Psaps:
@@ -61,6 +62,24 @@ class Psaps:
             self._rings.effects.append(Unlink(older, Offence.REPLACED, "the same PSAP has attached again"))
         self.changed = True
         return psap
+
+    def go_on(self, psap: Attachment, link: int, ringing: Sequence[str], held: Sequence[str], now: float) -> None:
+        """What is in hand there, and what was given up meanwhile, by what its hello says (R5)."""
+        for one in self._rings.at(psap):
+            if one.stage is Stage.CONNECTING and one.name in held:
+                self._rings.connected(one)
+            elif one.name not in ringing or one.stage is Stage.OFFERED:
+                self._rings.fail(one, Failure.UNREACHABLE, "psap_attached_again")
+            elif one.stage is Stage.CONNECTING:
+                self._rings.effects.append(Connect(link, one.name))  # it may not have heard it
+            else:
+                self.overhear(psap, now)
+        for attempt in held:
+            if attempt in self._rings.unwanted:
+                self._rings.let_go(psap, attempt)
+        for attempt in ringing:
+            if attempt in psap.over and self._rings.get(attempt) is None:
+                self._rings.effects.append(Cancel(link, attempt, "over"))
 
     def hear(self, link: int, now: float) -> Attachment | None:
         """A message has come over this link; None when nothing more is to be made of it."""

@@ -8,7 +8,7 @@ from typing import Final
 from services.domain.deliveries import Became, Outcome
 from services.domain.events import Failure
 from services.domain.gateways.attachments import Attachment, Memory
-from services.domain.gateways.patching import Cancel, Effect, Release
+from services.domain.gateways.patching import Cancel, Effect, Release, TakeUp
 
 TAKE_UP_S: Final = 0.300
 """A PSAP says `ringing` or `reject` within this, or it has failed a delivery."""
@@ -21,6 +21,7 @@ RETURN_S: Final = 1.0
 UNCLAIMED_S: Final = 2.0
 """What rings at a PSAP by its own word rings on for this long without a conductor's offer (R5)."""
 
+UNWANTED: Final = "unwanted"
 NEVER_AGAIN_MAX: Final = 8192
 """Attempts that are remembered so that they never ring again, the newest."""
 
@@ -101,6 +102,8 @@ class Rings:
         """Attempts that were connected: one attempt, one connection."""
         self.resumed = Memory(NEVER_AGAIN_MAX)
         """Attempts that a newer leg has asked about: not to be rung here any more (P5)."""
+        self.unwanted = Memory(NEVER_AGAIN_MAX)
+        """Attempts whose caller is gone, or with somebody else: nobody is to talk under them (P5)."""
         self._by_name: dict[str, Ring] = {}
         self._by_psap: dict[str, dict[str, Ring]] = {}
         self._by_call: dict[str, dict[str, Ring]] = {}
@@ -128,6 +131,7 @@ class Rings:
         self._by_name[name] = self._by_psap.setdefault(psap.psap_id, {})[name] = ring
         self._by_call.setdefault(call_id, {})[name] = ring
         psap.over.discard(name)
+        psap.released.discard(name)
         psap.claimed.discard(name)
 
     def forget(self, ring: Ring) -> None:
@@ -148,9 +152,29 @@ class Rings:
         (R5), and only who says that the call is `unwanted` has it released.
         """
         self.forget(ring)
-        if ring.psap.link is not None:
-            rings = ring.stage is Stage.RINGING or (ring.stage is Stage.OFFERED and not unwanted)
-            self.effects.append((Cancel if rings else Release)(ring.psap.link, ring.name, reason))
+        if ring.psap.link is None:
+            return
+        if ring.stage is Stage.RINGING or (ring.stage is Stage.OFFERED and not unwanted):
+            self.effects.append(Cancel(ring.psap.link, ring.name, reason))
+        else:
+            self.release(ring.psap, ring.psap.link, ring.name, reason)
+
+    def let_go(self, psap: Attachment, name: str) -> None:
+        """Whichever stream has it at the PSAP, it is this one's from now on, and released, connected or not (P5).
+
+        Said once on a stream: who does not do as it is told says `have` again.
+        """
+        psap.held.discard(name)
+        psap.claimed.discard(name)
+        psap.over.add(name)
+        if psap.link is not None and name not in psap.released:
+            self.effects.append(TakeUp(psap.link, name))
+            self.release(psap, psap.link, name, UNWANTED)
+
+    def release(self, psap: Attachment, link: int, name: str, reason: str) -> None:
+        """The PSAP is to let go of it, connected or not."""
+        psap.released.add(name)
+        self.effects.append(Release(link, name, reason))
 
     def became(self, ring: Ring, outcome: Outcome, failure: Failure | None = None, reason: str = "") -> None:
         self.effects.append(Became(ring.name, outcome, failure, reason))

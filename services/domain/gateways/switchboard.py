@@ -18,7 +18,7 @@ from services.domain.deliveries import Became, Outcome
 from services.domain.events import Failure
 from services.domain.gateways.attachments import Offence, Row, is_attempt, is_attempt_of
 from services.domain.gateways.inquiries import Inquiries
-from services.domain.gateways.patching import Again, Cancel, Connect, Effect, Offer, Release, Unlink
+from services.domain.gateways.patching import Again, Connect, Effect, Offer, Unlink
 from services.domain.gateways.psaps import Psaps
 from services.domain.gateways.rings import ACKNOWLEDGE_S, CONFIRM_S, TAKE_UP_S, Due, Ring, Rings, Stage
 from services.domain.gateways.timekeeper import Timekeeper
@@ -134,9 +134,12 @@ class Switchboard:
         self._inquiries.who_has(question, call_id, psap_ids, now)
         return self._flush(now)
 
-    def resume(self, question: int, call_id: str, attempt: str, psap_id: str, now: float) -> list[Effect]:
-        """Ends in `Attested`: connected, or none once nobody can connect that attempt any more (P5)."""
-        self._inquiries.resume(question, call_id, attempt, psap_id, now)
+    def resume(
+        self, question: int, call_id: str, attempt: str, psap_id: str, now: float, *, unwanted: bool = False
+    ) -> list[Effect]:
+        """Ends in `Attested`: connected, or none once nobody can connect that attempt any more (P5). One that is
+        `unwanted` is let go of though it is connected."""
+        self._inquiries.resume(question, call_id, attempt, psap_id, now, unwanted=unwanted)
         return self._flush(now)
 
     # The PSAP's side.
@@ -159,18 +162,7 @@ class Switchboard:
             if one is not None and one.psap.psap_id != psap_id:
                 return [Unlink(link, Offence.ANOTHERS_ID, f"hello names {attempt}, which rings at another PSAP")]
         psap = self._psaps.attach(link, psap_id, ringing, held, beats_while_ringing, now)
-        for one in self._rings.at(psap):
-            if one.stage is Stage.CONNECTING and one.name in held:
-                self._rings.connected(one)
-            elif one.name not in ringing or one.stage is Stage.OFFERED:
-                self._rings.fail(one, Failure.UNREACHABLE, "psap_attached_again")
-            elif one.stage is Stage.CONNECTING:
-                self._rings.effects.append(Connect(link, one.name))  # it may not have heard it
-            else:
-                self._psaps.overhear(psap, now)
-        for attempt in ringing:
-            if attempt in psap.over and self._rings.get(attempt) is None:
-                self._rings.effects.append(Cancel(link, attempt, "over"))
+        self._psaps.go_on(psap, link, ringing, held, now)
         return self._flush(now)
 
     def detach(self, link: int, reason: str, now: float) -> list[Effect]:
@@ -237,11 +229,16 @@ class Switchboard:
     def have(self, link: int, call_id: str, attempt: str, now: float) -> list[Effect]:
         """The call is connected there, under that attempt: whatever else of it rings through here is superseded (R3).
 
-        Of the very attempt that was offered it is news from before: it was connected through another gateway (R5).
+        Of the very attempt that was offered it is news from before: it was connected through another gateway (R5). As
+        what a hello names it is the PSAP's word of then, and the PSAP's to speak of.
         """
         psap = self._psaps.hear(link, now)
         if psap is not None:
             psap.claimed.discard(attempt)  # its hello was older, and said that it rings
+            if attempt in self._rings.unwanted:
+                self._rings.let_go(psap, attempt)
+            elif is_attempt_of(attempt, call_id) and self._rings.get(attempt) is None:
+                psap.told_of(attempt)
         for one in [each for each in self._rings.of(call_id) if each.psap is psap]:
             self._psaps.trust(one.psap)
             if self._rings.get(one.name) is not one:
@@ -326,7 +323,7 @@ class Switchboard:
         """A PSAP speaks of an attempt that is over as if it were not, unless it is one that is connected there."""
         psap = self._psaps.on(link)
         if psap is not None and attempt in psap.over and attempt not in psap.held:
-            self._rings.effects.append(Release(link, attempt, "too_late"))
+            self._rings.release(psap, link, attempt, "too_late")
 
     def _released(self, one: Ring, reason: str, now: float, *, unwanted: bool) -> list[Effect]:
         self._rings.give_back(one, reason, unwanted=unwanted)
