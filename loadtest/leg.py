@@ -23,6 +23,7 @@ ENDS_WITHIN_S: Final = 1.0
 HELD_UP_S: Final = 0.05
 """A timer that comes later than this: we were held up ourselves, and read first what has waited."""
 A_MOMENT_S: Final = 0.005
+HANGS_UP_AFTER_S: Final = 0.5
 READS_AFTER_S: Final = 5.0
 GARBAGE: Final = b"\xff\xff\xff\xff"
 _PERMANENT: Final = frozenset({"PERMISSION_DENIED", "UNIMPLEMENTED"})
@@ -44,6 +45,8 @@ class NetworkMischief(StrEnum):
     CONFIRMS_ANOTHER = "confirms_another"
     """It confirms an attempt that is not the one proposed."""
     HANGS_UP_CONFIRMED = "hangs_up_confirmed"
+    HANGS_UP_UNCONNECTED = "hangs_up_unconnected"
+    """The caller hears nobody half a second after it confirmed, and hangs up."""
     WALKS_AWAY = "walks_away"
     """The caller hears it ring, and the stream is closed without a word."""
     OFFERS_ONCE = "offers_once"
@@ -229,11 +232,17 @@ class Leg:
             self._loop.call_later(A_MOMENT_S, self._break, "broke")
         elif carried.sins(NetworkMischief.HANGS_UP_CONFIRMED):
             self._hang_up()
+        elif carried.sins(NetworkMischief.HANGS_UP_UNCONNECTED):
+            self._loop.call_later(HANGS_UP_AFTER_S, self._hang_up_unconnected)
 
     def _confirm(self, attempt: str) -> None:
         self._stream.say(Say(confirm=call_pb2.Confirm(attempt=attempt)).SerializeToString())
 
     # How it ends.
+
+    def _hang_up_unconnected(self) -> None:
+        if self._end is None and not self._broken_why:
+            self._hang_up()
 
     def _hang_up(self) -> None:
         self._carried.write("hung_up")

@@ -32,6 +32,10 @@ INJURIES: Final = (1, 6)
 BEFORE_S: Final = 3.0
 """So long before another injury its company begins, at most."""
 MISCHIEF_SHARE: Final = 0.08
+NOT_OF_A_CALL: Final = frozenset(
+    {NetworkMischief.NONE, NetworkMischief.OFFERS_ONCE, NetworkMischief.HANGS_UP_UNCONNECTED}
+)
+"""What no single call is drawn to do: whole networks do the others."""
 TARGETS_DRAWN: Final = 2_000
 ONE_LEGGED_SHARE: Final = 0.25
 """Of the schedules: in these one of the networks offers a single leg of each call (P2), so that its callers are gone
@@ -196,7 +200,7 @@ def _calls(by: random.Random, count: int) -> list[Planned]:
     bunched = by.random() < 0.3  # a storm comes in bursts
     bursts_s = [by.uniform(0.0, CALLS_S) for _ in range(3)]
     numbers = by.sample(_NUMBERS, min(count, len(_NUMBERS)))
-    mischiefs = [each for each in NetworkMischief if each not in (NetworkMischief.NONE, NetworkMischief.OFFERS_ONCE)]
+    mischiefs = [each for each in NetworkMischief if each not in NOT_OF_A_CALL]
     planned = []
     for n in range(count):
         at_s = by.choice(bursts_s) + by.expovariate(2.0) if bunched else by.uniform(0.0, CALLS_S)

@@ -38,6 +38,7 @@ CHECKERS: Final[tuple[Callable[[Evidence], Iterator[Finding]], ...]] = (
     books.ledger_agrees,
     books.closes_rightly,
     talks.one_at_a_time,
+    talks.with_a_caller,
     talks.only_by_the_stream,
     talks.rung_back_once,
     steps.legal,

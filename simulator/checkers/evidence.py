@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from loadtest.call_told import CallTold, by_call
 from simulator.checkers.weather import Weather
-from simulator.run import Observed
+from simulator.run import COMES_UP_S, Observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,11 @@ class Evidence:
     seen: Observed
     calls: Mapping[str, CallTold]
     weather: Weather
+
+    @property
+    def ends_ms(self) -> int:
+        """When the run was over, in wall milliseconds."""
+        return self.seen.began_ms + round((self.seen.ends_s - COMES_UP_S) * 1000)
 
 
 def gather(seen: Observed) -> Evidence:

@@ -11,6 +11,7 @@ from services.domain.take_overs.facts import Leg, attempt_name
 from simulator.checkers.agreed import CONFIRM_MS, TRIES_MAX
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
+from simulator.checkers.weather import CABLES, PROCESSES
 from simulator.injuries import FAMILIES
 from simulator.installation import SERVICE_OF, names_of
 from simulator.region import PSAPS
@@ -20,6 +21,14 @@ NEAR_MS: Final = 20
 """What the few messages between a gateway's second and the PSAP's hearing of it take."""
 BY_ANOTHERS_WORD: Final = frozenset({ATTESTED, "resumed", "seen_connected", "connected_already"})
 """Reasons of a connection that its writer did not make: whoever has the caller said so (P5, R3, T3)."""
+ALONE_MS: Final = 3_000
+"""What the conductor's word to the gateways and theirs to the PSAP take, said twice, where the PSAP is far or attaches
+again meanwhile."""
+HEARS_NOTHING: Final = (CABLES | PROCESSES) - {"far"}
+IS_NOT_REACHED: Final = (HEARS_NOTHING - {"reset"}) | {
+    *("psap_cut", "psap_silent", "trunk_gone", "trunk_hung", "trunk_mute")
+}
+"""Kinds of injury by which a conductor misses what its caller says, and a person's place what it is told."""
 SILENCE: Final = frozenset(kind.name for family in ("process", "network", "far_end") for kind in FAMILIES[family])
 """Kinds of injury of which somebody falls silent."""
 KEEPS_BACK: Final = frozenset({"trunk_hung", "psap_silent"})
@@ -76,6 +85,51 @@ def _asked_after(call: CallTold, attempt: str, before_ms: int) -> bool:
     )
     lost = any(fact["kind"] == "delivery_failed" and fact["attempt"] == attempt for fact in call.facts)
     return bool(legs) and (higher or lost)
+
+
+def with_a_caller(evidence: Evidence) -> Iterator[Finding]:
+    """Who was joined to a caller sits with nobody for no longer than `ALONE_MS`: where the caller has hung up and never
+    heard of them, or was told of somebody else (P5). Not where the ingress that was told so is hurt, or where the
+    person's place is out of reach; nor where a conductor said `Connected` as the caller went.
+    """
+    source_of = {planned.call_id: planned.source for planned in evidence.seen.schedule.calls}
+    over: Entry = {"event": "over", "at_ms": evidence.ends_ms}
+    for call in evidence.calls.values():
+        last = next((each for each in reversed(call.caller) if each["event"] in ("hung_up", "connected")), None)
+        if last is None:
+            continue
+        told = {entry["attempt"] for entry in call.heard("connected")}
+        told |= {fact["attempt"] for fact in call.kept("answered", "diverted") if fact["reason"] != ATTESTED}
+        talking: dict[Connection, Entry] = {}
+        for entry in (*call.far_end, over):
+            here = Connection.of(entry)
+            left = talking if entry is over else {here: talking[here]} if here in talking else {}
+            if entry["event"] == "connected" and here.attempt not in told:
+                talking[here] = entry
+            elif entry["event"] in ("ended", "cancelled", "over"):
+                for each, talk in left.items():
+                    since_ms = max(talk["at_ms"], last["at_ms"])
+                    alone_ms = entry["at_ms"] - since_ms
+                    source = source_of.get(call.planned, "")
+                    if alone_ms > ALONE_MS and not _out_of_reach(evidence, call, last, talk, source, since_ms):
+                        words = f"{each} sat with nobody for {alone_ms} ms: at most {ALONE_MS}"
+                        yield Finding("alone", call.call_id, words)
+                talking.pop(here, None)
+
+
+def _out_of_reach(evidence: Evidence, call: CallTold, last: Entry, talk: Entry, source: str, since_ms: int) -> bool:
+    """Whether the conductor may not have heard what became of the caller, or could not tell it to who sits there."""
+    leg = next(each for each in reversed(call.caller) if each["event"] == "offered" and each["leg"] == last["leg"])
+    by_line = bool(talk.get("line"))
+    end, by = (talk["trunk"], names_of("failover")) if by_line else (talk["psap_id"], names_of("psap_gateway"))
+    unheard: set[str] = set()
+    unreached: set[str] = set()
+    for injury in evidence.weather.during(last["at_ms"], since_ms + ALONE_MS):
+        hosts = {target.partition(":")[0] for target in injury.targets}
+        unheard |= hosts if injury.kind in HEARS_NOTHING else set()
+        unreached |= hosts if injury.kind in IS_NOT_REACHED else set()
+    conductor = leg["ingress"].partition(":")[0]
+    return bool(unheard & {conductor, source}) or end.partition(":")[0] in unreached or unreached.issuperset(by)
 
 
 def only_by_the_stream(evidence: Evidence) -> Iterator[Finding]:

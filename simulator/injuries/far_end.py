@@ -89,6 +89,7 @@ NETWORK_SINS: Final[Mapping[NetworkMischief, str]] = {
     NetworkMischief.NEVER_CONFIRMS: "a network confirms nobody who answers",
     NetworkMischief.CONFIRMS_ANOTHER: "a network confirms an attempt that is not the one proposed",
     NetworkMischief.HANGS_UP_CONFIRMED: "a network's callers hang up as it confirms",
+    NetworkMischief.HANGS_UP_UNCONNECTED: "a network's callers confirm, hear nobody, and hang up",
     NetworkMischief.WALKS_AWAY: "a network closes each stream without a word when the caller hears it ring",
     NetworkMischief.OFFERS_ONCE: "a network offers one leg of a call and no other",
     NetworkMischief.GARBAGE: "a network's offers are bytes that are no message",

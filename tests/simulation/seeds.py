@@ -111,6 +111,7 @@ IN_ONE_MILLISECOND: Final = (
 SEEDS: Final = (
     Seed("a broker's clock was an hour ahead", 52000, 60, (), "no replica took up a caller whose ingress died (T2)", BROKER_AHEAD),  # noqa: E501
     Seed("a caller lost again after another call of that number", 46, 30, ("kill_all@ingress",), "who was not reached was on no list (J2)", KILLED_AGAIN),  # noqa: E501
+    Seed("a caller who hung up as the word of the connection was lost", 1, 60, ("network_hangs_up_unconnected", "steps=far-end connected gateway resets, far-end connected psap far"), "a call-taker sat with nobody (P5, R5)"),  # noqa: E501
     Seed("a connection that is reset while it rings", 7, 100, (), "a leg's ring came to the log before its offer (J1, P7)", RESET_ACCEPTED),  # noqa: E501
     Seed("a full disk that has room again", 192, 30, (), "a spool told of its full disk for ever (J6)", FULL_DISK),
     Seed("a leg that two took, and its caller came back to the other", 1, 30, ("trunk_mute", "steps@far-end connected conductor kills", "kill_all@psap-gateway"), "two people had one caller (P5, P7, P8)", OTHER_OF_TWO),  # noqa: E501

@@ -17,7 +17,7 @@ from services.wire import facts
 from simulator.checkers import CHECKERS, check, hurting
 from simulator.checkers.alarms import ALARMS, UNHEARD
 from simulator.checkers.evidence import gather
-from simulator.checkers.talks import one_at_a_time
+from simulator.checkers.talks import one_at_a_time, with_a_caller
 from simulator.injuries import KINDS, Injury
 from simulator.installation import ALL_NAMES, names_of
 from simulator.run import Counts, LedgerKept, Observed, Removed, run
@@ -97,6 +97,41 @@ def test_a_second_person_beside_the_first_is_found(good: Observed) -> None:
     assert len(of("one_person", twice)) == 1
     one_after_the_other = replace(good, far_end=behind(good.far_end, talk, {**talk, "event": "ended"}, other))
     assert of("one_person", one_after_the_other) == []
+
+
+@pytest.mark.parametrize(
+    ("injury", "goes", "ends_ms", "found"),
+    [
+        (None, {"event": "hung_up"}, 9_000, True),
+        (None, {"event": "connected", "attempt": "c0/1/2"}, 9_000, True),
+        (None, {"event": "hung_up"}, None, True),
+        (None, {"event": "hung_up"}, 6_900, False),
+        (None, {"event": "connected", "attempt": "c0/1/1"}, 9_000, False),
+        (None, {"event": "gave_up"}, 9_000, False),
+        (Injury("far", 0.0, 60.0, ("P1", "psap-gateway-1"), 0.5), {"event": "hung_up"}, 9_000, True),
+        (Injury("kill", 0.0, 60.0, ("psap-gateway-1",)), {"event": "hung_up"}, 9_000, True),
+        (Injury("kill_all", 0.0, 60.0, names_of("psap_gateway")), {"event": "hung_up"}, 9_000, False),
+        (Injury("kill", 0.0, 60.0, ("ingress-1",)), {"event": "hung_up"}, 9_000, False),
+        (Injury("psap_silent", 0.0, 60.0, ("P1",)), {"event": "hung_up"}, 9_000, False),
+        (Injury("psap_silent", 0.0, 60.0, ("P2",)), {"event": "hung_up"}, 9_000, True),
+    ],
+)
+def test_a_person_who_sits_with_nobody_is_found(
+    injury: Injury | None, goes: Entry, ends_ms: int | None, found: bool
+) -> None:
+    """Of a caller who hung up, or talks to another; until the end of all, where nobody ends it; not where the ingress
+    was hurt that heard of it, nor where that place was out of reach (P5)."""
+    of_the_call = {"call_id": "c0", "leg": 1, "ingress": "ingress-1:1"}
+    callers = [
+        {**of_the_call, "event": "offered", "at_ms": 1_000},
+        {**of_the_call, "event": "confirmed", "attempt": "c0/1/1", "at_ms": 3_000},
+        {**of_the_call, "at_ms": 4_000, **goes},
+    ]
+    talk = {"call_id": "c0", "attempt": "c0/1/1", "psap_id": "P1", "at_ms": 3_900, "event": "connected"}
+    far_end = [talk, *([{**talk, "event": "ended", "at_ms": ends_ms}] if ends_ms else [])]
+    schedule = replace(draw(SEED, 1), injuries=(injury,) if injury else ())
+    seen = Observed(schedule, callers=callers, far_end=far_end, ends_s=60.0)
+    assert bool(list(with_a_caller(gather(seen)))) is found
 
 
 KAFKA_SLOW = Injury("kafka_slow", 0.0, 60.0, ALL_NAMES, 0.1)

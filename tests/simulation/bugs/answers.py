@@ -107,6 +107,17 @@ def an_attested_talk_is_let_go_of(real: Any, inquiries: Inquiries, psap: Any, at
     the word of that connection, has it released two seconds later, and the caller's telephone goes dead."""
 
 
+@mistake(
+    Joining,
+    "_let_go_of_all_but",
+    only=("steps=far-end connected gateway resets, far-end connected psap far", "network_hangs_up_unconnected"),
+    calls=60,
+)
+def who_may_have_the_caller_is_told_nothing(real: Any, call: Joining, attempt: str) -> None:
+    """A caller hangs up while nobody can say whether a person has them, and nobody is told (P5): the call-taker, whom a
+    PSAP joined to the caller, speaks to nobody until they give up themselves, and the next caller waits for them."""
+
+
 @mistake(Attempts, "began", only=("trunk_mute", "steps@far-end connected conductor kills", "kill_all@psap-gateway"))
 def the_other_ones_attempt_is_taken_for_ours(real: Any, attempts: Attempts, name: str) -> bool:
     """Whatever bears the leg's number is an attempt of this conductor's, though two took the leg (P7, P8): the caller
