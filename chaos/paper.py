@@ -24,6 +24,7 @@ BEGIN: Final = "<!-- real processes: begin -->\n"
 END: Final = "<!-- real processes: end -->\n"
 SLEEPERS: Final = frozenset((Kind.PAUSE, service) for service in ("ingress", "psap_gateway", "failover"))
 """Whoever may connect a caller, or bring the word to do it, stands still."""
+LEDGER: Final = "ledger"
 LASTS: Final = re.compile(r" for (\d+) s")
 COLUMNS: Final = (
     *("what was done", "rounds", "accepted", "connected", "lost", "twice", "other findings"),
@@ -31,7 +32,10 @@ COLUMNS: Final = (
     *("called meanwhile", "median, ms", "p99, ms", "worst, ms"),
 )
 """Of the table of kinds."""
+OTHERS: Final = ("disagreements", "ledger", "woken", "troubles")
+"""Findings that are neither lost calls nor such as were connected twice."""
 Row = Mapping[str, Any]
+"""One of an older commit may lack what is looked at since."""
 
 
 def section(rows: Sequence[Row]) -> str:
@@ -64,6 +68,9 @@ def _totals(rows: Sequence[Row]) -> Iterator[str]:
     yield _zero("a call is connected twice", _found(rows, "twice"), connected, "connected calls")
     yield _zero("a call-taker finds nobody on the line", _found(rows, "unheard"), connected, "connected calls")
     yield _zero("the witnesses disagree about a call", _found(rows, "disagreements"), accepted, "accepted calls")
+    yield _zero(
+        "the ledger's tables differ from the journal", _found(rows, "ledger"), _sum(rows, "tabled"), "calls in them"
+    )
     yield _zero("a paused process wakes and connects", _found(rows, "woken"), slept, "calls in its hands")
 
 
@@ -100,7 +107,15 @@ def _killed(service: str, what: str, rows: Sequence[Row], kinds: Collection[str]
         for key in found:
             found[key] += len(there.intersection(row[key]))
     counts = f"{at_risk:,} | {found['lost']} | {found['twice']} | {_share(found['lost'], at_risk)}"
-    return f"| {what} | {times:,} | {counts if at_risk else 'none | - | - | -'} |\n"
+    none = f"none{_compared(rows) if service == LEDGER else ''} | - | - | -"
+    return f"| {what} | {times:,} | {counts if at_risk else none} |\n"
+
+
+def _compared(rows: Iterable[Row]) -> str:
+    """What is looked at of a ledger, which stands on no call's way: its tables, after the rounds that killed it."""
+    there = [row for row in rows if row["kills"].get(LEDGER)]
+    of_list = f"{_sum(there, 'listed'):,} on its list"
+    return f"; of {_sum(there, 'tabled'):,} in its tables, {of_list}, {_found(there, 'ledger')} differ"
 
 
 def _hands(rows: Iterable[Row]) -> Iterator[Mapping[str, Any]]:
@@ -116,7 +131,7 @@ def _kinds(rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         by_what[_what(row)].append(row)
     for what, there in sorted(by_what.items()):
-        others = sum(len(row["disagreements"]) + len(row["woken"]) + len(row["troubles"]) for row in there)
+        others = sum(len(row.get(key, ())) for row in there for key in OTHERS)
         hit = [ms for row in there for ms in row["hit_ms"]]
         meanwhile = [ms for row in there for ms in row["meanwhile_ms"]]
         went_on = _sum(there, "went_on")
@@ -171,12 +186,12 @@ def _played(rows: Iterable[Row]) -> int:
 
 
 def _sum(rows: Iterable[Row], key: str) -> int:
-    return sum(row[key] for row in rows)
+    return sum(row.get(key, 0) for row in rows)
 
 
 def _found(rows: Iterable[Row], key: str) -> int:
     """How many calls; one found twice in a round counts once."""
-    return sum(len(Counter(row[key])) for row in rows)
+    return sum(len(Counter(row.get(key, ()))) for row in rows)
 
 
 def write(rows: Sequence[Row], paper: Path = PAPER) -> None:

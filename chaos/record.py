@@ -65,6 +65,12 @@ class RoundRecord:
     """Told apart from `twice`, and no finding: see checker.py."""
     woken: list[str]
     disagreements: list[str]
+    ledger: list[str]
+    """Where the ledger's tables do not say what the journal does (tables.py)."""
+    tabled: int
+    """How many calls its tables had."""
+    listed: int
+    """How many of these were on its callback list when the round was judged."""
     durability: Mapping[str, int]
     """How the first legs were accepted: calls by word."""
     hands: list[Mapping[str, Any]]
@@ -95,8 +101,39 @@ class RoundRecord:
             *(f"{call_id}: connected twice" for call_id in self.twice),
             *(f"{call_id}: connected by a process that woke" for call_id in self.woken),
             *self.disagreements,
+            *(f"the ledger's tables: {words}" for words in self.ledger),
             *self.troubles,
         ]
+
+
+@dataclass(slots=True)
+class Totals:
+    """What was judged so far."""
+
+    rounds: int = 0
+    calls: int = 0
+    accepted: int = 0
+    lost: int = 0
+    twice: int = 0
+    troubles: int = 0
+
+    def add(self, told: RoundRecord) -> None:
+        self.rounds += 1
+        self.calls += told.calls
+        self.accepted += told.accepted
+        self.lost += len(told.lost)
+        self.twice += len(told.twice)
+        self.troubles += len(told.disagreements) + len(told.ledger) + len(told.woken) + len(told.troubles)
+
+    @property
+    def sound(self) -> bool:
+        return not (self.lost or self.twice or self.troubles)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.calls} calls judged, {self.accepted} accepted, {self.lost} lost, {self.twice} twice, "
+            f"{self.troubles} other findings"
+        )
 
 
 def append(setting: Setting, told: RoundRecord, path: Path = RUNS) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,10 +19,11 @@ from chaos.bursts import Burst
 from chaos.checker import Judged, judge
 from chaos.felt import Window, read_calls
 from chaos.hands import BROKER, Hurt, gateways_of, in_hand, waited
-from chaos.record import RoundRecord, Setting, append
+from chaos.record import RoundRecord, Setting, Totals, append
 from chaos.schedule import AIMED, KAFKA_KINDS, Kind, Round, Strike, possible
 from chaos.stage import Stage
 from chaos.strikes import Striker
+from chaos.tables import Compared
 from chaos.whole import replicas
 from chaos.witnesses import Accounts
 from deploy.kafka import CannotStart
@@ -40,36 +41,6 @@ MISSED: Final = (ChildFailed, CannotStart, TimeoutError)
 """Somebody does not come back."""
 
 Say = Callable[[str], None]
-
-
-@dataclass(slots=True)
-class Totals:
-    """What was judged so far."""
-
-    rounds: int = 0
-    calls: int = 0
-    accepted: int = 0
-    lost: int = 0
-    twice: int = 0
-    troubles: int = 0
-
-    def add(self, told: RoundRecord) -> None:
-        self.rounds += 1
-        self.calls += told.calls
-        self.accepted += told.accepted
-        self.lost += len(told.lost)
-        self.twice += len(told.twice)
-        self.troubles += len(told.disagreements) + len(told.woken) + len(told.troubles)
-
-    @property
-    def sound(self) -> bool:
-        return not (self.lost or self.twice or self.troubles)
-
-    def __str__(self) -> str:
-        return (
-            f"{self.calls} calls judged, {self.accepted} accepted, {self.lost} lost, {self.twice} twice, "
-            f"{self.troubles} other findings"
-        )
 
 
 @dataclass(slots=True)
@@ -118,7 +89,7 @@ class Run:
                     burst = await preparing
             self._say("the last callers are waited for")
             await asyncio.gather(*self._judging)
-            self._judge_again()
+            await self._judge_again()
         finally:
             beside += self._judging
             for task in beside:
@@ -226,15 +197,19 @@ class Run:
     # The judgement.
 
     async def _settle(self, each: Round, burst: Burst, played: Played) -> None:
-        """Waits for the last caller, then until the witnesses agree or have had the time to."""
+        """Waits for the last caller, then until the witnesses agree and the ledger has caught up, or have had the time
+        to."""
         await burst.finished(FINISHES_WITHIN_S)
         loop = asyncio.get_running_loop()
         until = loop.time() + SETTLES_WITHIN_S
-        while not (judged := self._judge(burst)).sound and loop.time() < until:
+        while True:
+            judged, tables = self._judge(burst), await self._accounts.tables(burst.run)
+            if (judged.sound and not tables.differences) or loop.time() >= until:
+                break
             if not self._striker.kafka_up.is_set():
                 until = loop.time() + SETTLES_WITHIN_S
             await asyncio.sleep(LOOKS_EVERY_S)
-        told = self._recorded(each, burst, judged, played)
+        told = self._recorded(each, burst, judged, tables, played)
         self._judged.append((burst, told))
         self._write(told)
 
@@ -242,7 +217,7 @@ class Run:
         accounts = self._accounts.of(burst.run, burst.diary)
         return judge(*accounts, self._striker.stood, self._struck, self._striker.killed)
 
-    def _recorded(self, each: Round, burst: Burst, judged: Judged, played: Played) -> RoundRecord:
+    def _recorded(self, each: Round, burst: Burst, judged: Judged, tables: Compared, played: Played) -> RoundRecord:
         callers, far_end, _ = self._accounts.of(burst.run, burst.diary)
         calls, gateways = read_calls(callers), gateways_of(far_end)
         hit, meanwhile = waited(calls, played.hurts, gateways)
@@ -263,6 +238,9 @@ class Run:
             unheard=list(judged.unheard),
             woken=list(judged.woken),
             disagreements=list(judged.disagreements),
+            ledger=list(tables.differences),
+            tabled=tables.calls,
+            listed=tables.listed,
             durability=dict(Counter(call.durability or "never" for call in calls)),
             hands=[
                 {
@@ -293,8 +271,10 @@ class Run:
         for skipped in told.skipped:
             self._say(f"round {told.number}: left out: {skipped}")
 
-    def _judge_again(self) -> None:
-        """What came after a round was judged counts as a finding of its own."""
+    async def _judge_again(self) -> None:
+        """What came after a round was judged counts as a finding of its own; when all is over the sums of the ledger's
+        tables are those of the journal, too."""
+        different = await self._in_the_end()
         for burst, told in self._judged:
             judged = self._judge(burst)
             late = replace(
@@ -306,10 +286,27 @@ class Run:
                 unheard=[],
                 woken=sorted({*judged.woken} - {*told.woken}),
                 disagreements=sorted({*judged.disagreements} - {*told.disagreements}),
+                ledger=sorted({*different[burst.run]} - {*told.ledger}),
+                tabled=0, listed=0,
                 copies=0, backfilled_s=None, troubles=[], skipped=[],
             )  # fmt: skip
             if not late.sound:
                 self._write(late)
+
+    async def _in_the_end(self) -> Mapping[str, Sequence[str]]:
+        """Where the ledger's tables differ still, by burst, once it has had the time to catch up. Sums are of all;
+        where only these differ, it is told of the last burst."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + SETTLES_WITHIN_S
+        while True:
+            different = {
+                burst.run: [*(await self._accounts.tables(burst.run)).differences] for burst, _ in self._judged
+            }
+            if self._judged and not any(different.values()):
+                different[self._judged[-1][0].run] += await self._accounts.sums()
+            if not any(different.values()) or loop.time() >= until:
+                return different
+            await asyncio.sleep(LOOKS_EVERY_S)
 
     # What is told meanwhile.
 

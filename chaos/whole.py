@@ -1,4 +1,4 @@
-"""The whole of what chaos hurts, brought up and down: places, stage, and the accounts of three witnesses."""
+"""The whole of what chaos hurts, brought up and down: places, stage, and the accounts of what became of its calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Final
 from chaos.links import Links
 from chaos.schedule import BROKERS
 from chaos.stage import KAFKA, TWO_OF_EACH, Stage, everybody
-from chaos.witnesses import Accounts, JournalAccount
+from chaos.witnesses import Accounts, JournalAccount, LedgerAccount
 from services.host.lifeline import Held
 from services.host.settings import ROOT
 from services.launch.installation import names
@@ -58,7 +58,7 @@ async def whole(folder: Path, seed: int, *, namespaces: bool, above: Held) -> As
         journal = JournalAccount(stage.kafka)
         await journal.start()
         stack.push_async_callback(journal.stop)
-        yield Whole(stage, links, Accounts(stage.far_end_diary, journal))
+        yield Whole(stage, links, Accounts(stage.far_end_diary, journal, LedgerAccount(stage.installation.books)))
 
 
 def replicas() -> Mapping[str, Sequence[str]]:

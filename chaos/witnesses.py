@@ -1,4 +1,5 @@
 """The three accounts while a run goes on: diaries read as they grow, and a follower of the journal that reads Kafka.
+And a fourth beside them: the ledger's own tables.
 
 Entries are kept apart by burst, whose name begins each call_id, so that a round is judged without reading all again.
 """
@@ -7,18 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from chaos.tables import Compared, Tables, compared, folded, uneven
 from loadtest.books import Reading
 from loadtest.diary import read_diary
 from services.journal import Record, Topic
 from services.journal.kafka import KafkaLog
+from services.ledger.callbacks import entries
+from services.ledger.sql import SqlStore
+from services.ledger.store import StoreTrouble
 
 Entry = Mapping[str, Any]
 STOPS_WITHIN_S: Final = 5.0
+BUSY_S: Final = 5.0
+"""A ledger that comes back from a kill has its tables to itself for a moment."""
+T = TypeVar("T")
 
 
 def burst_of(call_id: str) -> str:
@@ -84,6 +94,10 @@ class JournalAccount:
         """What it holds of a burst's calls so far, and what the books make of them."""
         return self._by_burst[burst].kept().entries
 
+    def of_all(self) -> Sequence[Entry]:
+        """The same of every call there was."""
+        return [entry for reading in self._by_burst.values() for entry in reading.kept().entries]
+
     def copies(self, burst: str) -> int:
         """How many records said again what another had said."""
         return self._by_burst[burst].copies
@@ -93,13 +107,63 @@ class JournalAccount:
         return self._by_burst[burst].unreadable
 
 
-class Accounts:
-    """All three, burst by burst."""
+class LedgerAccount:
+    """The tables of a ledger beside it: outcomes in plain SQL, the list as `throughline callbacks list` has it. Reads
+    and never writes; a read may wait BUSY_S."""
 
-    def __init__(self, far_end: Path, journal: JournalAccount) -> None:
+    def __init__(self, database: Path) -> None:
+        self._path = database.resolve()
+
+    def of(self, burst: str) -> Tables:
+        """What they say of a burst's calls."""
+        first, after = f"{burst}-", f"{burst}."  # the character that follows the dash
+        query = "SELECT call_id, outcome FROM calls WHERE call_id >= ? AND call_id < ?"
+        try:
+            outcomes = self._read(lambda books: dict(books.execute(query, (first, after))))
+            return Tables(outcomes, [call_id for call_id in self._listed() if burst_of(call_id) == burst])
+        except (sqlite3.Error, StoreTrouble) as trouble:
+            return Tables({}, [], f"the ledger's tables cannot be read: {trouble}")
+
+    def uneven(self, journal: Sequence[Entry]) -> list[str]:
+        """Where their sums are not those of the journal: of every call there was."""
+        query = "SELECT outcome, count(*) FROM calls GROUP BY outcome"
+        try:
+            sums = self._read(lambda books: Counter(dict(books.execute(query))))
+        except sqlite3.Error as trouble:
+            return [f"the ledger's tables cannot be read: {trouble}"]
+        return uneven(folded(journal).values(), sums)
+
+    def _read(self, asking: Callable[[sqlite3.Connection], T]) -> T:
+        with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as books:
+            return asking(books)
+
+    def _listed(self) -> Sequence[str]:
+        """Whoever a person would ring back, as often as they would be."""
+        store = SqlStore(f"sqlite:///{self._path}", read_only=True)
+        try:
+            there = entries(store.callbacks())
+        finally:
+            store.close()
+        return [call.call_id for entry in there if entry.open for call in entry.calls]
+
+
+class Accounts:
+    """All of them, burst by burst."""
+
+    def __init__(self, far_end: Path, journal: JournalAccount, ledger: LedgerAccount) -> None:
         self.journal = journal
+        self._ledger = ledger
         self._far_end = GrowingDiary(far_end)
 
     def of(self, burst: str, callers: Path) -> tuple[Sequence[Entry], Sequence[Entry], Sequence[Entry]]:
         """Callers, far end, journal."""
         return read_diary(callers), self._far_end.of(burst), self.journal.of(burst)
+
+    async def tables(self, burst: str) -> Compared:
+        """What the ledger's tables say of a burst's calls, beside the journal."""
+        tables = await asyncio.to_thread(self._ledger.of, burst)
+        return compared(self.journal.of(burst), tables)
+
+    async def sums(self) -> list[str]:
+        """Where the sums of its tables, of all calls there were, are not the journal's."""
+        return await asyncio.to_thread(self._ledger.uneven, self.journal.of_all())

@@ -167,7 +167,7 @@ class Foreground:
         kept = "" if self._folder else " (removed at the end; --folder DIR keeps them)"
         return [
             f"Kafka: {bootstrap}. Try: throughline balance --kafka {bootstrap}",
-            f"Books in SQL: throughline callbacks list --database sqlite:///{installation.folder / 'ledger.sqlite'}",
+            f"Books in SQL: throughline callbacks list --database sqlite:///{installation.books}",
             f"PSAPs attach at {gateways}; their tokens: {installation.tokens}",
             *_policy_hints(installation),
             f"Logs: {installation.folder}{kept}",

@@ -117,7 +117,7 @@ class Installation:
             "THROUGHLINE_FAILOVER_TRUNKS": ",".join(self._trunks),
             "THROUGHLINE_INGRESS_SPOOL_DIR": str(self.folder / "spool"),
             "THROUGHLINE_FAILOVER_SPOOL_DIR": str(self.folder / "spool"),
-            "THROUGHLINE_LEDGER_DATABASE": f"sqlite:///{self.folder / 'ledger.sqlite'}",
+            "THROUGHLINE_LEDGER_DATABASE": f"sqlite:///{self.books}",
             **self._settings,
         }
         policies, self.operator_keys = await asyncio.to_thread(
@@ -157,6 +157,11 @@ class Installation:
                 child.expected_to_end = False
                 return child
         raise AssertionError("the last try returns or raises")
+
+    @property
+    def books(self) -> Path:
+        """The ledger's database, an SQLite file."""
+        return self.folder / "ledger.sqlite"
 
     async def kill(self, name: str) -> None:
         """`kill -9`. Nobody is told of a death; under supervision it comes back by itself."""

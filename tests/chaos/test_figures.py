@@ -16,7 +16,7 @@ from chaos.felt import Window, read_calls
 from chaos.hands import Hurt, Waits, gateways_of, in_hand, waited
 from chaos.paper import BEGIN, END, of_one_version, rewritten
 from chaos.plot import svg
-from chaos.record import RoundRecord, Setting, append, read
+from chaos.record import RoundRecord, Setting, Totals, append, read
 from chaos.soak import Sample, growths
 from chaos.stage import misses_kafka
 from loadtest.bounds import upper_bound
@@ -37,6 +37,9 @@ TOLD = RoundRecord(
     unheard=[],
     woken=[],
     disagreements=[],
+    ledger=[],
+    tabled=395,
+    listed=80,
     durability={"durable": 390, "never": 10},
     hands=[
         {"kind": "kill", "service": "ingress", "calls": ["round1-0001", "round1-0002", "round1-0003", "round1-0004"]},
@@ -93,10 +96,34 @@ def test_the_paper_says_how_many_calls_stand_behind_each_zero() -> None:
     assert paper.startswith(f"before\n{BEGIN}") and paper.endswith(f"{END}after\n") and "old" not in paper
     assert f"| an accepted call is lost | 0 | 780 accepted calls | {upper_bound(0, 780):.2g} |" in paper
     assert f"| ingress | 1 | 4 | 0 | 0 | {upper_bound(0, 4):.2g} |" in paper, "those in its hands, and no others"
-    assert "| ledger | 1 | none | - | - | - |" in paper
+    assert "| ledger | 1 | none; of 395 in its tables, 80 on its list, 0 differ | - | - | - |" in paper
+    assert (
+        f"| the ledger's tables differ from the journal | 0 | 790 calls in them | {upper_bound(0, 790):.2g} |" in paper
+    )
     assert "| kill | 1 | 390 | 300 | 0 | 0 | 0 | 4 | 1 | 3 | 20 | 30 | 30 | 2 | 40 | for ever | for ever |" in paper
     assert "| `python -m chaos run` | 1 | abc | 2 | 20 | 2 cores, 23 GB |" in paper
     assert rewritten(paper, rows) == paper
+
+
+def test_a_difference_of_the_ledgers_tables_is_a_finding_wherever_findings_are_told() -> None:
+    """In the round's verdict, in the sums, in the row of its kills, and among the other findings of the kind."""
+    other = replace(TOLD, ledger=["round1-0001: a callback is owed, and the ledger's list does not have it"])
+    assert not other.sound
+    assert other.findings() == [f"the ledger's tables: {other.ledger[0]}"]
+    totals = Totals()
+    totals.add(other)
+    assert not totals.sound
+    paper = rewritten(f"{BEGIN}{END}", rows_of(other))
+    assert "| the ledger's tables differ from the journal | 1 | 395 calls in them |" in paper
+    assert "| ledger | 1 | none; of 395 in its tables, 80 on its list, 1 differ | - | - | - |" in paper
+    assert "| kill | 1 | 390 | 300 | 0 | 0 | 1 |" in paper
+
+
+def test_rounds_of_before_the_ledger_was_looked_at_are_told_without() -> None:
+    """Nothing compared is no zero."""
+    old = [{key: value for key, value in rows_of(TOLD)[0].items() if key not in ("ledger", "tabled", "listed")}]
+    paper = rewritten(f"{BEGIN}{END}", old)
+    assert "| the ledger's tables differ from the journal | 0 | 0 calls in them | nothing is known |" in paper
 
 
 def test_what_is_found_late_counts_as_found_and_not_as_a_round() -> None:
