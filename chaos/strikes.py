@@ -16,6 +16,10 @@ from chaos.links import CUT, Impairment, Links, mount_tmpfs, unmount
 from chaos.schedule import EVERYBODY, KAFKA, NEEDS_NAMESPACES, Kind, Strike
 from chaos.stage import KafkaMissed, Stage
 from loadtest.diary import wall_ms
+from services.host.settings import load
+from services.ingress.settings import IngressSettings
+from services.journal.journal import GATHER_S
+from services.journal.safekeeping import WITHIN_S
 from services.launch.child import Child
 
 ENDS_WITHIN_S: Final = 10.0
@@ -28,8 +32,6 @@ LEFT_BYTES: Final = 4096
 FILLER: Final = "filler"
 FAKETIME: Final = tuple(Path("/usr").glob("lib*/**/faketime/libfaketimeMT.so.1"))
 JUMP_S: Final = 3600
-IN_MEMORY_MS: Final = 1_000
-"""What was said so long before a kill is on a disk or on the log, on a busy machine too; J4 and J5 allow it 50 ms."""
 
 
 class Striker:
@@ -112,7 +114,7 @@ class Striker:
     async def _kill(self, name: str, window: Window) -> None:
         self.kills[self._stage.installation.children[name].service] += 1
         await self._stage.installation.kill(name)
-        self.killed[name].append((window.from_ms - IN_MEMORY_MS, wall_ms()))
+        self.killed[name].append(unwritten(window.from_ms, wall_ms()))
 
     @asynccontextmanager
     async def _stands_still(self, name: str) -> AsyncIterator[None]:
@@ -215,6 +217,17 @@ class Striker:
             await asyncio.gather(*map(self._end, children))
             await asyncio.gather(*(installation.restart(child.name) for child in children))
             await self._stage.all_attached()
+
+
+def unwritten(struck_ms: int, dead_ms: int) -> tuple[float, float]:
+    """From when to when a process that was killed said what may have been in its memory alone."""
+    return struck_ms - in_memory_ms(), dead_ms
+
+
+def in_memory_ms() -> int:
+    """What was said so long before is on the log or on a disk (J4, J5): it is gathered, then given to the log, and when
+    its budget is over to the spool, which has a bound as well."""
+    return round((GATHER_S + WITHIN_S) * 1000) + load(IngressSettings).append_budget_ms
 
 
 def _replace(path: Path, text: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from chaos.checker import RECOVERS_MS, Stood, judge
 from chaos.felt import Window
+from chaos.strikes import in_memory_ms, unwritten
 from loadtest.call_told import Lossy
 
 CALL = "round1-0001"
@@ -28,6 +29,11 @@ def fact(kind: str, seq: int, leg: int = 1, writer: str = "ingress-1/a", **more:
     """A fact of the journal."""
     entry = {"event": "fact", "call_id": CALL, "leg": leg, "seq": seq, "writer": writer, "kind": kind}
     return {**entry, "at_ms": seq, "reason": "", "attempt": "", "psap_id": "", "line": "", **more}
+
+
+def in_memory(struck_ms: int) -> tuple[float, float]:
+    """When a process said what it may have lost by a kill that began at this instant and was over 10 ms later."""
+    return unwritten(struck_ms, struck_ms + 10)
 
 
 def outcome(word: str) -> dict[str, Any]:
@@ -198,16 +204,24 @@ def test_a_gateway_or_failover_that_wakes_and_connects_by_a_word_of_before_is_fo
 @pytest.mark.parametrize(
     ("killed", "found"),
     [
-        ({"ingress-1": [(700, 1_700)]}, False),
-        ({"ingress-1": [(8_000, 9_000)]}, True),
-        ({"ingress-2": [(700, 1_700)]}, True),
+        ({"ingress-1": [in_memory(1_000)]}, False),
+        ({"ingress-1": [in_memory(940 + in_memory_ms())]}, False),
+        ({"ingress-1": [in_memory(941 + in_memory_ms())]}, True),
+        ({"ingress-2": [in_memory(1_000)]}, True),
         ({}, True),
     ],
 )
 def test_who_was_killed_may_have_lost_what_it_said_just_before_and_nothing_older(killed: Lossy, found: bool) -> None:
-    """J4, J5: only what was said within the budget before the kill was in memory alone."""
+    """J4, J5: only what was said so long before the kill that its budget and its spool's were not over."""
     at_ms = {"offered": 5, "attempting": 15, "answered": 940}
     kept = [fact(kind, seq, attempt=f"{CALL}/1/1", **PLACE, at_ms=at_ms[kind])
             for kind, seq in (("offered", 0), ("attempting", 1), ("answered", 3))]  # fmt: skip
     judged = judge(ANSWERED_HERE, ANSWERED_THERE, [*kept, outcome("answered")], killed=killed)
     assert bool(judged.disagreements) == found, str(judged.disagreements)
+
+
+def test_what_may_be_in_memory_alone_is_what_the_services_are_set_to() -> None:
+    """J5: 50 ms until an append is unknown and goes to the spool, 150 until that has said so; and what nobody waits for
+    is gathered for 20 ms before."""
+    assert in_memory_ms() == 20 + 50 + 150
+    assert unwritten(10_000, 10_007) == (9_780, 10_007)
