@@ -41,7 +41,7 @@ EXIT_INTERRUPTED: Final = 130
 ENDS_WITHIN_S: Final = 10.0
 """After a signal or the parent's end. Whatever hangs then is not waited for: it holds the lifeline."""
 SHORT_MINUTES: Final = 10.0
-SHORT_PAUSE_S: Final = 10.0
+SHORT_BROKER_PAUSE_S: Final = 10.0
 SOAK_ROUND_S: Final = 60.0
 KILLS_IN_A_ROW: Final = 24
 """In a run of nothing but kills, whose rounds need not be short."""
@@ -76,7 +76,7 @@ def run(
     The ledger's tables must then say what the journal does, and its list hold each caller who is owed a callback.
 
     A three-broker Kafka, two of each service (one ledger), every PSAP, and callers. A paused process stands still for
-    30 s, in runs shorter than ten minutes for 10 s.
+    30 s; so does a broker, in runs shorter than ten minutes for 10 s.
 
     \b
     Examples:
@@ -88,10 +88,10 @@ def run(
         say(f"{out} is there already; name a new folder for --out")
         raise typer.Exit(EXIT_NOT_RUN)
     no_namespaces = _separate()
-    pause_s = SHORT_PAUSE_S if minutes < SHORT_MINUTES else Lengths().pause_s
+    broker_pause_s = SHORT_BROKER_PAUSE_S if minutes < SHORT_MINUTES else Lengths().broker_pause_s
     kinds = only or list(Kind)
     kills = KILLS_IN_A_ROW if kinds == [Kind.KILL] else Lengths().kills
-    rounds = list(schedule(seed, minutes * 60, replicas(), kinds, Lengths(kafka_gone, pause_s, kills=kills)))
+    rounds = list(schedule(seed, minutes * 60, replicas(), kinds, Lengths(kafka_gone, broker_pause_s, kills=kills)))
     setting = Setting.here(_command(), seed, minutes, rate)
 
     async def all_of_it(held: Held) -> int:

@@ -56,11 +56,13 @@ KAFKA: Final = "kafka"
 BROKERS: Final = 3
 CALM_S: Final = 2.0
 """At the beginning of a round."""
-AFTER_S: Final = 4.0
+AFTER_S: Final = 2.0
 """At its end: whoever was hurt is well again, and calls go on."""
 KILL_EVERY_S: Final = 3.0
 BACK_WITHIN_S: Final = 8.0
 """A killed replica serves again after so long on a busy machine; a broker takes longer."""
+PAUSE_S: Final = 30.0
+"""Long enough for all who spoke with it to have gone on without it, and for it to know of nothing."""
 NETWORK_S: Final = 7.0
 BROKER_GONE_S: Final = 6.0
 SPOOL_FULL_S: Final = 12.0
@@ -119,7 +121,7 @@ class Lengths:
     """What a person may choose."""
 
     kafka_gone_s: float = 60.0
-    pause_s: float = 30.0
+    broker_pause_s: float = 30.0
     calm_s: float = 8.0
     kills: int = 6
     """In a round of kills."""
@@ -208,9 +210,9 @@ class _Drawn:
             case Kind.BROKER_KILL:
                 strike = Strike(kind, at_s, BROKER_GONE_S, self._broker.draw())
             case Kind.BROKER_PAUSE:
-                strike = Strike(kind, at_s, self._lengths.pause_s, self._broker.draw())
+                strike = Strike(kind, at_s, self._lengths.broker_pause_s, self._broker.draw())
             case Kind.PAUSE:
-                strike = Strike(kind, at_s, self._lengths.pause_s, self._anybody[kind].draw()[1])
+                strike = Strike(kind, at_s, PAUSE_S, self._anybody[kind].draw()[1])
             case Kind.DELAY | Kind.LOSS | Kind.CUT_ONE_WAY | Kind.CUT_BOTH_WAYS:
                 service, victim = self._anybody[kind].draw()
                 peers = [peer for peer in PEERS[service] if peer != service or len(self._replicas[service]) > 1]

@@ -67,10 +67,18 @@ def test_rounds_follow_each_other_and_hold_their_strikes(seed: int, lasts_s: flo
 
 @given(seeds)
 def test_each_kind_comes_once_before_any_comes_again(seed: int) -> None:
-    """Five minutes with pauses of ten seconds hold every kind, as the run of continuous integration does."""
-    rounds = list(schedule(seed, 300.0, TWO, lengths=Lengths(pause_s=10.0)))
+    """Five minutes with short pauses of brokers hold every kind, as the run of continuous integration does."""
+    rounds = list(schedule(seed, 300.0, TWO, lengths=Lengths(broker_pause_s=10.0)))
     assert {each.kind for each in rounds} == set(Kind)
     assert [each.kind for each in rounds[: len(Kind)]] == list(dict.fromkeys(each.kind for each in rounds))
+
+
+@given(seeds, st.floats(1, 50), st.floats(30, 2_000))
+def test_whoever_is_paused_stands_still_for_half_a_minute(seed: int, chosen_s: float, lasts_s: float) -> None:
+    """In runs of any length, whatever else is chosen."""
+    rounds = schedule(seed, lasts_s, TWO, [Kind.PAUSE, Kind.BROKER_PAUSE], Lengths(chosen_s, chosen_s))
+    lengths = {each.kind: each.strikes[0].lasts_s for each in rounds}
+    assert lengths.items() <= {Kind.PAUSE: 30.0, Kind.BROKER_PAUSE: chosen_s}.items()
 
 
 @given(seeds, kinds, st.integers(1, 30))
