@@ -100,12 +100,15 @@ def judge(
     )
 
 
-def _lost(callers: Sequence[Entry], far_end: Sequence[Entry], journal: Sequence[Entry]) -> set[str]:
-    accepted = _calls(callers, "accepted")
-    talked = _calls(callers, "connected") | _calls(far_end, "rung_back")
-    listed = {entry["call_id"] for entry in journal if entry.get("outcome") in OUTCOMES_LEFT}
+def reached(callers: Sequence[Entry], far_end: Sequence[Entry]) -> set[str]:
+    """Calls whose callers came to a person: connected, rung back, or gone in the instant of being connected."""
     crossed = {entry["call_id"] for entry, _ in _crossed(callers, far_end)}
-    return accepted - talked - listed - crossed
+    return _calls(callers, "connected") | _calls(far_end, "rung_back") | crossed
+
+
+def _lost(callers: Sequence[Entry], far_end: Sequence[Entry], journal: Sequence[Entry]) -> set[str]:
+    listed = {entry["call_id"] for entry in journal if entry.get("outcome") in OUTCOMES_LEFT}
+    return _calls(callers, "accepted") - reached(callers, far_end) - listed
 
 
 def _crossed(callers: Sequence[Entry], far_end: Sequence[Entry]) -> Iterator[tuple[Entry, Entry]]:

@@ -28,11 +28,12 @@ LEDGER: Final = "ledger"
 LASTS: Final = re.compile(r" for (\d+) s")
 COLUMNS: Final = (
     *("what was done", "rounds", "accepted", "connected", "lost", "twice", "other findings"),
+    *("patient", "reached nobody"),
     *("in its hands", "went on", "rang again", "median, ms", "p99, ms", "worst, ms"),
     *("called meanwhile", "median, ms", "p99, ms", "worst, ms"),
 )
 """Of the table of kinds."""
-OTHERS: Final = ("disagreements", "ledger", "woken", "troubles")
+OTHERS: Final = ("woken", "for_nothing", "disagreements", "ledger", "troubles")
 """Findings that are neither lost calls nor such as were connected twice."""
 Row = Mapping[str, Any]
 """One of an older commit may lack what is looked at since."""
@@ -65,6 +66,9 @@ def _totals(rows: Sequence[Row]) -> Iterator[str]:
     slept = sum(len(each["calls"]) for each in _hands(rows) if (each["kind"], each["service"]) in SLEEPERS)
     yield "| what must not be | seen | among | at most, with 95 % |\n|---|---|---|---|\n"
     yield _zero("an accepted call is lost", _found(rows, "lost"), accepted, "accepted calls")
+    patient = _sum(rows, "patient")
+    yield _zero("a patient caller waits and reaches nobody", _found(rows, "in_vain"), patient, "of them, accepted")
+    yield _zero("the same, and no PSAP or network accounts for it", _found(rows, "for_nothing"), patient, "of them")
     yield _zero("a call is connected twice", _found(rows, "twice"), connected, "connected calls")
     yield _zero("a call-taker finds nobody on the line", _found(rows, "unheard"), connected, "connected calls")
     yield _zero("the witnesses disagree about a call", _found(rows, "disagreements"), accepted, "accepted calls")
@@ -138,7 +142,8 @@ def _kinds(rows: Sequence[Row]) -> Iterator[str]:
         answered = f"{_sum(there, 'accepted'):,} | {_sum(there, 'connected'):,}"
         counts = f"{_played(there)} | {answered} | {_found(there, 'lost')} | {_found(there, 'twice')}"
         felt = f"{len(hit) + went_on:,} | {went_on:,} | {_sum(there, 'rang'):,} | {_delays(hit)}"
-        yield f"| {what} | {counts} | {others} | {felt} | {len(meanwhile):,} | {_delays(meanwhile)} |\n"
+        waits = f"{_sum(there, 'patient'):,} | {_found(there, 'in_vain')}"
+        yield f"| {what} | {counts} | {others} | {waits} | {felt} | {len(meanwhile):,} | {_delays(meanwhile)} |\n"
     back = [row["backfilled_s"] for row in rows if row["backfilled_s"] is not None]
     if back:
         yield (

@@ -64,6 +64,12 @@ class RoundRecord:
     unheard: list[str]
     """Told apart from `twice`, and no finding: see checker.py."""
     woken: list[str]
+    patient: int
+    """Accepted calls whose callers would stay on the line through three rings (patience.py)."""
+    in_vain: list[str]
+    """Of these, who reached nobody."""
+    for_nothing: list[str]
+    """Of `in_vain`, whose PSAP and whose way to it nobody hurt: a finding."""
     disagreements: list[str]
     ledger: list[str]
     """Where the ledger's tables do not say what the journal does (tables.py)."""
@@ -94,12 +100,17 @@ class RoundRecord:
     def sound(self) -> bool:
         return not self.findings()
 
+    def others(self) -> tuple[list[str], ...]:
+        """Findings that are neither lost calls nor such as were connected twice."""
+        return self.woken, self.for_nothing, self.disagreements, self.ledger, self.troubles
+
     def findings(self) -> list[str]:
         """What should not be, in a line each."""
         return [
             *(f"{call_id}: lost" for call_id in self.lost),
             *(f"{call_id}: connected twice" for call_id in self.twice),
             *(f"{call_id}: connected by a process that woke" for call_id in self.woken),
+            *(f"{call_id}: waited, and reached nobody" for call_id in self.for_nothing),
             *self.disagreements,
             *(f"the ledger's tables: {words}" for words in self.ledger),
             *self.troubles,
@@ -123,7 +134,7 @@ class Totals:
         self.accepted += told.accepted
         self.lost += len(told.lost)
         self.twice += len(told.twice)
-        self.troubles += len(told.disagreements) + len(told.ledger) + len(told.woken) + len(told.troubles)
+        self.troubles += sum(map(len, told.others()))
 
     @property
     def sound(self) -> bool:

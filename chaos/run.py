@@ -16,18 +16,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from chaos.bursts import Burst
-from chaos.checker import Judged, judge
+from chaos.checker import Judged, judge, reached
 from chaos.felt import Window, read_calls
 from chaos.hands import BROKER, Hurt, gateways_of, in_hand, waited
+from chaos.patience import OutOfReach, who_waited
 from chaos.record import RoundRecord, Setting, Totals, append
-from chaos.schedule import AIMED, KAFKA_KINDS, Kind, Round, Strike, possible
-from chaos.stage import Stage
+from chaos.schedule import AIMED, EVERYBODY, KAFKA_KINDS, NETWORK_KINDS, Kind, Round, Strike, possible
+from chaos.stage import HUMANS, RING_TIMEOUT_MS, Stage
 from chaos.strikes import Striker
 from chaos.tables import Compared
 from chaos.whole import replicas
 from chaos.witnesses import Accounts
 from deploy.kafka import CannotStart
 from loadtest.diary import wall_ms
+from loadtest.humans import Humans
 from services.launch.child import ChildFailed
 
 FINISHES_WITHIN_S: Final = 300.0
@@ -71,6 +73,7 @@ class Run:
         self._killing = asyncio.Lock()
         self._struck: list[Window] = []
         """When something was hurt, in the whole run: a call may outlast its round."""
+        self._out_of_reach: list[OutOfReach] = []
         self._judged: list[tuple[Burst, RoundRecord]] = []
         self._judging: set[asyncio.Task[None]] = set()
         self._bursts: list[Burst] = []
@@ -158,6 +161,7 @@ class Run:
         window = Window(wall_ms())
         self._struck.append(window)
         psaps = {self._stage.region.psap_of_town[call.town] for call in crowd}
+        self._out_of_reach.append(OutOfReach(window, psaps))
         for psap_id in psaps:
             self._stage.strike(psap_id, "cut")
         try:
@@ -172,6 +176,9 @@ class Run:
         window = Window(wall_ms())
         if strike.kind is not Kind.CALM:
             self._struck.append(window)
+        if strike.kind in NETWORK_KINDS and strike.peer == EVERYBODY:
+            address = self._stage.installation.children[strike.victim].address
+            self._out_of_reach.append(OutOfReach(window, ingress=address))
         self._now[strike] = strike.ends_s
         try:
             async with self._striker.struck(strike, window):
@@ -221,6 +228,14 @@ class Run:
         callers, far_end, _ = self._accounts.of(burst.run, burst.diary)
         calls, gateways = read_calls(callers), gateways_of(far_end)
         hit, meanwhile = waited(calls, played.hurts, gateways)
+        patience = who_waited(
+            calls,
+            reached(callers, far_end),
+            Humans(burst.seed, HUMANS),
+            RING_TIMEOUT_MS / 1000,
+            self._stage.region.psap_of_town,
+            self._out_of_reach,
+        )
         if unreadable := self._accounts.journal.unreadable(burst.run):
             played.troubles.append(f"{unreadable} records of the journal cannot be read")
         return RoundRecord(
@@ -237,6 +252,9 @@ class Run:
             twice=list(judged.twice),
             unheard=list(judged.unheard),
             woken=list(judged.woken),
+            patient=patience.patient,
+            in_vain=list(patience.in_vain),
+            for_nothing=list(patience.for_nothing),
             disagreements=list(judged.disagreements),
             ledger=list(tables.differences),
             tabled=tables.calls,
@@ -266,6 +284,8 @@ class Run:
         self.totals.add(told)
         verdict = "all well" if told.sound else "NOT SOUND: " + "; ".join(told.findings())
         self._say(f"round {told.number} ({', '.join(told.strikes)}): {told.calls} calls, {verdict}")
+        if told.in_vain:
+            self._say(f"round {told.number}: waited, and reached nobody: {', '.join(told.in_vain)}")
         if told.unheard:
             self._say(f"round {told.number}: a call-taker found nobody on the line: {', '.join(told.unheard)}")
         for skipped in told.skipped:
@@ -287,7 +307,7 @@ class Run:
                 woken=sorted({*judged.woken} - {*told.woken}),
                 disagreements=sorted({*judged.disagreements} - {*told.disagreements}),
                 ledger=sorted({*different[burst.run]} - {*told.ledger}),
-                tabled=0, listed=0,
+                tabled=0, listed=0, patient=0, in_vain=[], for_nothing=[],
                 copies=0, backfilled_s=None, troubles=[], skipped=[],
             )  # fmt: skip
             if not late.sound:

@@ -46,7 +46,8 @@ class Kind(StrEnum):
     """Every service is restarted in an orderly way: first its first replica, then its second."""
 
 
-NEEDS_NAMESPACES: Final = frozenset({Kind.DELAY, Kind.LOSS, Kind.CUT_ONE_WAY, Kind.CUT_BOTH_WAYS, Kind.SPOOL_FULL})
+NETWORK_KINDS: Final = frozenset({Kind.DELAY, Kind.LOSS, Kind.CUT_ONE_WAY, Kind.CUT_BOTH_WAYS})
+NEEDS_NAMESPACES: Final = NETWORK_KINDS | {Kind.SPOOL_FULL}
 KAFKA_KINDS: Final = frozenset({Kind.BROKER_KILL, Kind.BROKER_PAUSE, Kind.KAFKA_GONE, Kind.SPOOL_FULL})
 """Those that hurt brokers."""
 AIMED: Final = frozenset({Kind.KILL, Kind.PAUSE})

@@ -36,6 +36,9 @@ TOLD = RoundRecord(
     twice=[],
     unheard=[],
     woken=[],
+    patient=250,
+    in_vain=[],
+    for_nothing=[],
     disagreements=[],
     ledger=[],
     tabled=395,
@@ -100,7 +103,10 @@ def test_the_paper_says_how_many_calls_stand_behind_each_zero() -> None:
     assert (
         f"| the ledger's tables differ from the journal | 0 | 790 calls in them | {upper_bound(0, 790):.2g} |" in paper
     )
-    assert "| kill | 1 | 390 | 300 | 0 | 0 | 0 | 4 | 1 | 3 | 20 | 30 | 30 | 2 | 40 | for ever | for ever |" in paper
+    assert (
+        "| kill | 1 | 390 | 300 | 0 | 0 | 0 | 250 | 0 | 4 | 1 | 3 | 20 | 30 | 30 | 2 | 40 | for ever | for ever |"
+        in paper
+    )
     assert "| `python -m chaos run` | 1 | abc | 2 | 20 | 2 cores, 23 GB |" in paper
     assert rewritten(paper, rows) == paper
 
@@ -117,6 +123,21 @@ def test_a_difference_of_the_ledgers_tables_is_a_finding_wherever_findings_are_t
     assert "| the ledger's tables differ from the journal | 1 | 395 calls in them |" in paper
     assert "| ledger | 1 | none; of 395 in its tables, 80 on its list, 1 differ | - | - | - |" in paper
     assert "| kill | 1 | 390 | 300 | 0 | 0 | 1 |" in paper
+
+
+def test_who_waited_and_reached_nobody_stands_among_the_patient_and_is_a_finding_where_nothing_was_hurt() -> None:
+    """The figure is told whatever accounts for it."""
+    hidden = replace(TOLD, in_vain=["round1-0001"])
+    assert hidden.sound
+    found = replace(hidden, in_vain=["round1-0001", "round1-0002"], for_nothing=["round1-0002"])
+    assert found.findings() == ["round1-0002: waited, and reached nobody"]
+    paper = rewritten(f"{BEGIN}{END}", rows_of(hidden, found))
+    assert (
+        f"| a patient caller waits and reaches nobody | 3 | 500 of them, accepted | {upper_bound(3, 500):.2g} |"
+        in paper
+    )
+    assert "| the same, and no PSAP or network accounts for it | 1 | 500 of them |" in paper
+    assert "| kill | 2 | 780 | 600 | 0 | 0 | 1 | 500 | 3 |" in paper
 
 
 def test_rounds_of_before_the_ledger_was_looked_at_are_told_without() -> None:
