@@ -1,8 +1,8 @@
 """Real processes, hurt on purpose, and what their callers lost. docs/reliability.md says what each kind of fault does.
 
-Exit codes: 0 nothing was lost; 1 something was lost, connected twice, or the witnesses or the ledger's tables disagree
-(or, for `soak`, something grew); 2 it could not be run; 130 interrupted, with everything that was judged on record.
-Whoever starts it can give it a lifeline (services/host/lifeline.py): it ends with them.
+Exit codes: 0 nothing was lost; 1 something was lost, connected twice, a patient caller reached nobody, or the witnesses
+or the ledger's tables disagree (or, for `soak`, something grew); 2 it could not be run; 130 interrupted, with all that
+was judged on record. Whoever starts it can give it a lifeline (services/host/lifeline.py): it ends with them.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ def run(
     """Hurt an installation of real processes by a seeded schedule, and let three witnesses say what callers lost.
 
     The ledger's tables must then say what the journal does, and its list hold each caller who is owed a callback.
+    A patient caller whose call was accepted must have reached a person.
 
     A three-broker Kafka, two of each service (one ledger), every PSAP, and callers. A paused process stands still for
     30 s; so does a broker, in runs shorter than ten minutes for 10 s.
