@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -154,3 +157,21 @@ def test_a_ledger_writes_on_while_its_tables_are_read(database: Path) -> None:
         assert account.of(BURST).outcomes[f"{BURST}-0003"] == "callback_open"
         writing.execute("COMMIT")
     assert account.of(BURST).outcomes[f"{BURST}-0003"] == "in_progress"
+
+
+def _project_and_die(path: Path) -> None:
+    store = SqlStore(f"sqlite:///{path}")
+    store.open()
+    store.project(read(RECORDS), {})
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_the_tables_of_a_ledger_that_was_killed_are_read_as_it_left_them(tmp_path: Path) -> None:
+    """What it committed stands in the log beside its file, where nobody has moved it on."""
+    path = tmp_path / "ledger.sqlite"
+    ledger = multiprocessing.get_context("spawn").Process(target=_project_and_die, args=(path,))
+    ledger.start()
+    ledger.join()
+    assert ledger.exitcode == -signal.SIGKILL
+    assert path.with_name("ledger.sqlite-wal").stat().st_size > 0
+    assert differences(path) == ()
