@@ -11,10 +11,10 @@ from services.domain.take_overs.facts import Leg, attempt_name
 from simulator.checkers.agreed import CONFIRM_MS, TRIES_MAX
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
+from simulator.checkers.hearing import replicas_of
 from simulator.checkers.weather import CABLES, PROCESSES
 from simulator.injuries import FAMILIES
-from simulator.installation import SERVICE_OF, names_of
-from simulator.region import PSAPS
+from simulator.installation import names_of
 
 BEGINS: Final = frozenset({"connected", "rung_back"})
 NEAR_MS: Final = 20
@@ -32,7 +32,6 @@ IS_NOT_REACHED: Final = (HEARS_NOTHING - {"reset"}) | {
 SILENCE: Final = frozenset(kind.name for family in ("process", "network", "far_end") for kind in FAMILIES[family])
 """Kinds of injury of which somebody falls silent."""
 KEEPS_BACK: Final = frozenset({"trunk_hung", "psap_silent"})
-_EVERYBODY: Final = frozenset((*SERVICE_OF, *PSAPS))
 
 
 def one_at_a_time(evidence: Evidence) -> Iterator[Finding]:
@@ -159,14 +158,17 @@ def _confirmed(call: CallTold, entry: Entry, confirm: Entry | None) -> Iterator[
 
 
 def _in_time(evidence: Evidence, call: CallTold, entry: Entry, answered_ms: int | None) -> Iterator[Finding]:
-    """An answer is followed by Connect within a second, or released (P4); a message that is under way meanwhile is what
-    a hurt way or process adds, or the far end itself that keeps its answer back (whoever hears it keeps the clock)."""
+    """An answer is followed by Connect within a second, or released (P4). Whoever hears the answer keeps the clock: a
+    message that is under way between those two, or a far end that keeps its answer back, comes on top; what is slow
+    between them and the caller does not."""
     if answered_ms is None:
         return  # the witnesses say that
     took_ms = entry["at_ms"] - answered_ms
     weather = evidence.weather
     kept_back = any(each.kind in KEEPS_BACK for each in weather.during(answered_ms, entry["at_ms"]))
-    held_up = kept_back or weather.held_up(_EVERYBODY, answered_ms, entry["at_ms"])
+    end = entry["trunk"].partition(":")[0] if entry.get("line") else entry["psap_id"]
+    keep_the_clock = replicas_of("failover" if entry.get("line") else "psap_gateway")
+    held_up = kept_back or weather.held_up((end, *keep_the_clock), answered_ms, entry["at_ms"])
     if took_ms > CONFIRM_MS + NEAR_MS and not held_up:
         words = f"connected as {Connection.of(entry)} {took_ms} ms after the answer: at most {CONFIRM_MS}"
         yield Finding("callers_stream", call.call_id, words)

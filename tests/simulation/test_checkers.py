@@ -204,6 +204,10 @@ def test_a_connection_long_after_the_answer_is_found(good: Observed) -> None:
     talk = a_connection(good)
     late = [{**e, "at_ms": e["at_ms"] + 1_500} if dict(e) == talk else e for e in good.far_end]
     assert ["after the answer" in each for each in of("callers_stream", replace(calm, far_end=late))] == [True]
+    for whom, found in (("ingress-1", [True]), ("ingress-2", [True]), (talk["psap_id"], [])):
+        far = replace(draw(SEED, 40), injuries=(Injury("far", 0.0, 60.0, ("wireline", whom), 0.5),))
+        said = of("callers_stream", replace(good, schedule=far, far_end=late))
+        assert ["after the answer" in each for each in said] == found, whom
 
 
 def rung_back(talk: Entry, number: int, event: str, line: str) -> dict[str, Any]:

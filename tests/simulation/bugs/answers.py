@@ -12,6 +12,7 @@ from services.domain.calls.transitions import State
 from services.domain.deliveries import Became, Outcome
 from services.domain.gateways.inquiries import Inquiries
 from services.domain.gateways.rings import Stage
+from services.domain.gateways.switchboard import Switchboard
 from services.domain.holding import Holding, Standing
 from services.domain.hunting.hunt import Hunt
 from services.domain.where import Where
@@ -89,6 +90,17 @@ def hang_up_leaves_no_word(real: Any, conductor: Conductor, message: Any) -> boo
         conductor._close()
         return True
     return real(conductor, message)
+
+
+@mistake(Switchboard, "answers", only=("far=wireless, ingress-1", "far=wireline, ingress-2"), calls=60)
+def connects_after_release(real: Any, board: Switchboard, link: int, attempt: str, now: float) -> Any:
+    """A gateway leaves it to the conductor how long an answer stands, and connects whenever that says so (P4): a
+    call-taker holds a silent telephone for longer than a second, has hung up, and the caller is connected to nobody."""
+    effects = real(board, link, attempt, now)
+    one = board._rings.get(attempt)
+    if one is not None and one.stage is Stage.ANSWERED:
+        one.since = now + 60.0
+    return effects
 
 
 @mistake(Hunt, "breaks", only=("trunk_gone", "reset@failover", "cut_off@psap-gateway"))
