@@ -16,13 +16,13 @@ from prometheus_client import CollectorRegistry
 from services.host.blocking import at_once
 from services.host.children import Ailment, InPlace
 from services.host.clock import mint_incarnation
-from services.host.files import MemoryFiles
 from services.host.network.memory import MemoryHost
 from services.host.run import Service
 from services.host.world import World
 from services.journal.disk import MemoryDisk
 from services.journal.memory import Faults, MemoryBroker, MemoryLog
 from simulator.cables import Cables
+from simulator.files import FilesOnDisk
 from simulator.tables import Tables
 from simulator.virtual_loop import Process, running_loop
 
@@ -61,7 +61,7 @@ class Ground:
 
 
 class Replica:
-    """A name, an address, files and a disk that outlive its processes, and the process that runs now."""
+    """A name, an address and a disk that outlive its processes, and the process that runs now."""
 
     def __init__(self, name: str, build: Callable[[World, Tables], Service], ground: Ground) -> None:
         self.name = name
@@ -85,8 +85,8 @@ class Replica:
         self.log: MemoryLog | None = None
         self._build = build
         self._ground = ground
-        self.files = MemoryFiles(ground.texts)
-        """Its own copy; they outlive its processes."""
+        self.laid: dict[Path, str | None] = dict(ground.texts)
+        """Files that people lay on its machine, and on any that comes in its place; None is one that it may not read."""
         self._process: Process | None = None
         self._host: MemoryHost | None = None
         self._living: asyncio.Task[None] | None = None
@@ -120,7 +120,7 @@ class Replica:
             log=self.log,
             wall_ms=process.wall_ms,
             random=chance,
-            files=self.files,
+            files=FilesOnDisk(self.laid, self.disk),
             disk=self.disk,
             registry=self.registries[-1],
             logger=ground.logger,

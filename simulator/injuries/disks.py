@@ -1,4 +1,4 @@
-"""The disks under the spools, and the ledger's database: slow, full, hung, failing.
+"""The disks under the spools and the last good policy, and the ledger's database: slow, full, hung, failing.
 
 While Kafka is well no spool is touched: a disk's injury has one of Kafka's for company.
 """
@@ -12,13 +12,13 @@ from services.journal.disk import MemoryDisk
 from simulator.injuries.kind import LONG_S, Drawn, Injury, Kind, Scene, seconds
 from simulator.installation import names_of
 
-SPOOLING = (*names_of("ingress"), *names_of("failover"))
+WRITING = (*names_of("ingress"), *names_of("failover"), *names_of("firewall"))
 ROOM_BYTES = 1 << 40
 COMPANY = ("kafka_gone", "broker_gone", "broker_hung", "kafka_slow")
 
 
 def _one(least: float = 0.0, most: float = 0.0) -> Callable[[random.Random], Drawn]:
-    return lambda by: ((by.choice(SPOOLING),), seconds(by, *LONG_S), round(by.uniform(least, most), 3))
+    return lambda by: ((by.choice(WRITING),), seconds(by, *LONG_S), round(by.uniform(least, most), 3))
 
 
 def _disk(scene: Scene, injury: Injury) -> MemoryDisk:

@@ -125,11 +125,11 @@ def _ordered(action: Action) -> Callable[[Scene, Injury], None]:
 def _file(there: bool) -> Callable[[Scene, Injury], None]:
     def strike(scene: Scene, injury: Injury) -> None:
         for name in injury.targets:
-            texts = scene.installation.replicas[name].files.texts
+            laid = scene.installation.replicas[name].laid
             if there:
-                texts[BYPASS_FILE] = ""
+                laid[BYPASS_FILE] = ""
             else:
-                texts.pop(BYPASS_FILE, None)
+                laid.pop(BYPASS_FILE, None)
 
     return strike
 
