@@ -22,9 +22,9 @@ from simulator.region import PSAPS
 
 OFFENDS: Final = frozenset({"answers_for_another", "floods", "garbage", "says_hello_again", "shouts"})
 """What no gateway lets pass (R2)."""
-STANDS_STILL: Final = frozenset({"kill", "power", "disk_lost", "pause", "cut_off", "isolated"})
+FALLS: Final = frozenset({"kill", "power", "disk_lost", "pause"})
+STANDS_STILL: Final = FALLS | {"cut_off", "isolated", "hears_nobody", "heard_by_nobody"}
 """Kinds in which one process answers nobody."""
-FALLS: Final = STANDS_STILL - {"cut_off", "isolated"}
 NOTHING_PASSES: Final = frozenset({"cut", "cut_one_way"})
 SNAPSHOTS_MISSED_S: Final = 10.5
 """Six seconds of silence, the last snapshot's two, and another gateway's two."""
@@ -119,7 +119,10 @@ ALARMS: Final = (
     Alarm(NOTHING_PASSES, _between("ingress", "failover", lasts(FOUND_S)), either(_FEWER_WATCH, _SILENT),
           "neither of them told"),
     Alarm(NOTHING_PASSES, _between("psap", "psap_gateway", lasts(FOUND_S)), _DETACHED, "the gateway misses nobody"),
-    Alarm({"kafka_gone", "kafka_absent", "kafka_slow", "kafka_refuses", "kafka_loses", *ONE_BROKER},
+    Alarm({"split"}, hurting.parted("ingress", "failover", lasts(FOUND_S)), either(_FEWER_WATCH, _SILENT),
+          "neither site told of the other"),
+    Alarm({"kafka_gone", "kafka_absent", "kafka_slow", "kafka_refuses", "kafka_loses", "kafka_acks_late", "kafka_hung",
+           *ONE_BROKER},
           hurting.facts_were_hit, _journal_troubled, "no ingress has told of trouble with its journal"),
     Alarm({"kafka_gone"}, lasts(1.6), said("journal", hearing.everybody), "not everybody said so of itself"),
     Alarm({"kafka_absent", "isolated"}, alone_lasts(1.6), said("journal", _always_there),

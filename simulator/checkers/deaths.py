@@ -37,7 +37,10 @@ BEFORE_MS: Final = 6_000
 TWO_HAVE_IT: Final = frozenset({"offers_twice"})
 ENDS: Final = frozenset({"connected", "hung_up", "gave_up", "leg_broken", "refused", "misbehaved"})
 READS_LATE: Final = frozenset({"kafka_late", "kafka_deaf"})
-CUTS: Final = frozenset({"cut", "cut_one_way", "cut_off"})
+CUTS: Final = frozenset({"cut", "cut_one_way", "cut_off", "hears_nobody", "heard_by_nobody", "split"})
+IS_HEARD: Final = frozenset({"hears_nobody"})
+"""Kinds in which a silence begins when who is hit finds its connections dead, and closes them."""
+FOUND_MS: Final = 6_000
 PROVEN_AFTER_MS: Final = 2_500
 PAUSE_MS: Final = round(PAUSES_S[0] * 1000)
 _TRIES_ABOVE: Final = order_of(attempt_name(Leg("", 0, "", False), 0))[1]
@@ -72,7 +75,8 @@ def _excuses(injury: Injury, hosts: Collection[str], evidence: Evidence, log_ms:
     if not set(hosts) & set(injury.targets):
         return False
     strikes_ms, _ = evidence.weather.window_ms(injury)
-    return injury.kind not in CUTS or log_ms - strikes_ms < PROVEN_AFTER_MS
+    silent_ms = strikes_ms + (FOUND_MS if injury.kind in IS_HEARD else 0)
+    return injury.kind not in CUTS or log_ms - silent_ms < PROVEN_AFTER_MS
 
 
 def soon_enough(evidence: Evidence) -> Iterator[Finding]:

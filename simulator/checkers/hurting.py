@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import permutations
 from typing import Final
 
 from loadtest.call_told import CallTold, Entry
 from services.journal import Topic
 from services.journal.memory import MemoryBroker
+from services.journal.memory_broker import BROKERS
 from services.wire import screenings
-from simulator.checkers.agreed import DIVERTED_SHARE, REPEATS_CALLS_MIN, SLACK_CALLS
+from simulator.checkers.agreed import APPEND_MS, DIVERTED_SHARE, REPEATS_CALLS_MIN, SLACK_CALLS
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.hearing import ours, replicas_of
 from simulator.injuries import FAMILIES, Injury
+from simulator.injuries.cables import SEA
 from simulator.installation import SERVICE_OF, names_of
 from simulator.region import PSAPS
 from simulator.run import PARTITIONS
@@ -100,6 +103,17 @@ def service_of(injury: Injury, *services: str) -> str:
     return next((SERVICE_OF[name] for name in ours(injury) if SERVICE_OF[name] in services), "")
 
 
+def parted(one: str, other: str, hurt: Hurt) -> Hurt:
+    """Where a replica of the one service and one of the other are at different sites."""
+
+    def apart(evidence: Evidence, injury: Injury) -> bool:
+        at = injury.targets.index(SEA)
+        sites = [{SERVICE_OF.get(name) for name in site} for site in (injury.targets[:at], injury.targets[at:])]
+        return any(one in here and other in there for here, there in permutations(sites)) and hurt(evidence, injury)
+
+    return apart
+
+
 # Who was asked.
 
 
@@ -178,6 +192,7 @@ def facts_were_hit(evidence: Evidence, injury: Injury) -> bool:
         return False
     if injury.kind == "broker_falls":
         to_ms = from_ms + round(injury.lasts_s * injury.amount * 1000)  # then others lead
+    brokers = set(BROKERS).intersection(injury.targets)
     everybodys = injury.kind in ("kafka_gone", *ONE_BROKER) or set(names_of("ingress")) <= set(injury.targets)
     legs = sum(
         1
@@ -185,19 +200,21 @@ def facts_were_hit(evidence: Evidence, injury: Injury) -> bool:
         for entry in call.caller
         if entry["event"] == "ringing"
         and from_ms <= entry["at_ms"] <= to_ms - 200
-        and (injury.kind not in ONE_BROKER or _leads(injury.targets[0], call.call_id))
+        and (not brokers or _leads(brokers, call.call_id))
     )
     return everybodys and legs * FACTS_OF_A_LEG * _share(injury) >= SURE
 
 
-def _leads(broker: str, call_id: str) -> bool:
-    return _BROKER.leader(Topic.CALLS, _BROKER.partition_of(Topic.CALLS, call_id)) == broker
+def _leads(brokers: Collection[str], call_id: str) -> bool:
+    return _BROKER.leader(Topic.CALLS, _BROKER.partition_of(Topic.CALLS, call_id)) in brokers
 
 
 def _share(injury: Injury) -> float:
     """Of the appends, that are hit."""
     if injury.kind == "kafka_slow":
         return 0.9 if injury.amount >= LATE_SURE_S else 0.0
+    if injury.kind == "kafka_acks_late":
+        return 1.0 if injury.amount * 1000 >= 2 * APPEND_MS else 0.0
     return 1.0 if injury.kind in ONE_BROKER else injury.amount or 1.0
 
 

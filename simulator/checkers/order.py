@@ -30,7 +30,7 @@ COPIED: Final = frozenset(map(str, OPENS_OR_SETTLES))
 """Of these failover has copies, which it hands to the log itself when it thinks their conductor gone (J4): they may
 come before what the conductor back-fills later."""
 BROKERS_CLOCKS: Final = frozenset({"broker_skew", "broker_jump"})
-KEEPS_WHAT_IT_GETS: Final = frozenset({"broker_hung", "broker_falls"})
+KEEPS_WHAT_IT_GETS: Final = frozenset({"broker_hung", "broker_falls", "kafka_hung"})
 GOES_AWAY: Final = frozenset({"kafka_gone", "broker_gone"})
 """Nothing is given to who is gone; what was under way then is sent again when somebody leads."""
 UNDER_WAY_MS: Final = 200

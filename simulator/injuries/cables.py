@@ -1,4 +1,4 @@
-"""What lies between processes: far, lossy, cut one way and both, reset at one side and both."""
+"""What lies between processes: far, lossy, cut one way and both, reset at one side and both; and between two sites."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from simulator.region import PSAPS
 
 OUTSIDE = (*PSAPS, *SOURCES, *(address.rpartition(":")[0] for address in TRUNKS))
 Ways = list[tuple[str, str]]
+SEA = "|"
+"""Between the hosts of two sites, among the targets."""
 
 
 def _two(by: random.Random) -> tuple[str, str]:
@@ -38,22 +40,47 @@ def _alone(by: random.Random) -> Drawn:
     return (by.choice(names_of(by.choice(tuple(COUNTS)))),), seconds(by, *LONG_S), 0.0
 
 
+def _sites(by: random.Random) -> Drawn:
+    """Replicas in turn, or each host as it comes."""
+    in_turn = by.random() < 0.5
+    here: list[str] = []
+    there: list[str] = []
+    for n, host in enumerate((*SERVICE_OF, *OUTSIDE)):
+        one = host.endswith("-1") if in_turn and host in SERVICE_OF else (n % 2 == 0 if in_turn else by.random() < 0.5)
+        (here if one else there).append(host)
+    return (*here, SEA, *there), seconds(by, *LONG_S), 0.0
+
+
 def _ways(injury: Injury) -> Ways:
+    if SEA in injury.targets:
+        at = injury.targets.index(SEA)
+        return between(injury.targets[:at], injury.targets[at + 1 :])
     if len(injury.targets) == 1:
         return between(injury.targets, (*SERVICE_OF, *OUTSIDE))
     return between(injury.targets[:1], injury.targets[1:])
+
+
+def _to(injury: Injury) -> Ways:
+    return between((*SERVICE_OF, *OUTSIDE), injury.targets, both=False)
+
+
+def _from(injury: Injury) -> Ways:
+    return between(injury.targets, (*SERVICE_OF, *OUTSIDE), both=False)
+
+
+def _cuts(ways: Callable[[Injury], Ways]) -> Callable[[Scene, Injury], None]:
+    return lambda scene, injury: scene.cables.cut(ways(injury))
+
+
+def _mends(ways: Callable[[Injury], Ways]) -> Callable[[Scene, Injury], None]:
+    return lambda scene, injury: scene.cables.mend(ways(injury))
 
 
 def _one_way(injury: Injury) -> Ways:
     return between(injury.targets[:1], injury.targets[1:], both=False)
 
 
-def _cut(scene: Scene, injury: Injury) -> None:
-    scene.cables.cut(_ways(injury))
-
-
-def _mend(scene: Scene, injury: Injury) -> None:
-    scene.cables.mend(_ways(injury))
+_cut, _mend = _cuts(_ways), _mends(_ways)
 
 
 def _isolate(scene: Scene, injury: Injury) -> None:
@@ -67,14 +94,6 @@ def _rejoin(scene: Scene, injury: Injury) -> None:
     scene.installation.replicas[injury.targets[0]].suffer(Faults())
     began_s = asyncio.get_running_loop().time() - injury.lasts_s
     scene.done += [replace(injury, kind=kind, at_s=began_s) for kind in ("cut_off", "kafka_absent")]
-
-
-def _cut_one_way(scene: Scene, injury: Injury) -> None:
-    scene.cables.cut(_one_way(injury))
-
-
-def _mend_one_way(scene: Scene, injury: Injury) -> None:
-    scene.cables.mend(_one_way(injury))
 
 
 def _far(scene: Scene, injury: Injury) -> None:
@@ -104,8 +123,15 @@ def _half_open(scene: Scene, injury: Injury) -> None:
 
 KINDS = (
     Kind("cut", "nothing passes between two", _pair(*LONG_S), _cut, _mend),
-    Kind("cut_one_way", "nothing passes from one to another", _pair(*LONG_S), _cut_one_way, _mend_one_way),
+    Kind("cut_one_way", "nothing passes from one to another", _pair(*LONG_S), _cuts(_one_way),
+         _mends(_one_way)),
     Kind("cut_off", "one process reaches nobody but Kafka", _alone, _cut, _mend),
+    Kind("hears_nobody", "nothing comes to one process but what Kafka has; what it says is heard", _alone, _cuts(_to),
+         _mends(_to), 0.0),
+    Kind("heard_by_nobody", "nothing that one process says is heard but by Kafka; it hears everybody", _alone,
+         _cuts(_from), _mends(_from), 0.0),
+    Kind("split", f"two sites, told with `{SEA}` between them, reach nobody of each other; both reach Kafka", _sites,
+         _cut, _mend, 0.0),
     Kind("isolated", "one process reaches nobody, and no Kafka", _alone, _isolate, _rejoin),
     Kind("far", "messages between two take longer, by so many seconds", _pair(*LONG_S, (0.02, 0.5)), _far, _near),
     Kind("lossy", "this share of the messages between two must be sent again", _pair(*LONG_S, (0.05, 0.6)), _lossy,

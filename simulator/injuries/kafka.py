@@ -10,6 +10,7 @@ from services.journal import Topic
 from services.journal.memory import BrokerState
 from services.journal.memory_broker import BROKERS
 from services.journal.memory_faults import Faults
+from services.journal.topics import TOPICS
 from simulator.injuries.kind import LONG_S, Drawn, Injury, Kind, Scene, nothing, seconds
 from simulator.installation import COUNTS, SERVICE_OF, names_of
 
@@ -37,12 +38,21 @@ def _suffers(faults: Callable[[float], Faults]) -> Callable[[Scene, Injury], Non
 
 
 def _well(scene: Scene, injury: Injury) -> None:
-    for name in injury.targets:
+    for name in filter(SERVICE_OF.__contains__, injury.targets):
         scene.installation.replicas[name].suffer(Faults())
 
 
 def _broker(by: random.Random) -> Drawn:
     return (by.choice(BROKERS),), seconds(by, *LONG_S), 0.0
+
+
+def _client_and_broker(by: random.Random) -> Drawn:
+    return (*_clients(by), by.choice(BROKERS)), seconds(by, *LONG_S), 0.0
+
+
+def _hang(scene: Scene, injury: Injury) -> None:
+    for name in injury.targets[:-1]:
+        scene.installation.replicas[name].suffer(Faults(hung=frozenset(injury.targets[-1:])))
 
 
 def _turns(state: BrokerState) -> Callable[[Scene, Injury], None]:
@@ -80,7 +90,9 @@ def _moved(scene: Scene, injury: Injury) -> None:
 
 
 def _compact(scene: Scene, _: Injury) -> None:
-    scene.broker.compact(Topic.ROUTING)
+    for topic, spec in TOPICS.items():
+        if spec.compacted:
+            scene.broker.compact(topic)
 
 
 def _age(scene: Scene, _: Injury) -> None:
@@ -114,6 +126,10 @@ KINDS = (
          _suffers(lambda share: Faults(unacked_share=share)), _well),
     Kind("kafka_twice", "this share of the appends lands twice", _drawn(0.1, 0.9),
          _suffers(lambda share: Faults(twice_share=share)), _well),
+    Kind("kafka_acks_late", "appends land, are read, and are acknowledged so many seconds later", _drawn(0.02, 4.0),
+         _suffers(lambda acked_after_s: Faults(acked_after_s=acked_after_s)), _well, 0.0),
+    Kind("kafka_hung", "one broker answers no append of one or all; what it was given lands when it does",
+         _client_and_broker, _hang, _well, 0.0),
     Kind("kafka_late", "what has landed is read so many seconds later", _drawn(0.05, 3.0),
          _suffers(lambda late_s: Faults(late_s=late_s)), _well),
     Kind("kafka_deaf", "nothing is read", _drawn(), _suffers(lambda _: Faults(deaf=True)), _well),

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
 from loadtest.answering_point import Fault
@@ -9,12 +14,15 @@ from loadtest.leg import NetworkMischief
 from loadtest.mischief import Mischief
 from loadtest.trunk import TrunkFault
 from services.domain.events import Tick
+from services.journal import Topic
+from services.journal.memory import MemoryBroker
 from services.wire import facts
 from simulator.checkers import check
-from simulator.injuries import Injury, far_end
+from simulator.injuries import KINDS, Injury, Scene, far_end
+from simulator.injuries.cables import SEA
 from simulator.injuries.processes import LISTED_BY
 from simulator.installation import SPARE, names_of
-from simulator.run import Observed, hits_the_same, run
+from simulator.run import Observed, hits_the_same, run, seconds_of
 from simulator.schedule import Schedule, draw
 
 WORKED = {
@@ -94,6 +102,89 @@ def test_who_is_cut_off_stays_so_when_one_of_its_ways_is_mended() -> None:
     assert hits_the_same(Injury("kafka_absent", 2.0, 8.0, ("ingress-2",)), isolated)
     assert not hits_the_same(cut, Injury("kafka_absent", 2.0, 8.0, ("ingress-1",)))
     assert not hits_the_same(Injury("kill", 2.0, 8.0, ("ingress-1",)), Injury("kill", 2.0, 8.0, ("ingress-2",)))
+
+
+HERE = ("psap-gateway-1", "firewall-1", "router-1", "failover-1", "ledger-1", "ingress-1", "P1", "P3", "P5",
+        "wireless", "trunk-1")  # fmt: skip
+THERE = ("psap-gateway-2", "firewall-2", "router-2", "failover-2", "failover-3", "ingress-2", "P2", "P4", "P6",
+         "wireline", "trunk-2")  # fmt: skip
+
+
+def test_two_sites_that_are_split_reach_nobody_of_each_other_and_both_reach_kafka() -> None:
+    """No telephone of one rings by a gateway of the other; ticks of both ingresses land (T1)."""
+    seen = run(Schedule(3, draw(3, 60).calls, (Injury("split", 3.0, 8.0, (*HERE, SEA, *THERE)),)))
+    rang = [
+        (each["gateway"].partition(":")[0], each["psap_id"], 3.1 < seconds_of(seen, each["at_ms"]) < 11.0)
+        for each in seen.far_end
+        if each["event"] == "ringing" and each.get("gateway")
+    ]
+    crossing = [split for gateway, psap_id, split in rang if (gateway in HERE) is not (psap_id in HERE)]
+    assert any(split for *_, split in rang) and crossing and not any(crossing)
+    for name in ("ingress-1", "ingress-2"):
+        assert len([at_s for at_s in instants(seen, f"{name}/") if 3.0 < at_s < 11.0]) > 10
+    assert (seen.settled, check(seen)) == (True, [])
+
+
+@pytest.mark.parametrize(("kind", "hears"), [("hears_nobody", False), ("heard_by_nobody", True)])
+def test_one_way_of_a_process_is_gone_and_the_other_is_there(kind: str, hears: bool) -> None:
+    """An ingress that hears nobody has no offer; one that nobody hears writes it down, and its caller hears nothing."""
+    seen = run(Schedule(3, draw(3, 60).calls, (Injury(kind, 3.0, 8.0, ("ingress-1",)),)))
+
+    def meanwhile(entry: Mapping[str, Any]) -> bool:
+        return 3.1 < seconds_of(seen, entry["at_ms"]) < 10.9
+
+    accepted = {(e["call_id"], e["leg"]) for e in seen.callers if e["event"] == "accepted" and meanwhile(e)}
+    offered = {
+        (e["call_id"], e["leg"])
+        for e in seen.journal
+        if e.get("kind") == "offered" and e["writer"].startswith("ingress-1/") and meanwhile(e)
+    }
+    assert bool(offered) is hears and accepted and not offered & accepted
+    assert (seen.settled, check(seen)) == (True, [])
+
+
+def landed(seen: Observed, writer: str) -> list[tuple[str, float, float]]:
+    """Each fact of this process that came to the log: who led it, when it was said, and when it landed."""
+    found = []
+    for each in seen.records:
+        fact = facts.fact_in(each.value)
+        if fact is not None and fact.writer.startswith(writer):
+            leader = BROKERS[each.partition]
+            found.append((leader, seconds_of(seen, fact.at_ms), seconds_of(seen, each.log_ms)))
+    return found
+
+
+def test_one_client_for_which_one_broker_hangs_is_answered_by_the_others() -> None:
+    """What it leads is landed when it goes on; facts of other partitions, and of others, land all the while (J6)."""
+    seen = run(Schedule(3, draw(3, 60).calls, (Injury("kafka_hung", 3.0, 8.0, ("ingress-1", "broker-1")),)))
+    inside = {(leader, at_s) for leader, _, at_s in landed(seen, "ingress-1/") if 3.1 < at_s < 11.0}
+    assert {leader for leader, _ in inside} == {"broker-2", "broker-3"}
+    assert any(leader == "broker-1" and 3.1 < at_s < 11.0 for leader, _, at_s in landed(seen, "ingress-2/"))
+    assert (seen.settled, check(seen)) == (True, [])
+
+
+def test_what_is_acknowledged_late_has_long_landed() -> None:
+    """Its client waits for the word as where Kafka is slow, while others read the fact (J4)."""
+    injury = Injury("kafka_acks_late", 3.0, 8.0, ("ingress-1", "ingress-2"), 0.5)
+    seen = run(Schedule(3, draw(3, 60).calls, (injury,)))
+    there = [landed_s - said_s for _, said_s, landed_s in landed(seen, "ingress-1/") if 3.1 < said_s < 10.0]
+    assert there and min(there) < 0.05
+    assert seen.counts["ingress-1"]["throughline_ingress_journal_events_total{happening=over_budget}"] > 0
+    assert (seen.settled, check(seen)) == (True, [])
+
+
+def test_every_compacted_topic_is_compacted() -> None:
+    """Older records of each key vanish from all of them, from no other."""
+
+    async def compacted() -> set[Topic]:
+        broker = MemoryBroker(lambda: 0)
+        for topic in Topic:
+            for value in (b"older", b"newer"):
+                broker.land(topic, "key", value)
+        KINDS["compacted"].strike(cast(Scene, SimpleNamespace(broker=broker)), Injury("compacted", 0.0, 0.05))
+        return {topic for topic in Topic if len(broker.records(topic)) == 1}
+
+    assert asyncio.run(compacted()) == {Topic.ROUTING, Topic.POLICY, Topic.PSAP_STATUS}
 
 
 @pytest.mark.parametrize("service", SPARE)
