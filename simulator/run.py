@@ -50,6 +50,8 @@ COUNTED_ON: Final = frozenset(
     {
         "throughline_failover_dials_total",
         "throughline_firewall_breaker_trips_total",
+        "throughline_firewall_evaluators_started_total",
+        "throughline_firewall_failed_open_total",
         "throughline_policy_not_taken_total",
         "throughline_policy_reverts_total",
         "throughline_failover_ingresses_silent",

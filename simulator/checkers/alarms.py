@@ -99,6 +99,16 @@ def _journal(*happenings: str) -> Heard:
     return counted(INGRESSES, "throughline_ingress_journal_events_total", *labels)
 
 
+def about_trunk(said: str) -> Heard:
+    """Whether failover counted a dial by the injury's own trunk of which this came."""
+
+    def heard(evidence: Evidence, injury: Injury) -> bool:
+        labels = (f"said={said},trunk={trunk}" for trunk in injury.targets)
+        return counted(replicas_of("failover"), "throughline_failover_dials_total", *labels)(evidence, injury)
+
+    return heard
+
+
 _QUEUED: Final = _journal("over_budget", "unavailable", "bypassed")
 _NEIGHBOUR: Final = about_targets("ingress", "throughline_ingress_neighbours_failed_total", "address")
 _FEWER_WATCH: Final = stood("ingress", "throughline_ingress_watchers", below=True)
@@ -160,6 +170,12 @@ ALARMS: Final = (
           counted_any(FIREWALLS, "throughline_policy_not_taken_total"), "no firewall counted that it takes it not"),
     Alarm({"bypass_ordered", "bypass_file"}, alone_lasts(2.7), said("bypass: on", lambda injury: injury.targets),
           "not every firewall says that everybody passes"),
+    Alarm({"evaluators_gone", "evaluators_hang", "evaluators_slow", "evaluator_hangs"}, hurting.rules_were_needed,
+          counted_any(FIREWALLS, "throughline_firewall_failed_open_total"), "no firewall counted a call unscreened"),
+    Alarm({"evaluator_killed"}, alone_lasts(1.6), counted(FIREWALLS, "throughline_firewall_evaluators_started_total"),
+          "no firewall counted that it started another"),
+    Alarm({"trunk_gone", "trunk_hung"}, hurting.dialled_another, about_trunk("broken"),
+          "no failover replica counted a trunk that breaks"),
     Alarm({"trunk_full"}, hurting.turned_away,
           counted(replicas_of("failover"), "throughline_failover_dials_total",
                   *(f"said=full,trunk={trunk}" for trunk in TRUNKS)), "no failover replica counted a full trunk"),
@@ -168,7 +184,6 @@ ALARMS: Final = (
 _ORDERLY: Final = "it ends in order: it says so to whoever asks, and its calls are offered elsewhere (L4)"
 _SHORT: Final = "it is over before anybody's patience is; whom it hit counts one neighbour's failure, or none"
 _NO_CLOCK: Final = "nobody decides by a wall clock; `throughline doctor` compares them"
-_EVALUATOR: Final = "only drawn by name; a firewall counts evaluators that it starts, and calls that failed open"
 _OWN: Final = "its own calls alone suffer; what it says beside them is heard by nobody (R2)"
 UNHEARD: Final[Mapping[str, str]] = {
     "crash": _SHORT,
@@ -196,16 +211,12 @@ UNHEARD: Final[Mapping[str, str]] = {
         "claims_to_have", "connects_unasked")},
     **{name: "each network's own; the same is drawn for single calls" for name in KINDS
        if name.startswith("network_")},
-    **dict.fromkeys(("evaluator_hangs", "evaluators_hang", "evaluators_slow", "evaluator_killed", "evaluators_gone"),
-                    _EVALUATOR),
     "policy_repeats": "it is a policy as any, and `throughline_firewall_verdicts_total` has what it says",
     "policy_shadow": "nobody is answered by it; `throughline_firewall_shadowed_total` counts what it was asked",
     "policy_canary": "it passes everybody; `throughline policy status` tells how far a canary is",
     "policy_deserted": "only who would be diverted there feels it, and passes: `throughline_firewall_kept_total`",
     "policy_expires": "what is live stays so; each firewall says so of itself until another policy is",
     "policy_late": "no call waits for what a firewall reads",
-    "trunk_gone": "the other trunk is dialled at once; `throughline_failover_dials_total` has what each said",
-    "trunk_hung": "the other trunk is dialled soon; `throughline_failover_dials_total` has what each said",
     "trunk_late": "as psap_late",
     "trunk_mute": "only drawn by name; whoever asks it counts that nobody could say, as of any who does not answer",
     "steps": "what it did stands beside it, by its own kinds",

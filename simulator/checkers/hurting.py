@@ -21,7 +21,7 @@ from simulator.checkers.evidence import Evidence
 from simulator.checkers.hearing import ours, replicas_of
 from simulator.injuries import FAMILIES, Injury
 from simulator.injuries.cables import SEA
-from simulator.installation import SERVICE_OF, names_of
+from simulator.installation import SERVICE_OF, TRUNKS, names_of
 from simulator.region import PSAPS
 from simulator.run import PARTITIONS
 
@@ -36,6 +36,8 @@ LATE_SURE_S: Final = 0.5
 """An append that takes up to so long is over its budget nine times in ten."""
 FAR_SURE_S: Final = 0.25
 """A question to who is so far is not answered within its share of 150 ms: half of this each way, at least."""
+OVERDUE_SURE_S: Final = 0.15
+"""An evaluator has 100 ms."""
 DOUBTED_MS: Final = 800 + 300 + 100
 """A silent PSAP's own beat, its 0.8 s, and the ways (R2)."""
 ASKED: Final = 6
@@ -320,6 +322,19 @@ def _turned_away(evidence: Evidence, injury: Injury) -> Iterator[bool]:
             yield there and entry.get("rejection") in TURNED_AWAY and from_ms <= entry["at_ms"] <= to_ms
 
 
+def dialled_another(evidence: Evidence, injury: Injury) -> bool:
+    """So many lines were dialled by the other trunks that this one was tried as well; nothing else hurt them, or who
+    dials."""
+    from_ms, to_ms = evidence.weather.window_ms(injury)
+    dialled = sum(
+        entry["event"] == "offered" and "trunk" in entry and from_ms + 500 <= entry["at_ms"] <= to_ms - 2_000
+        for call in evidence.calls.values()
+        for entry in call.far_end
+    )
+    hosts = (*TRUNKS, *(trunk.partition(":")[0] for trunk in TRUNKS), *replicas_of("failover"))
+    return dialled >= SURE and not beside(evidence, injury, hosts, before_ms=10_000)
+
+
 # What firewalls were given.
 
 
@@ -339,6 +354,21 @@ def overdrew(evidence: Evidence, injury: Injury) -> bool:
             proposed.add(record.call_id)
     few = DIVERTED_SHARE * len(evidence.calls) < PROPOSED_SURE
     return few and len(proposed) >= PROPOSED_SURE and not beside(evidence, injury, injury.targets)
+
+
+def rules_were_needed(evidence: Evidence, injury: Injury) -> bool:
+    """Calls came that one of the firewalls that were hit must have been asked about, and nothing else hurt them or who
+    asks."""
+    if injury.kind == "evaluators_slow" and injury.amount < OVERDUE_SURE_S:
+        return False
+    from_ms, to_ms = evidence.weather.window_ms(injury)
+    screened = sum(
+        fact["kind"] == "screened" and from_ms + 500 <= fact["at_ms"] <= to_ms - 500 and _was_asked(fact)
+        for call in evidence.calls.values()
+        for fact in call.facts
+    )
+    enough = 1 if set(names_of("firewall")) <= set(injury.targets) else SURE
+    return screened >= enough and not beside(evidence, injury, (*FIREWALLS, *INGRESSES))
 
 
 def call_was_screened(evidence: Evidence, injury: Injury) -> bool:
