@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from throughline.v1 import fact_pb2, screening_pb2
 
 from services.domain.fold import Outcome
 from services.domain.take_overs.facts import Leg, attempt_name
-from services.journal import Topic
+from services.journal import Record, Topic
 from services.journal.segments import Entry as Spooled
 from services.journal.segments import header, payload_of, record
 from services.wire import facts
@@ -580,8 +581,17 @@ class Counting(dict[str, Any]):
         return super().get(key, default)
 
 
+class Counted(list[Any]):
+    """A list whose members are counted as they are looked at."""
+
+    def __iter__(self) -> Iterator[Any]:
+        for each in super().__iter__():
+            Counting.looks += 1
+            yield each
+
+
 def many(seen: Observed, times: int) -> Observed:
-    """So many runs in one: every call so often, under other names."""
+    """So many runs in one: every call so often, under other names, in diaries, records, and on disks."""
 
     def copies(entries: Any) -> Iterator[Counting]:
         for n in range(times):
@@ -593,18 +603,69 @@ def many(seen: Observed, times: int) -> Observed:
                 }
                 yield Counting({**entry, **named})
 
+    def landed(records: Any, kind: Any) -> Iterator[Record]:
+        for n in range(times):
+            for each in records:
+                said = kind.FromString(each.value)
+                if said.call_id:
+                    said.call_id = f"{said.call_id}x{n}"
+                    named = {"key": said.call_id, "value": said.SerializeToString()}
+                else:
+                    named = {}
+                yield replace(each, offset=each.offset + n * 1_000_000, **named)
+
     return replace(
-        seen, callers=list(copies(seen.callers)), far_end=list(copies(seen.far_end)), journal=list(copies(seen.journal))
+        seen,
+        callers=list(copies(seen.callers)),
+        far_end=list(copies(seen.far_end)),
+        journal=list(copies(seen.journal)),
+        records=Counted(landed(seen.records, fact_pb2.Fact)),
+        screenings=Counted(landed(seen.screenings, screening_pb2.Screening)),
+        policies=Counted([*seen.policies] * times),
+        disks=Counted(seen.disks * times),
+        removed=Counted(seen.removed * times),
     )
 
 
-@pytest.mark.parametrize("checker", CHECKERS, ids=lambda each: str(each.__name__))
-def test_the_cost_of_a_checker_is_linear(good: Observed, checker: Any) -> None:
-    """Four times as many calls are looked at four times as often, by each checker."""
+@pytest.fixture(scope="module")
+def eventful() -> Observed:
+    """Something of all that a checker looks at: spools, take-overs, policies."""
+    injuries = (
+        Injury("policy_everybody", 0.5, 19.0, names_of("firewall")),
+        Injury("kafka_gone", 3.0, 5.0, BROKERS),
+        Injury("psap_silent", 9.0, 4.0, ("P2",)),
+        Injury("kill", 14.0, 3.0, ("ingress-1",)),
+    )
+    return run(replace(draw(SEED, 40), injuries=injuries))
+
+
+OF_THE_WHOLE = {"came_to_rest", "made_no_mistake", "balance", "ledger_agrees"}
+"""Checkers that look at sums, and at no list of anything."""
+
+
+def looks_of(checker: Any, seen: Observed) -> list[int]:
+    """How often it looks at anything of two such runs, and of eight."""
     looked = []
     for times in (2, 8):
-        evidence = gather(many(good, times))
+        evidence = gather(many(seen, times))
         Counting.looks = 0
         list(checker(evidence))
         looked.append(Counting.looks)
+    return looked
+
+
+@pytest.mark.parametrize("kept", ["records", "screenings", "policies", "disks", "removed"])
+def test_who_looks_at_all_that_is_kept_for_each_call_is_seen_to(eventful: Observed, kept: str) -> None:
+    """Of whatever the witnesses of Kafka and of disks have kept."""
+    looked = looks_of(
+        lambda evidence: [each for _ in evidence.calls for each in getattr(evidence.seen, kept)], eventful
+    )
+    assert looked[1] > 4.2 * looked[0] + 100
+
+
+@pytest.mark.parametrize("checker", CHECKERS, ids=lambda each: str(each.__name__))
+def test_the_cost_of_a_checker_is_linear(eventful: Observed, checker: Any) -> None:
+    """Four times as many calls are looked at four times as often, by each checker, and each is seen to look."""
+    looked = looks_of(checker, eventful)
     assert looked[1] <= 4.2 * looked[0] + 100
+    assert looked[0] > 0 or checker.__name__ in OF_THE_WHOLE
