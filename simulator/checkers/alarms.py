@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.journal.memory import DEAF_S
-from simulator.checkers import hearing, hurting
+from simulator.checkers import hearing, hurting, hurting_screening
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.finding import Finding
 from simulator.checkers.hearing import Heard, about_targets, counted, counted_any, either, replicas_of, said, stood
@@ -160,17 +160,18 @@ ALARMS: Final = (
           counted(GATEWAYS, "throughline_psap_gateway_streams_ended_total",
                   "offence=out_of_turn", "offence=anothers_id", "offence=flood", "offence=unreadable"),
           "no gateway has ended its stream"),
-    Alarm({"policy_everybody"}, hurting.overdrew,
+    Alarm({"policy_everybody"}, hurting_screening.overdrew,
           counted_any(FIREWALLS, "throughline_firewall_breaker_trips_total"), "no firewall counted a breaker"),
     Alarm({"policy_unfit"}, alone_lasts(1.6), counted(FIREWALLS, "throughline_policy_reverts_total"),
           "no firewall has taken it back"),
-    Alarm({"policy_burns"}, hurting.call_was_screened, counted(FIREWALLS, "throughline_policy_reverts_total"),
+    Alarm({"policy_burns"}, hurting_screening.call_was_screened, counted(FIREWALLS, "throughline_policy_reverts_total"),
           "no firewall has taken it back"),
     Alarm({"policy_forged", "policy_expired", "policy_unreadable"}, alone_lasts(1.6),
           counted_any(FIREWALLS, "throughline_policy_not_taken_total"), "no firewall counted that it takes it not"),
     Alarm({"bypass_ordered", "bypass_file"}, alone_lasts(2.7), said("bypass: on", lambda injury: injury.targets),
           "not every firewall says that everybody passes"),
-    Alarm({"evaluators_gone", "evaluators_hang", "evaluators_slow", "evaluator_hangs"}, hurting.rules_were_needed,
+    Alarm({"evaluators_gone", "evaluators_hang", "evaluators_slow", "evaluator_hangs"},
+          hurting_screening.rules_were_needed,
           counted_any(FIREWALLS, "throughline_firewall_failed_open_total"), "no firewall counted a call unscreened"),
     Alarm({"evaluator_killed"}, alone_lasts(1.6), counted(FIREWALLS, "throughline_firewall_evaluators_started_total"),
           "no firewall counted that it started another"),

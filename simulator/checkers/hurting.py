@@ -15,8 +15,7 @@ from loadtest.call_told import CallTold, Entry
 from services.journal import Topic
 from services.journal.memory import MemoryBroker
 from services.journal.memory_broker import BROKERS
-from services.wire import screenings
-from simulator.checkers.agreed import APPEND_MS, DIVERTED_SHARE, REPEATS_CALLS_MIN, SLACK_CALLS
+from simulator.checkers.agreed import APPEND_MS
 from simulator.checkers.evidence import Evidence
 from simulator.checkers.hearing import ours, replicas_of
 from simulator.injuries import FAMILIES, Injury
@@ -36,8 +35,6 @@ LATE_SURE_S: Final = 0.5
 """An append that takes up to so long is over its budget nine times in ten."""
 FAR_SURE_S: Final = 0.25
 """A question to who is so far is not answered within its share of 150 ms: half of this each way, at least."""
-OVERDUE_SURE_S: Final = 0.15
-"""An evaluator has 100 ms."""
 DOUBTED_MS: Final = 800 + 300 + 100
 """A silent PSAP's own beat, its 0.8 s, and the ways (R2)."""
 ASKED: Final = 6
@@ -47,9 +44,6 @@ FOUND_S: Final = 6.0
 BYTES_MIN: Final = 100
 """Of a fact in the spool."""
 REGION: Final = frozenset(kind.name for kind in FAMILIES["region"])
-POLICIES: Final = frozenset(kind.name for kind in FAMILIES["policy"])
-PROPOSED_SURE: Final = SLACK_CALLS + 1
-"""So many calls to be diverted are more than the state's budget has room for, unless there are very many calls."""
 KAFKA: Final = frozenset(kind.name for kind in FAMILIES["kafka"])
 ONE_BROKER: Final = frozenset({"broker_gone", "broker_hung", "broker_falls"})
 WITHOUT_KAFKA: Final = frozenset({"kafka_gone", "kafka_absent"})
@@ -132,7 +126,7 @@ def asked(evidence: Evidence, injury: Injury) -> bool:
         fact["writer"].partition("/")[0]
         for call in evidence.calls.values()
         for fact in call.facts
-        if fact["kind"] == ASKED_AS[service] and from_ms + 200 <= fact["at_ms"] <= to_ms - 200 and _was_asked(fact)
+        if fact["kind"] == ASKED_AS[service] and from_ms + 200 <= fact["at_ms"] <= to_ms - 200 and was_asked(fact)
     )
     askers = [name for name in INGRESSES if len(injury.targets) == 1 or name in injury.targets]
     # A caller's calls go to the same firewall first, one of two; routers are asked in turn.
@@ -145,7 +139,7 @@ def _times(share: float) -> int:
     return 1 if share >= 1.0 else math.ceil(math.log(SELDOM) / math.log(1.0 - share))
 
 
-def _was_asked(fact: Entry) -> bool:
+def was_asked(fact: Entry) -> bool:
     return not fact["reason"].startswith("overflow")
 
 
@@ -333,50 +327,3 @@ def dialled_another(evidence: Evidence, injury: Injury) -> bool:
     )
     hosts = (*TRUNKS, *(trunk.partition(":")[0] for trunk in TRUNKS), *replicas_of("failover"))
     return dialled >= SURE and not beside(evidence, injury, hosts, before_ms=10_000)
-
-
-# What firewalls were given.
-
-
-def overdrew(evidence: Evidence, injury: Injury) -> bool:
-    """The bundle would have diverted more callers than the budget has room for, and no other came before it: what has
-    tripped already trips at no second one."""
-    from_ms, to_ms = evidence.weather.window_ms(injury)
-    schedule = evidence.seen.schedule.injuries
-    if any(each.kind in POLICIES and each is not injury and each.at_s <= injury.at_s for each in schedule):
-        return False
-    proposed = set()
-    for each in evidence.seen.screenings:
-        record = screenings.read(each.value)
-        repeats = int(screenings.inputs_of(record).get("number_calls_600s", 0)) >= REPEATS_CALLS_MIN
-        would = "divert" in (record.verdict.WhichOneof("said"), record.proposed.WhichOneof("said"))
-        if from_ms <= record.at_ms <= to_ms and would and not (record.shadow or record.test or repeats):
-            proposed.add(record.call_id)
-    few = DIVERTED_SHARE * len(evidence.calls) < PROPOSED_SURE
-    return few and len(proposed) >= PROPOSED_SURE and not beside(evidence, injury, injury.targets)
-
-
-def rules_were_needed(evidence: Evidence, injury: Injury) -> bool:
-    """Calls came that one of the firewalls that were hit must have been asked about, and nothing else hurt them or who
-    asks."""
-    if injury.kind == "evaluators_slow" and injury.amount < OVERDUE_SURE_S:
-        return False
-    from_ms, to_ms = evidence.weather.window_ms(injury)
-    screened = sum(
-        fact["kind"] == "screened" and from_ms + 500 <= fact["at_ms"] <= to_ms - 500 and _was_asked(fact)
-        for call in evidence.calls.values()
-        for fact in call.facts
-    )
-    enough = 1 if set(names_of("firewall")) <= set(injury.targets) else SURE
-    return screened >= enough and not beside(evidence, injury, (*FIREWALLS, *INGRESSES))
-
-
-def call_was_screened(evidence: Evidence, injury: Injury) -> bool:
-    """A call came while the bundle stood, and after it was taken; nothing else hurt those who screen."""
-    from_ms, to_ms = evidence.weather.window_ms(injury)
-    asked = any(
-        fact["kind"] == "screened" and from_ms + 1_600 <= fact["at_ms"] <= to_ms - 700
-        for call in evidence.calls.values()
-        for fact in call.facts
-    )
-    return asked and alone_lasts(0.0)(evidence, injury)
