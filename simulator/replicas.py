@@ -86,7 +86,7 @@ class Replica:
         self._build = build
         self._ground = ground
         self.laid: dict[Path, str | None] = dict(ground.texts)
-        """Files that people lay on its machine, and on any that comes in its place; None is one that it may not read."""
+        """Files that people lay on its machine, and on any that comes in its place; None: it may not be read."""
         self._process: Process | None = None
         self._host: MemoryHost | None = None
         self._living: asyncio.Task[None] | None = None
