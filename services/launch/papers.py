@@ -26,7 +26,8 @@ from services.host.world import World
 from services.journal.disk import MemoryDisk
 from services.journal.memory import MemoryBroker, MemoryLog
 from services.launch.catalogue import SERVICES
-from services.policy.attributes import ATTRIBUTES
+from services.policy.attributes import ATTRIBUTES, Attribute
+from services.policy.checks.grounds import COUNTS_MIN
 
 _MADE: Final = "<!-- written by: make papers -->"
 _ATTRIBUTES_BEGIN: Final = "<!-- attributes: written by make papers -->"
@@ -66,11 +67,14 @@ def _listed(paper: str) -> str:
     before, begin, rest = paper.partition(_ATTRIBUTES_BEGIN)
     _, end, after = rest.partition(_ATTRIBUTES_END)
     assert begin and end, "expected the two marks between which the attributes stand"
-    rows = [
-        (f"`{each.name}`", each.type.value, "ground" if each.grounds else "", each.meaning)
-        for each in ATTRIBUTES.values()
-    ]
+    rows = [(f"`{each.name}`", each.type.value, _ground(each), each.meaning) for each in ATTRIBUTES.values()]
     return f"{before}{begin}\n{_table(('attribute', 'type', '', 'what it is'), rows)}{end}{after}"
+
+
+def _ground(attribute: Attribute) -> str:
+    """What it can be for a divert; of a count, from how many calls on."""
+    least = COUNTS_MIN.get(attribute.name)
+    return attribute.ground if least is None else f"{attribute.ground}, from {least}"
 
 
 def configuration() -> str:

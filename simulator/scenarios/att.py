@@ -13,7 +13,7 @@ from simulator.scenarios.scenario import Scenario
 from simulator.scenarios.stage import BOTH, Stage
 
 STRIKES_S: Final = 60.0
-_STRANGERS: Final = diverting("strangers", "source_calls_600s >= 4 && !(source in lists.trusted)")
+_STRANGERS: Final = diverting("strangers", "source_calls_60s >= 15 && !(source in lists.trusted)")
 BEFORE: Final = bundle(
     1, [_STRANGERS, flagging("caller-repeats", "number_calls_60s >= 6", 40)],
     [listing("trusted", "source", ["wireless", "wireline"])],

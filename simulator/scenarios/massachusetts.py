@@ -15,8 +15,8 @@ from simulator.scenarios.stage import BOTH, Stage
 
 STRIKES_S: Final = 60.0
 SHADOW_S: Final = 30.0
-EVERYTHING: Final = bundle(8, [diverting("flood-over-a-network", "source_calls_3600s >= 5")])
-"""It looks modest: whoever wrote it counted calls of a minute, and wrote the window of an hour."""
+EVERYTHING: Final = bundle(8, [diverting("flood-over-a-network", "source_calls_60s >= 15")])
+"""It looks modest: on no ordinary day has a network fifteen calls within a minute. In a storm every network has."""
 
 
 async def before(stage: Stage, plain: PlainFilter) -> None:
@@ -28,7 +28,7 @@ async def before(stage: Stage, plain: PlainFilter) -> None:
 
 async def after(stage: Stage) -> None:
     """Check, replay, shadow, promote, as is right; then by force."""
-    stage.notes["check"] = gates.checked(EVERYTHING) or "finds nothing: the rule is well formed, and has a ground"
+    stage.notes["check"] = gates.checked(EVERYTHING) or "finds nothing: no ordinary day has such a count"
     stage.notes["replay"] = gates.replayed(BUILT_IN, EVERYTHING, callers())
     await stage.at(SHADOW_S)
     refused = await stage.hand_in(EVERYTHING, *BOTH) or await stage.order(Action.SHADOW, EVERYTHING, "ann")

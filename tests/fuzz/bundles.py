@@ -31,6 +31,18 @@ BAD_PATTERNS: Final = [
     "a{251}", "(?i)漢", "[z-a]", "(", "[", "a**", r"\p{L}+", "(?P<x>a)", r"(a)\1", "x{0,99999}", "^" * 100, "", "|",
     "(" * 300 + ")" * 300, "((((a{9}){9}){9}){9})", "(?=a)", "a{2}{3}{4}", "[[:alpha:]]", "\\", "é" * 900,
 ]  # fmt: skip
+SHARED_COUNTS: Final = [f"{by}_calls_{each}s" for by in ("source", "trunk", "cell") for each in (10, 60, 600, 3600)]
+COUNTS: Final = ["0", "1", "2", "7", "16", "300", "1000"]
+WAYS: Final = [
+    'source == "carrier-a"', "trunk in lists.of_trunk", "number in lists.of_number", 'display_name.contains("Lyn")',
+    "lat > 42.3 && lat < 42.4 && lon > -71.1 && lon < -71.0",
+]  # fmt: skip
+CANNOT_HELP: Final = [
+    'number == ""', 'number != ""', "number_dials", "!number_dials", "without_service", "!without_service",
+    'attestation == "C"', 'attestation != "C"', 'attestation == "A"', 'device == "text"', 'device != "alarm"',
+    'area == "Lynn"', 'area != "Lynn"', "hour == 3", "place_known", "!place_known", "radius_m > 50.0", 'cell == ""',
+    'service == "urn:service:sos"', 'verification == "failed"', 'display_name == ""', 'number.startsWith("+1")',
+]  # fmt: skip
 WORDS: Final = [
     *ATTRIBUTES, "&&", "||", "!", "==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "%", "?", ":", "(", ")", "[",
     "]", ",", ".", "in", "lists.of_number", "lists.nothing", "true", "false", "null", "size()", ".matches(", '"a"',
@@ -106,6 +118,19 @@ def _truth(chance: Random, below: int) -> str:
 def quoted(text: str) -> str:
     """As a literal of the language."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def rested(chance: Random) -> str:
+    """Conditions that a divert may rest on, and that may or may not stand beside them."""
+    own = f"number_calls_{chance.choice(['60s', '3600s'])} {chance.choice(['>=', '<', '=='])} {chance.choice('012')}"
+    shared = f"{chance.choice(SHARED_COUNTS)} {chance.choice(['>=', '>', '==', '!='])} {chance.choice(COUNTS)}"
+    parts = [
+        chance.choice([own, shared, shared, *WAYS]),
+        *(condition(chance, depth=1) for _ in range(chance.randrange(3))),
+        *chance.choices(CANNOT_HELP, k=chance.randrange(3)),
+    ]
+    chance.shuffle(parts)
+    return chance.choice([" && ", " && ", " && ", " || "]).join(f"({part})" for part in parts)
 
 
 def soup(chance: Random) -> str:
@@ -228,7 +253,8 @@ def _large(chance: Random) -> bytes:
 
 
 KINDS: Final[dict[str, tuple[int, Callable[[Random], bytes]]]] = {
-    "valid": (300, bundle),
+    "valid": (200, bundle),
+    "grounds": (100, lambda chance: bundle(chance, rested, chance.randint(1, 2))),
     "odd values": (200, lambda chance: bundle(chance, odd=chance.choice([0.01, 0.05, 0.3]))),
     "odd conditions": (150, lambda chance: bundle(chance, soup, chance.randint(1, 3))),
     "flipped": (100, _flipped),

@@ -28,6 +28,7 @@ from services.firewall.evaluator import HOLD_S
 from services.policy.attributes import ATTRIBUTES, Type, Value
 from services.policy.bundle import Bundle
 from services.policy.checks.check import check
+from services.policy.checks.grounds import COUNTS_MIN, ORDINARY
 from services.policy.files.reading import BundleRefused, read_bundle
 from services.policy.language.types import CLOSED
 from services.policy.verdicts.evaluating import BundleUnfit, Evaluation
@@ -75,6 +76,8 @@ def tried(content: bytes) -> str:
             return "unfit"
     _decided(bundle, evaluation, calls)
     _screened(bundle)
+    if not report.errors:
+        _singles_nobody_out(bundle)
     return "faulty" if report.errors else "accepted"
 
 
@@ -109,6 +112,30 @@ def _screened(bundle: Bundle) -> None:
         _must(ends, f"{told.offer.call_id} ends at nobody: {told.verdict}")
     _must(not isinstance(said[0].verdict, Divert), "the first call is diverted")
     _must(played(bundle, STREAM, 2, 1)[0] == said, "the same again gives another")
+
+
+def _singles_nobody_out(bundle: Bundle) -> None:
+    """Of whom nothing speaks, no rule diverts by a way in flood unless it would divert ordinary callers by it too."""
+    for rule in bundle.rules:
+        if rule.diverts:
+            alone = Evaluation(replace(bundle, rules=(rule,)))
+            for number in range(8):
+                helpless, likes = _of_whom_nothing_speaks(random.Random(number))
+                if alone.decide(helpless, START_MS).rule_id is not None:
+                    told = all(alone.decide(like, START_MS).rule_id is not None for like in likes)
+                    _must(told, f"{rule.rule_id} diverts merely for what a caller cannot help")
+
+
+def _of_whom_nothing_speaks(chance: random.Random) -> tuple[dict[str, Value], list[dict[str, Value]]]:
+    """One who has no number of their own, or called once, by a way in flood; and ordinary callers by the same."""
+    known = inputs(chance) | {"hour": 3, "minute": 3, "weekday": 3, "lat": 42.36, "lon": -71.06}
+    number: Value = chance.choice(["", "anonymous", "911", "+19115550100"])
+    counts = {
+        name: chance.randint(0, 1) if name.startswith("number") else chance.randint(1_000, 9_000) for name in COUNTS_MIN
+    }
+    helpless = {**known, **counts, "number": number, "number_dials": False, "without_service": len(str(number)) > 9}
+    like_most = {name: values[0] for name, values in ORDINARY.items()}
+    return helpless, [{**helpless, **like_most, "device": device} for device in ORDINARY["device"]]
 
 
 def _stream() -> Iterator[Came]:

@@ -14,7 +14,7 @@ from services.policy.attributes import ATTRIBUTES, Listed, Type, Value
 from services.policy.bundle import Bundle, CanaryStep, Limits, NamedList, Pass, Rule
 from services.policy.checks.check import FINDINGS_MAX, check
 from services.policy.checks.finding import Finding
-from services.policy.checks.grounds import groundless
+from services.policy.checks.grounds import COUNTS_MIN, ORDINARY, groundless
 from services.policy.checks.reasoning import LOOKS_MAX, Room, meets, ways
 from services.policy.checks.shadows import shadows
 from services.policy.files.strict_yaml import NAME_CHARS_MAX
@@ -72,6 +72,55 @@ def room() -> Room:
     return Room(ITEMS)
 
 
+FLOODS = [
+    "source_calls_10s >= 8", "source_calls_3600s >= 300", "trunk_calls_600s > 39", "cell_calls_60s >= 6",
+    "source_calls_600s >= 2", "cell_calls_3600s > 1", "!(trunk_calls_60s < 2)", "source in lists.carriers",
+    'cell == "42.36,-71.06"', "lat > 42.3 && lat < 42.4 && lon > -71.1 && lon < -71.0",
+    'display_name.contains("cruise")', 'number.startsWith("+1413555")', "number_calls_3600s >= 2",
+]  # fmt: skip
+BESIDE = [
+    "!number_dials", "number_dials", "without_service", "!without_service", 'number == ""', 'number.matches("^$")',
+    '!number.startsWith("+")', "number.size() == 0", 'attestation == "C"', 'attestation != "C"',
+    'verification == "failed"', 'device == "text"', 'device != "alarm"', 'area == "Lynn"', 'area != "Lynn"',
+    "hour < 6", "!place_known", "radius_m > 5.0", "radius_m > 50.0", "trunk_calls_60s > cell_calls_60s",
+    "number_calls_3600s < 2", "number_calls_3600s < 1", 'display_name == ""', 'cell != ""', 'cell == ""',
+    'service == "urn:service:sos.police"', "source_calls_60s < 5000", *CONDITIONS,
+]  # fmt: skip
+SELDOM_SEEN = "+14135550177"
+"""A number that could be rung back, and that nobody has listed."""
+
+
+@st.composite
+def rested(draw: st.DrawFn) -> Node:
+    """Rules that rest on a flood, a way or a caller, with what may and may not stand beside."""
+    flood = st.sampled_from(FLOODS)
+    some = st.builds(lambda ground, beside: [ground, *beside], flood, st.lists(st.sampled_from(BESIDE), max_size=2))
+    alternatives = draw(st.lists(some.map(" && ".join), min_size=1, max_size=2))
+    return read(" || ".join(f"({each})" for each in alternatives), KINDS)
+
+
+helpless = st.fixed_dictionaries(
+    {
+        "number": st.sampled_from(["", "anonymous", "+19115550101", SELDOM_SEEN]),
+        "number_dials": st.booleans(),
+        "without_service": st.booleans(),
+        "attestation": attribute_values("attestation"),
+        "verification": attribute_values("verification"),
+        "device": attribute_values("device"),
+        "source": st.sampled_from(["", "carrier-a"]),
+        "trunk": st.sampled_from(["", "test-1"]),
+        "cell": st.sampled_from(["", "42.36,-71.06"]),
+        "display_name": st.sampled_from(["", "ANONYMOUS", "free cruise"]),
+        "place_known": st.booleans(),
+        "lat": st.sampled_from([0.0, 42.35]),
+        "lon": st.sampled_from([0.0, -71.05]),
+        "radius_m": st.sampled_from([0.0, 10.0, 5_000.0]),
+        "area": st.sampled_from(["", "Lynn", "Boston"]),
+    }
+)
+"""Callers of whom a network says this and that, none of it anything that they did."""
+
+
 def possible(known: Mapping[str, Value]) -> bool:
     """Within the ranges that attributes have, where a number is a number."""
     ranges = {"hour": range(24), "minute": range(60), "weekday": range(1, 8)}
@@ -121,20 +170,39 @@ def test_a_rule_that_is_said_to_be_shadowed_never_speaks(texts: list[str], calls
                 assert outcome(nodes[earlier.rule_id], known) is True
 
 
-@given(likely().map(lambda text: read(text, KINDS)) | trees(depth=2), inputs, st.integers(0, 1))
-@settings(max_examples=200)
+@given(rested(), inputs, helpless, st.integers(0, 1))
+@settings(max_examples=400)
 def test_no_accepted_divert_is_true_of_a_caller_of_whom_nothing_speaks(
-    node: Node, known: dict[str, Value], calls: int
+    node: Node, known: dict[str, Value], cannot_help: dict[str, Value], calls: int
 ) -> None:
-    """Whatever a network says of the number, the phone and the hour: without a ground, nobody is diverted."""
+    """Whatever a network says of number, phone and hour: without a ground nobody is diverted, and on a way in flood
+    nobody whom an ordinary caller, who comes the same way at the same instant, would not follow."""
+    singles_nobody_out(node, known, cannot_help, calls)
+
+
+@given(trees(depth=2), inputs, helpless, st.integers(0, 1))
+@settings(max_examples=200)
+def test_no_accepted_divert_of_any_form_is_either(
+    node: Node, known: dict[str, Value], cannot_help: dict[str, Value], calls: int
+) -> None:
+    """Calculations, choices and comparisons too."""
+    singles_nobody_out(node, known, cannot_help, calls)
+
+
+def singles_nobody_out(node: Node, known: dict[str, Value], cannot_help: dict[str, Value], calls: int) -> None:
+    """Or nothing is asserted of it: the checker refuses it."""
     opened = ways(node, room())
     if opened is None or groundless(opened, room()) is not None:
         return
-    nothing: dict[str, Value] = {
-        name: calls if each.type is Type.INT else each.unknown for name, each in ATTRIBUTES.items() if each.grounds
-    }
-    helpless = {**known, **nothing, "hour": 3, "minute": 3, "weekday": 3, "number": "+19115550101"}
-    assert outcome(node, helpless) is not True
+    counts = {name: calls if name.startswith("number") else least - 1 for name, least in COUNTS_MIN.items()}
+    known = {**known, "hour": 3, "minute": 3, "weekday": 3, **counts, **cannot_help}
+    nothing = {name: each.unknown for name, each in ATTRIBUTES.items() if each.ground and name not in counts}
+    assert outcome(node, {**known, **nothing, "number": cannot_help["number"]}) is not True
+    known |= {name: 1_000 + n for n, name in enumerate(counts) if not name.startswith("number")}
+    if outcome(node, known) is True:
+        number = known["number"] if known["number"] == SELDOM_SEEN else ORDINARY["number"][0]
+        like_most = {name: values[0] for name, values in ORDINARY.items()} | {"number": number}
+        assert all(outcome(node, {**known, **like_most, "device": each}) is True for each in ORDINARY["device"])
 
 
 @pytest.mark.parametrize(
@@ -179,6 +247,42 @@ def test_no_accepted_divert_is_true_of_a_caller_of_whom_nothing_speaks(
         "number_calls_60s >= source_calls_60s",
         "psap_load > 3.0 || state_load > 2.0",
         "psap_load < 1.0 || state_load == 0.0",
+        'number == "" && source_calls_3600s >= 2',
+        "!number_dials && cell_calls_3600s >= 2",
+        "without_service && trunk_calls_3600s >= 2",
+        'attestation == "C" && source_calls_3600s >= 2',
+        'verification == "failed" && source_calls_3600s >= 2',
+        'device == "text" && source_calls_3600s >= 2',
+        'area == "Provincetown" && source_calls_3600s >= 2',
+        "hour == 4 && source_calls_3600s >= 2",
+        'number == "" && (source_calls_60s >= 2 || trunk_calls_3600s >= 2 || cell_calls_3600s >= 2)',
+        "source_calls_3600s >= 5",
+        "trunk_calls_600s >= 39",
+        "cell_calls_3600s in [16, 15]",
+        "source_calls_3600s != 3",
+        'number == "" && source_calls_3600s >= 100000',
+        "!number_dials && trunk_calls_600s >= 1000",
+        'without_service && cell == "42.36,-71.06" && cell_calls_60s > 10',
+        'number == "" && source == "mobile-two"',
+        'number == "" && source in lists.carriers',
+        '!number.startsWith("+") && trunk == "test-1"',
+        'attestation != "A" && trunk.startsWith("test-")',
+        'attestation == "C" && number.startsWith("+1617555")',
+        'device == "wireless" && source == "mobile-two"',
+        'area == "Boston" && trunk == "test-1"',
+        "lat > 42.0 && trunk_calls_600s >= 1000",
+        "!place_known && source_calls_60s >= 1000",
+        'cell == "" && trunk == "test-1"',
+        'cell_calls_60s == 0 && trunk == "test-1"',
+        "number_calls_3600s == 0 && source_calls_3600s >= 1000",
+        "number_calls_3600s < 1 && trunk_calls_60s >= 1000",
+        'number.size() == 0 && trunk == "test-1"',
+        'display_name == "" && trunk == "test-1"',
+        'display_name == "Anonymous"',
+        'display_name.matches("(?i)anonymous")',
+        'display_name in ["UNAVAILABLE", "free cruise"]',
+        'service == "urn:service:sos.police" && source_calls_600s >= 1000',
+        "number_calls_60s >= 2 || source_calls_60s >= 2",
     ],
 )
 def test_a_divert_for_what_a_caller_cannot_help_is_an_error(when: str) -> None:
@@ -196,8 +300,15 @@ def test_a_divert_for_what_a_caller_cannot_help_is_an_error(when: str) -> None:
         "number in lists.nuisance && hour < 6",
         'number == "+16175550101" || source == "carrier-a"',
         'number.startsWith("+1617555")',
-        'without_service && cell == "42.36,-71.06" && cell_calls_60s > 10',
-        "place_known ? source_calls_10s > 5 : trunk_calls_10s > 5",
+        'without_service && cell == "42.36,-71.06" && number_calls_3600s >= 2',
+        'number in lists.nuisance && attestation == "C"',
+        'cell == "42.36,-71.06" && cell_calls_60s > 10',
+        "number_dials ? source_calls_10s >= 8 : number_calls_600s >= 2",
+        'source_calls_3600s >= 300 && attestation != "C" && device != "alarm" && number_dials && !without_service',
+        'trunk == "test-1" && !(number in lists.known) && area != "Boston" && hour < 6 && state_load > 3.0',
+        "trunk_calls_60s >= 12 && trunk_calls_60s < 900 && source in lists.carriers && place_known",
+        'source == "carrier-a" && number_calls_3600s >= 1',
+        'trunk == "test-1" && source_calls_600s > trunk_calls_600s',
         'display_name.matches("(?i)free cruise")',
         "!(number_calls_60s < 3)",
         "lat > 42.3 && 42.4 >= lat && !(lon > -71.0) && lon >= -71.2",
@@ -211,6 +322,30 @@ def test_a_divert_for_what_a_caller_cannot_help_is_an_error(when: str) -> None:
 def test_a_divert_with_a_ground_in_each_of_its_ways_is_accepted(when: str) -> None:
     """What floods and nuisance look like can be said."""
     assert check(bundle(diverting(when))).errors == ()
+
+
+@pytest.mark.parametrize(
+    ("when", "instead"),
+    [
+        ('number == "" && source_calls_3600s >= 2', "number_calls_3600s >= 3"),
+        ('number == "" && source_calls_3600s >= 2', 'source_calls_3600s >= 300 or more, without number == ""'),
+        ("source_calls_3600s >= 5", "write source_calls_3600s >= 300 or more"),
+        ('number == "" && source == "mobile-two"', 'leave out number == ""'),
+        ("!number_dials && trunk_calls_600s >= 1000", "leave out !number_dials"),
+        ("lat > 42.0 && trunk_calls_600s >= 1000", "leave out lat > 42.0"),
+        ('number == ""', "number_calls_60s >= 3"),
+    ],
+)
+def test_a_divert_without_a_ground_is_told_what_to_write_instead(when: str, instead: str) -> None:
+    """An author who is only told no tries the next number."""
+    assert [instead in each.instead for each in check(bundle(diverting(when))).errors] == [True]
+
+
+def test_what_is_written_instead_of_a_shared_count_is_accepted() -> None:
+    """For every window."""
+    for name, least in COUNTS_MIN.items():
+        assert check(bundle(diverting(f"{name} >= {least}"))).errors == ()
+        assert told(check(bundle(diverting(f"{name} >= {least - 1}"))).errors, "cannot help") == ["rule"]
 
 
 @pytest.mark.parametrize(

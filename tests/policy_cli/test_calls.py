@@ -17,6 +17,7 @@ from services.domain.offer import Offer
 from services.host.settings import ROOT
 from services.journal import Topic
 from services.journal.memory import MemoryBroker, MemoryLog
+from services.policy.checks.grounds import COUNTS_MIN
 from services.policy.files.built_in import built_in
 from services.policy.files.reading import read_bundle
 from services.policy.replays.difference import Call
@@ -50,6 +51,15 @@ def test_a_day_has_its_calls_its_busiest_hour_and_callers_who_are_nobody(one_day
     hours = Counter(datetime.fromtimestamp(at_ms / 1000, BOSTON).hour for at_ms, _ in one_day)
     assert 1.4 < max(hours.values()) / (DAY_CALLS / 24) < 1.8
     assert len({offer.call_id for _, offer in one_day}) == DAY_CALLS
+
+
+def test_no_call_of_an_ordinary_day_or_of_the_storm_meets_a_shared_count_that_is_a_ground(
+    one_day: list[tuple[int, Offer]],
+) -> None:
+    """What tells a flood from the ordinary: or a trunk's ordinary callers would be diverted for an ordinary hour."""
+    for call in [*called(one_day), *called(storm(REGION))]:
+        for name, least in COUNTS_MIN.items():
+            assert name.startswith("number") or int(call.inputs[name]) < least, (name, call.inputs[name])
 
 
 def test_a_corpus_is_the_same_each_time() -> None:

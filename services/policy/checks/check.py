@@ -16,7 +16,7 @@ from services.policy.bundle import Bundle, Pass, Rule
 from services.policy.checks import corpus as calls
 from services.policy.checks import hours
 from services.policy.checks.finding import Finding, Report
-from services.policy.checks.grounds import INSTEAD, groundless
+from services.policy.checks.grounds import groundless
 from services.policy.checks.reasoning import WAYS_MAX, Room, ways
 from services.policy.checks.shadows import shadows
 from services.policy.files.strict_yaml import NAME_CHARS_MAX
@@ -211,10 +211,10 @@ def _truths(trees: Sequence[tuple[Rule, Node]], room: Room, errors: list[Finding
         elif ways(tree, room, holds=False) == []:
             kind = errors if rule.diverts else warnings
             kind.append(Finding(rule.line, rule.rule_id, "it is always true", "write which calls it means"))
-        way = groundless(opened, room) if rule.diverts else None
-        if way is not None:
-            what = f"it diverts merely for what a caller cannot help: {way[:200]}"
-            errors.append(Finding(rule.line, rule.rule_id, what, INSTEAD))
+        found = groundless(opened, room) if rule.diverts else None
+        if found is not None:
+            what = f"it diverts merely for what a caller cannot help: {found.way[:200]}"
+            errors.append(Finding(rule.line, rule.rule_id, what, found.instead))
     for rule, earlier in shadows(trees, room):
         loses = isinstance(rule.verdict, Pass) and not isinstance(earlier.verdict, Pass)
         what = f"it never speaks: whenever it is true, so is {earlier.rule_id} of line {earlier.line}, before it"

@@ -229,10 +229,10 @@ def _candidates(name: str, conditions: list[Condition], room: Room) -> Iterator[
     elif attribute.type is Type.STRING:
         yield from _texts(conditions, room)
     else:
-        yield from _numbers(attribute.type, conditions)
+        yield from numbers(attribute.type, conditions)
 
 
-def _numbers(kind: Type, conditions: list[Condition]) -> Iterator[Value]:
+def numbers(kind: Type, conditions: list[Condition]) -> Iterator[Value]:
     """Each number that is named, and one between each two and beyond them: truth changes nowhere else."""
     named = sorted(
         {
