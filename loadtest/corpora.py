@@ -2,8 +2,9 @@
 
 The storm is the recorded trace (loadtest/bursts) placed in Massachusetts as everywhere else here. No day of
 Massachusetts is public call by call, so the day is drawn: 8,800 calls, the hours weighted so that the busiest has 1.58
-times the mean; callers who try again within minutes, some phones without service or number, and a few numbers that call
-all day. The flood is that day's busiest hour with fifty sources that together call ten times as often.
+times the mean; callers who try again within minutes, some phones without service or number, a few numbers that call
+all day, and of each kind of call some: wireless, wireline, VoIP and text, and those who ask for police, fire brigade or
+ambulance by its own URN. The flood is that day's busiest hour with fifty sources that together call ten times as often.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import random
 from bisect import bisect
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import accumulate
 from pathlib import Path
@@ -31,6 +33,16 @@ _HOURS: Final = (
     1.25, 1.27, 1.32, 1.43, 1.54, 1.58, 1.49, 1.36, 1.23, 1.12, 0.94, 0.76,
 )  # fmt: skip
 _NETWORKS: Final = (("mobile-one", 0.42), ("mobile-two", 0.27), ("mobile-three", 0.11), ("wireline", 0.2))
+_TEXT_SHARE: Final = 0.002 / 0.8
+"""Of the calls of mobile networks, so that 0.2 % of all are text."""
+_VOIP_SHARE: Final = 0.3
+"""Of the calls of `wireline`."""
+_SERVICES: Final = (
+    (SOS_URN, 0.97),
+    (f"{SOS_URN}.police", 0.015),
+    (f"{SOS_URN}.ambulance", 0.01),
+    (f"{SOS_URN}.fire", 0.005),
+)
 _REDIAL_SHARE: Final = 0.09
 _NUISANCE: Final = tuple(f"+1617555019{last}" for last in range(4))
 _NUISANCE_CALLS: Final = 30
@@ -64,7 +76,7 @@ def storm(folder: Path = SHIPPED_REGION) -> list[Offered]:
 
 def day(folder: Path = SHIPPED_REGION) -> list[Offered]:
     """8,800 calls of one day."""
-    return _told("day", _day(folder))
+    return _told("day", _of_each_kind(_day(folder)))
 
 
 def flood(folder: Path = SHIPPED_REGION) -> list[Offered]:
@@ -110,25 +122,32 @@ def _day(folder: Path) -> list[tuple[float, Offer]]:
     return calls
 
 
+def _of_each_kind(calls: list[tuple[float, Offer]]) -> list[tuple[float, Offer]]:
+    """Some by VoIP or text, some to a service of its own; who tries again does so by the same."""
+    by = random.Random("kinds")
+    kinds: dict[int, Offer] = {}
+    for _, offer in calls:
+        if id(offer) not in kinds:
+            kinds[id(offer)] = replace(offer, device=_device(by, offer.device), service_urn=_service(by))
+    return [(at_s, kinds[id(offer)]) for at_s, offer in calls]
+
+
+def _device(by: random.Random, device: Device) -> Device:
+    share, other = (_TEXT_SHARE, Device.TEXT) if device is Device.WIRELESS else (_VOIP_SHARE, Device.VOIP)
+    return other if by.random() < share else device
+
+
+def _service(by: random.Random) -> str:
+    return by.choices([urn for urn, _ in _SERVICES], [share for _, share in _SERVICES])[0]
+
+
 def _told(run: str, calls: list[tuple[float, Offer]]) -> list[Offered]:
     """In their order, each with an id of its own."""
     ordered = sorted(calls, key=lambda call: call[0])
     return [
         (
             DAY_BEGINS_MS + round(at_s * 1000),
-            Offer(
-                f"{run}-{index:05d}",
-                1,
-                offer.caller,
-                offer.service_urn,
-                offer.place,
-                offer.attestation,
-                offer.source,
-                verification=offer.verification,
-                trunk=offer.trunk,
-                device=offer.device,
-                display_name=offer.display_name,
-            ),
+            replace(offer, call_id=f"{run}-{index:05d}"),
         )
         for index, (at_s, offer) in enumerate(ordered)
     ]

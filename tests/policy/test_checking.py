@@ -523,6 +523,17 @@ def test_a_bundle_that_diverts_more_of_the_state_or_a_psap_than_its_limits_is_an
     ]
 
 
+def test_a_kind_of_call_that_the_corpus_does_not_have_is_told() -> None:
+    """Such a rule was tried on nothing."""
+    some = [call(device="text", service="urn:service:sos"), call(device="wireless", service="urn:service:sos.police")]
+    asked = [
+        'device == "alarm"', 'hour > 2 && !("voip" == device)', 'service == "urn:service:sos.fire"',
+        'device == "text"', 'service.startsWith("urn:service:sos")', 'device != "alarm"', 'device in ["alarm", "text"]',
+    ]  # fmt: skip
+    assert told(check(bundle(*asked), some).warnings, "no call of the corpus has") == ["rule-0", "rule-1", "rule-2"]
+    assert told(check(bundle(*asked)).warnings, "no call of the corpus has") == []
+
+
 def test_a_rule_that_fails_on_the_corpus_is_told() -> None:
     """Once, with why."""
     found = check(bundle("10 / hour > 1"), [call(hour=0)] * 3).warnings

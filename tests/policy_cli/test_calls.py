@@ -13,7 +13,7 @@ import pytest
 from throughline.v1 import screening_pb2
 
 from loadtest.corpora import DAY_CALLS, day, flood, storm
-from services.domain.offer import Offer
+from services.domain.offer import SOS_URN, Device, Offer
 from services.host.settings import ROOT
 from services.journal import Topic
 from services.journal.memory import MemoryBroker, MemoryLog
@@ -51,6 +51,17 @@ def test_a_day_has_its_calls_its_busiest_hour_and_callers_who_are_nobody(one_day
     hours = Counter(datetime.fromtimestamp(at_ms / 1000, BOSTON).hour for at_ms, _ in one_day)
     assert 1.4 < max(hours.values()) / (DAY_CALLS / 24) < 1.8
     assert len({offer.call_id for _, offer in one_day}) == DAY_CALLS
+
+
+def test_a_day_has_calls_of_each_kind(one_day: list[tuple[int, Offer]]) -> None:
+    """A rule for those who text, or who ask for the police, is tried on some."""
+    devices = Counter(offer.device for _, offer in one_day)
+    assert {Device.WIRELESS, Device.WIRELINE, Device.VOIP, Device.TEXT} == set(devices)
+    assert devices[Device.TEXT] / DAY_CALLS == pytest.approx(0.002, abs=0.001)
+    assert (devices[Device.WIRELESS] + devices[Device.TEXT]) / DAY_CALLS == pytest.approx(0.8, abs=0.02)
+    services = Counter(offer.service_urn for _, offer in one_day)
+    assert {f"{SOS_URN}{kind}" for kind in ("", ".police", ".fire", ".ambulance")} == set(services)
+    assert services[SOS_URN] / DAY_CALLS > 0.95
 
 
 def test_no_call_of_an_ordinary_day_or_of_the_storm_meets_a_shared_count_that_is_a_ground(

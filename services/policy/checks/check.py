@@ -71,6 +71,7 @@ def check(bundle: Bundle, corpus: Sequence[Mapping[str, Value]] = (), *, wall_ms
     warnings += _hours(trees)
     if len(trees) == len(bundle.rules):
         _evaluated(bundle, corpus, wall_ms, errors, warnings)
+        warnings += calls.unheard_of(trees, bundle, corpus)
     return Report(_bounded(errors), _bounded(warnings))
 
 

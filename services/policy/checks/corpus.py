@@ -1,6 +1,7 @@
 """What a bundle would have said of calls that came: each rule's share against its forecast, and failures.
 
-By the evaluator that screens, so that what is accepted here is what it can take.
+By the evaluator that screens, so that what is accepted here is what it can take. Of what no call of the corpus has
+it says so: such a rule was tried on nothing.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from services.policy.attributes import Value
-from services.policy.bundle import Rule
+from services.policy.bundle import Bundle, Rule
 from services.policy.checks.finding import Finding
+from services.policy.language import plain, printing
+from services.policy.language.tree import Binary, Literal, Matches, Member, Name, Node, Op, Text, walk
 from services.policy.verdicts.evaluating import Evaluation
 
 FORECAST_TIMES: Final = 2.0
 """A rule may speak for this many times the share that its author forecast."""
 SPOKE_MIN: Final = 5
 """Fewer calls than this say nothing about a share."""
+_KINDS_OF_CALLS: Final = ("device", "service")
+"""Of these a corpus means to have all that come; of networks and trunks it has those of nowhere."""
 
 
 def findings(
@@ -45,6 +50,35 @@ def findings(
             (errors if rules[rule_id].diverts else warnings).append(beyond)
     errors += _over_limits(evaluation, psap_calls, psap_diverted)
     return errors, warnings
+
+
+def unheard_of(
+    trees: Sequence[tuple[Rule, Node]], bundle: Bundle, corpus: Sequence[Mapping[str, Value]]
+) -> Iterator[Finding]:
+    """Devices and service URNs that a rule asks for, and no call of the corpus has; each told once a rule."""
+    heard = {name: {call[name] for call in corpus} for name in _KINDS_OF_CALLS} if corpus else {}
+    lists = {name: each.items for name, each in bundle.lists.items()}
+    for rule, tree in trees:
+        asked = {printing.text(node): (node, name) for node in walk(tree) if (name := _asks_for(node)) in heard}
+        for text, (node, name) in asked.items():
+            if not any(plain.holds(node, {name: value}, lists) for value in heard[name]):
+                what = f"no call of the corpus has this {name}: {text[:200]}"
+                yield Finding(rule.line, rule.rule_id, what, "replay it on what your own firewalls recorded")
+
+
+def _asks_for(node: Node) -> str:
+    """The attribute, where the node asks one whether it is something."""
+    match node:
+        case Member() | Matches():
+            return node.name
+        case Text(text=Name() as asked, other=Literal()):
+            return asked.name
+        case Binary(op=Op.EQUAL, left=Name() as asked, right=Literal()):
+            return asked.name
+        case Binary(op=Op.EQUAL, left=Literal(), right=Name() as asked):
+            return asked.name
+        case _:
+            return ""
 
 
 def _failing(rule: Rule, why: str) -> Finding:
