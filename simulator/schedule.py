@@ -80,23 +80,42 @@ class Schedule:
 
 
 def draw(seed: int, calls: int = 100, only: Sequence[str] = ()) -> Schedule:
-    """The schedule of a seed. `only`: kinds or families of injuries, no others; raises ValueError for unknown ones."""
-    by = random.Random(repr((seed, "schedule")))
-    kinds = kinds_named(only)
-    weights = [kind.weight or float(bool(only)) for kind in kinds]
+    """The schedule of a seed. `only`: kinds or families of injuries, no others; raises ValueError for unknown ones.
+
+    Each part is drawn by a generator of its own: another kind of injury takes the place of a few, and changes nothing
+    else.
+    """
+    kinds = [replace(kind, weight=kind.weight or float(bool(only))) for kind in kinds_named(only)]
     injuries: list[Injury] = []
-    for _ in range(by.randint(*INJURIES)):
-        kind = by.choices(kinds, weights)[0]
-        injuries.append(_injury(by, kind, by.uniform(0.0, CALLS_S)))
-        if kind.company:
-            drawn = injuries[-1]
-            begins_s = drawn.at_s + by.uniform(-BEFORE_S, drawn.lasts_s)
-            injuries.append(_injury(by, KINDS[by.choice(kind.company)], max(0.0, begins_s)))
+    for number in range(_by(seed, "injuries").randint(*INJURIES)):
+        injuries += _injuries(seed, number, [kind for kind in kinds if kind.weight])
     injuries.sort(key=lambda each: each.at_s)
-    planned = _calls(by, calls)
+    return Schedule(seed, calls_of(seed, calls, injuries), tuple(injuries))
+
+
+def calls_of(seed: int, count: int, injuries: Sequence[Injury]) -> tuple[Planned, ...]:
+    """Who calls: the same, whatever is hurt; where policies are, callers call again and again."""
+    planned = _calls(_by(seed, "calls"), count)
     if any(injury.kind in _POLICIES for injury in injuries):
-        planned = _as_policies_meet_them(by, planned)
-    return Schedule(seed, tuple(_as_they_offer(seed, planned)), tuple(injuries))
+        planned = _as_policies_meet_them(_by(seed, "policies"), planned)
+    return tuple(_as_they_offer(_by(seed, "networks"), planned))
+
+
+def _by(*whose: object) -> random.Random:
+    return random.Random(repr(whose))
+
+
+def _injuries(seed: int, number: int, kinds: Sequence[Kind]) -> Iterator[Injury]:
+    """One, and its company: the kind whose chance comes first, at the rate of its weight. So each is drawn as often as
+    its weight says, and one more kind wins its own share of the draws and leaves the others as they were."""
+    chances = {kind.name: _by(seed, "injury", number, kind.name) for kind in kinds}
+    kind = min(kinds, key=lambda each: chances[each.name].expovariate(each.weight))
+    by = chances[kind.name]
+    drawn = _injury(by, kind, by.uniform(0.0, CALLS_S))
+    yield drawn
+    if kind.company:
+        begins_s = drawn.at_s + by.uniform(-BEFORE_S, drawn.lasts_s)
+        yield _injury(by, KINDS[by.choice(kind.company)], max(0.0, begins_s))
 
 
 def _as_policies_meet_them(by: random.Random, calls: Sequence[Planned]) -> list[Planned]:
@@ -110,9 +129,8 @@ def _as_policies_meet_them(by: random.Random, calls: Sequence[Planned]) -> list[
     return again
 
 
-def _as_they_offer(seed: int, calls: Sequence[Planned]) -> Iterator[Planned]:
+def _as_they_offer(by: random.Random, calls: Sequence[Planned]) -> Iterator[Planned]:
     """In some schedules one of the networks offers once."""
-    by = random.Random(repr((seed, "networks")))
     once = by.choice(SOURCES) if by.random() < ONE_LEGGED_SHARE else ""
     for call in calls:
         well = call.mischief is NetworkMischief.NONE

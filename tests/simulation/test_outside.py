@@ -24,10 +24,11 @@ from services.domain.place import Circle
 from services.journal import Topic
 from simulator.outside import Outside, Surroundings
 from simulator.run import run
-from simulator.schedule import draw
+from simulator.schedule import Schedule, calls_of
 from simulator.virtual_loop import run_virtual, virtual_wall_ms
 from tests.services.ingress_stage import WORCESTER
 from tests.simulation.backbone import REGION, Backbone, token_of
+from tests.simulation.seeds import KILLED_AGAIN
 from tests.simulation.test_one_call import worcester
 
 HOME = worcester()[0]
@@ -199,7 +200,7 @@ def test_whatever_is_wrong_with_one_trunk_the_other_serves(fault: TrunkFault) ->
 
 def test_a_caller_whose_call_is_carried_still_is_not_reached_by_a_line_that_rings_them_back() -> None:
     """T3: they have one telephone, and it is off the hook while their network offers leg after leg."""
-    seen = run(draw(1, 30, ("kill_all@ingress",)))
+    seen = run(Schedule(46, calls_of(46, 30, KILLED_AGAIN), KILLED_AGAIN))
     carried_ms: dict[str, list[int]] = {}
     for entry in seen.callers:
         carried_ms.setdefault(entry["call_id"], []).append(entry["at_ms"])

@@ -147,3 +147,15 @@ def a_hellos_talk_is_attested_unasked(real: Any, inquiries: Inquiries, question:
         inquiries._settle(question, psap_id, Holding(Standing.CONNECTED, held, Where(psap_id)))
     else:
         real(inquiries, question, psap_id, now)
+
+
+@mistake(
+    Joining,
+    "_withdraw",
+    only=("cut_off=psap-gateway-1", "cut_off=psap-gateway-2", "steps=far-end connected dialler resets"),
+)
+def a_lost_connect_is_not_asked_after(real: Any, call: Call, attempt: Any, failure: Any, now: float) -> None:
+    """Whether a confirmed answer was connected is not asked where the word of it is lost on its way (P5, record 0035):
+    a second person is rung while the first one talks to the caller."""
+    call._confirmed_it = False
+    real(call, attempt, failure, now)

@@ -9,6 +9,7 @@ from typing import Any
 from services.domain.durability import Durability
 from services.domain.take_overs.kept import Copy, KeptCopies
 from services.failover.keeping import Keeper, _conductor
+from services.ingress import copies
 from services.journal import segments, spool
 from services.journal.backlog import Append, Backlog
 from services.journal.journal import Journal
@@ -89,3 +90,37 @@ def a_segment_goes_one_record_early(real: Any, lies: spool.Spool, ticket: Ticket
     segment = lies._segments.get(ticket.segment)
     if segment is not None and len(segment.live) == 1:
         real(lies, Ticket(segment.number, *segment.live))
+
+
+@mistake(copies, "nothing_is_owed_after", only=("kafka_gone", "kill@ingress"))
+def a_settlement_is_kept_by_one_replica(real: Any, fact: Any) -> bool:
+    """A settlement is kept by one replica, as what opens a debt is (J4, record 0031): without Kafka the others know the
+    debt and not its end, and ring back whoever was served."""
+    return False
+
+
+@mistake(Journal, "append_now", only=("steps=caller accepted conductors resets",), calls=100)
+def an_offer_is_appended_later(real: Any, journal: Journal, *record: Any, keep: bool = False) -> asyncio.Future[Any]:
+    """What somebody waits for is appended by a task of its own, behind what is said meanwhile (J1, P7): the ring that a
+    leg takes over is on the log before its offer, and where the process dies between the two nobody opened the leg."""
+
+    async def later() -> Any:
+        return await real(journal, *record, keep=keep)
+
+    return asyncio.ensure_future(later())
+
+
+@mistake(Journal, "_enqueue_with_others", only=("kafka_slow", "kill@ingress"), calls=100)
+def a_later_fact_is_on_the_disk_first(real: Any, journal: Journal, append: Append, why: Any) -> None:
+    """What is refused or late waits alone, and not with what is under way of its call (J5): a later fact is on the disk
+    before an earlier one, and a process that is killed then leaves a hole in the call."""
+    if append.within_budget:
+        journal._no_longer_running(append)
+    journal._enqueue(append, why)
+
+
+@mistake(spool.Spool, "_failed", only=("disk_full",))
+def a_spool_does_not_try_its_disk_again(real: Any, lies: spool.Spool, trouble: Exception) -> None:
+    """A spool learns that its disk is well by the next fact alone (J6): once Kafka is back there is none, and an
+    operator is told of a full disk for ever."""
+    lies.trouble = str(trouble)

@@ -15,6 +15,7 @@ from services.firewall.screening import Screener, Word
 from services.ingress.neighbours import Neighbours
 from services.places.directory import NUISANCE_DESK
 from services.policy.files.signing import Signed
+from services.policy.life.latest import Latest
 from services.policy.verdicts import judging
 from services.policy.verdicts.breakers import Breakers
 from services.wire.methods import SCREEN
@@ -134,3 +135,10 @@ async def an_ingress_waits_for_its_firewall(
 def each_leg_is_judged_anew(real: Any, known: KnownCalls, call_id: str) -> None:
     """A call's second leg is screened as if it were another call (L3): who was passed and rang at a PSAP is diverted
     when their network has a hiccup, since they have called once more."""
+
+
+@mistake(Latest, "bars", only=("bypass_ordered", "policy_expires"), calls=20)
+def an_order_is_told_by_its_millisecond(real: Any, latest: Latest, order: Any) -> bool:
+    """An order is known again by the millisecond in which it was made (record 0049): the second one of a millisecond is
+    taken for the first, and the bypass stays on against a signed order."""
+    return bool(order.made_ms <= latest.made_ms)

@@ -11,6 +11,7 @@ from services.domain.take_overs import ring_backs, watch
 from services.domain.take_overs.debts import Debts
 from services.domain.take_overs.facts import attested
 from services.domain.take_overs.log_time import LogTime
+from services.domain.take_overs.open_call import OpenCall
 from services.domain.take_overs.ring_backs import RingBacks
 from services.domain.take_overs.watch import Life, Watch
 from services.domain.where import Where
@@ -120,3 +121,10 @@ async def who_is_rung_has_the_caller(real: Any, attesters: Attesters, call_id: s
     holding: Holding = await real(attesters, call_id, psap_ids)
     rings = holding.standing in (Standing.RINGING, Standing.ANSWERED)
     return replace(holding, standing=Standing.CONNECTED) if rings else holding
+
+
+@mistake(OpenCall, "listed", only=("kafka_gone", "kafka_loses@ledger", "power@ingress"))
+def one_of_two_ends_it_for_both(real: Any) -> property:
+    """Where two took a leg, one puts it onto the list for both (P8, record 0040): the other dies with the caller
+    at a person, nobody takes that up, and the caller is rung back."""
+    return property(lambda call: call._listed or bool(call._ended))
