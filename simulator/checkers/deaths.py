@@ -41,6 +41,7 @@ CUTS: Final = frozenset({"cut", "cut_one_way", "cut_off", "hears_nobody", "heard
 IS_HEARD: Final = frozenset({"hears_nobody"})
 """Kinds in which a silence begins when who is hit finds its connections dead, and closes them."""
 FOUND_MS: Final = 6_000
+WRONG_STAMPS: Final = frozenset({"broker_skew", "broker_jump"})
 PROVEN_AFTER_MS: Final = 2_500
 PAUSE_MS: Final = round(PAUSES_S[0] * 1000)
 _TRIES_ABOVE: Final = order_of(attempt_name(Leg("", 0, "", False), 0))[1]
@@ -150,9 +151,10 @@ def _when_said(told: tuple[Fact, int]) -> tuple[int, int, str]:
 
 
 def not_too_early(evidence: Evidence) -> Iterator[Finding]:
-    """A caller has three seconds to come back by a higher leg before a line rings them (T3)."""
+    """A caller has three seconds to come back by a higher leg before a line rings them (T3); since when, a broker's
+    stamp says, if its clock is right."""
     rung = {e["call_id"] for e in evidence.seen.far_end if e["event"] == "rings_caller"}
-    if not rung:
+    if not rung or any(injury.kind in WRONG_STAMPS for injury in evidence.seen.injuries):
         return
     listed_ms: dict[str, int] = {}
     for record in evidence.seen.records:

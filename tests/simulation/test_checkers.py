@@ -21,8 +21,9 @@ from simulator.checkers.evidence import gather
 from simulator.checkers.talks import one_at_a_time, with_a_caller
 from simulator.injuries import KINDS, Injury
 from simulator.installation import ALL_NAMES, names_of
+from simulator.outside import SOURCES
 from simulator.run import Counts, LedgerKept, Observed, Removed, run
-from simulator.schedule import draw
+from simulator.schedule import Schedule, calls_of, draw
 from simulator.virtual_loop import EPOCH_MS
 
 SEED = 7
@@ -562,6 +563,16 @@ def test_what_was_counted_before_a_fault_is_no_word_of_it() -> None:
     assert of("alarms", seen) == []
     assert [injury.kind in each for each in of("alarms", still(seen, "journal_events", before=7.0))] == [True]
     assert not any("_created" in metric for counts in seen.counts.values() for metric in counts)
+
+
+def test_a_brokers_wrong_clock_does_not_say_when_a_caller_was_put_on_the_list() -> None:
+    """T3: one that is an hour ahead stamps an entry with an instant after the ring that follows it."""
+    once = (Injury("network_offers_once", 0.0, 40.0, (source,)) for source in SOURCES)
+    ahead = Injury("broker_jump", 9.0, 12.0, ("broker-1",), 3_600_000.0)
+    deaths = (Injury("kill", 10.0, 12.0, ("ingress-1",)), Injury("kill", 10.2, 14.0, ("ingress-2",)))
+    seen = run(Schedule(1, calls_of(1, 30, ()), (*once, ahead, *deaths)))
+    assert any(entry["event"] == "rings_caller" for entry in seen.far_end)
+    assert check(seen) == []
 
 
 # Cost.
