@@ -42,11 +42,25 @@ COUNTS: Final[Mapping[str, int]] = {
     "ingress": 2,
 }
 """Replicas of each service, in the order in which they are started."""
+HURT: Final[Mapping[str, int]] = {
+    "ingress": 5,
+    "failover": 2,
+    "psap_gateway": 2,
+    "firewall": 1,
+    "router": 1,
+    "ledger": 1,
+}
+"""How often a service is hurt beside the others: those most that have callers, persons or debts in their hands."""
 TRUNKS: Final = ("trunk-1:1", "trunk-2:1")
 BYPASS_FILE: Final = Path("bypass")
 """Whose presence on a firewall's machine lets every call pass there."""
 RING_TIMEOUT_MS: Final = 3_000
 """People are five times as quick as in life, and ring times with them."""
+
+
+def somebody(by: random.Random) -> str:
+    """A service that is to be hurt."""
+    return by.choices(tuple(HURT), tuple(HURT.values()))[0]
 
 
 def names_of(service: str) -> tuple[str, ...]:

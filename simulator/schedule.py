@@ -23,6 +23,7 @@ from simulator.injuries import FAMILIES, KINDS, Injury, Kind
 from simulator.injuries.kind import Drawn
 from simulator.injuries.steps import STORIES as STEPS
 from simulator.injuries.steps import can_be_told
+from simulator.installation import names_of
 from simulator.outside import SOURCES
 from simulator.region import LINES, TOWNS, centre_of
 
@@ -31,6 +32,12 @@ CALLS_S: Final = 20.0
 INJURIES: Final = (1, 6)
 BEFORE_S: Final = 3.0
 """So long before another injury its company begins, at most."""
+DEATHS: Final = frozenset({"kill", "crash", "power", "disk_lost"})
+INGRESSES: Final = names_of("ingress")
+WITHOUT_KAFKA_SHARE: Final = 0.4
+"""Of the deaths of an ingress: Kafka is gone when it dies; what it said last lies on its disk and at others (J4)."""
+BOTH_SHARE: Final = 0.15
+"""The other ingress dies while it is gone, so that nobody takes the next leg."""
 MISCHIEF_SHARE: Final = 0.08
 NOT_OF_A_CALL: Final = frozenset(
     {NetworkMischief.NONE, NetworkMischief.OFFERS_ONCE, NetworkMischief.HANGS_UP_UNCONNECTED}
@@ -88,7 +95,7 @@ def draw(seed: int, calls: int = 100, only: Sequence[str] = ()) -> Schedule:
     kinds = [replace(kind, weight=kind.weight or float(bool(only))) for kind in kinds_named(only)]
     injuries: list[Injury] = []
     for number in range(_by(seed, "injuries").randint(*INJURIES)):
-        injuries += _injuries(seed, number, [kind for kind in kinds if kind.weight])
+        injuries += _injuries(seed, number, [kind for kind in kinds if kind.weight], worse=not only)
     injuries.sort(key=lambda each: each.at_s)
     return Schedule(seed, calls_of(seed, calls, injuries), tuple(injuries))
 
@@ -105,7 +112,7 @@ def _by(*whose: object) -> random.Random:
     return random.Random(repr(whose))
 
 
-def _injuries(seed: int, number: int, kinds: Sequence[Kind]) -> Iterator[Injury]:
+def _injuries(seed: int, number: int, kinds: Sequence[Kind], *, worse: bool) -> Iterator[Injury]:
     """One, and its company: the kind whose chance comes first, at the rate of its weight. So each is drawn as often as
     its weight says, and one more kind wins its own share of the draws and leaves the others as they were."""
     chances = {kind.name: _by(seed, "injury", number, kind.name) for kind in kinds}
@@ -116,6 +123,18 @@ def _injuries(seed: int, number: int, kinds: Sequence[Kind]) -> Iterator[Injury]
     if kind.company:
         begins_s = drawn.at_s + by.uniform(-BEFORE_S, drawn.lasts_s)
         yield _injury(by, KINDS[by.choice(kind.company)], max(0.0, begins_s))
+    if worse and drawn.kind in DEATHS and drawn.targets[0] in INGRESSES:
+        yield from _beside_a_death(by, drawn)
+
+
+def _beside_a_death(by: random.Random, death: Injury) -> Iterator[Injury]:
+    """What makes the death of an ingress hard to bear: where nothing else goes wrong it is the easy case."""
+    if by.random() < WITHOUT_KAFKA_SHARE:
+        yield _injury(by, KINDS["kafka_gone"], max(0.0, death.at_s - by.uniform(0.0, BEFORE_S)))
+    if by.random() < BOTH_SHARE:
+        (other,) = (name for name in INGRESSES if name != death.targets[0])
+        at_s = round(death.at_s + by.uniform(0.0, min(death.lasts_s, BEFORE_S)), 3)
+        yield replace(death, at_s=at_s, targets=(other,))
 
 
 def _as_policies_meet_them(by: random.Random, calls: Sequence[Planned]) -> list[Planned]:

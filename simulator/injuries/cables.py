@@ -10,7 +10,7 @@ from dataclasses import replace
 from services.journal.memory_faults import Faults
 from simulator.cables import between
 from simulator.injuries.kind import LONG_S, SHORT_S, Drawn, Injury, Kind, Scene, nothing, seconds
-from simulator.installation import ALL_NAMES, COUNTS, SERVICE_OF, TRUNKS, names_of
+from simulator.installation import ALL_NAMES, SERVICE_OF, TRUNKS, names_of, somebody
 from simulator.outside import SOURCES
 from simulator.region import PSAPS
 
@@ -22,7 +22,7 @@ SEA = "|"
 
 def _two(by: random.Random) -> tuple[str, str]:
     """Two hosts that have to do with each other: services mostly."""
-    ours = by.choice(names_of(by.choice(tuple(COUNTS))))
+    ours = by.choice(names_of(somebody(by)))
     others = [each for each in (*ALL_NAMES, *ALL_NAMES, *OUTSIDE) if each != ours]
     pair = (ours, by.choice(others))
     return pair if by.random() < 0.5 else (pair[1], pair[0])
@@ -37,7 +37,7 @@ def _pair(least_s: float, most_s: float, amounts: tuple[float, float] = (0.0, 0.
 
 def _alone(by: random.Random) -> Drawn:
     """One host, cut off from everybody."""
-    return (by.choice(names_of(by.choice(tuple(COUNTS)))),), seconds(by, *LONG_S), 0.0
+    return (by.choice(names_of(somebody(by))),), seconds(by, *LONG_S), 0.0
 
 
 def _sites(by: random.Random) -> Drawn:

@@ -8,7 +8,7 @@ from typing import Final
 
 from services.journal.memory_broker import BROKERS
 from simulator.injuries.kind import LONG_S, Drawn, Injury, Kind, Scene, seconds
-from simulator.installation import COUNTS, names_of
+from simulator.installation import names_of, somebody
 
 SKEW_MS: Final = 2_000
 JUMP_MS: Final = 3_600_000
@@ -17,7 +17,7 @@ JUMP_MS: Final = 3_600_000
 
 def _one(most_ms: int, least_s: float, most_s: float) -> Callable[[random.Random], Drawn]:
     def draw(by: random.Random) -> Drawn:
-        name = by.choice(names_of(by.choice(tuple(COUNTS))))
+        name = by.choice(names_of(somebody(by)))
         return (name,), seconds(by, least_s, most_s), float(by.randint(-most_ms, most_ms))
 
     return draw

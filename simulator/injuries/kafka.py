@@ -12,14 +12,14 @@ from services.journal.memory_broker import BROKERS
 from services.journal.memory_faults import Faults
 from services.journal.topics import TOPICS
 from simulator.injuries.kind import LONG_S, Drawn, Injury, Kind, Scene, nothing, seconds
-from simulator.installation import COUNTS, SERVICE_OF, names_of
+from simulator.installation import SERVICE_OF, names_of, somebody
 
 OVER_FOR_S = 5.0
 
 
 def _clients(by: random.Random) -> tuple[str, ...]:
     """One client, or all of them."""
-    return tuple(SERVICE_OF) if by.random() < 0.4 else (by.choice(names_of(by.choice(tuple(COUNTS)))),)
+    return tuple(SERVICE_OF) if by.random() < 0.4 else (by.choice(names_of(somebody(by))),)
 
 
 def _drawn(least: float = 0.0, most: float = 0.0) -> Callable[[random.Random], Drawn]:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from simulator.injuries.kind import LONG_S, Drawn, Injury, Kind, Scene, seconds
-from simulator.installation import ALL_NAMES, COUNTS, SERVICE_OF, SPARE, addresses_of, names_of
+from simulator.installation import ALL_NAMES, SERVICE_OF, SPARE, addresses_of, names_of, somebody
 from simulator.replicas import SEGMENT, Replica
 from simulator.virtual_loop import running_loop
 
@@ -32,8 +32,7 @@ LISTED_BY: Final[Mapping[str, Sequence[str]]] = {
 
 def _anybody(least_s: float, most_s: float) -> Callable[[random.Random], Drawn]:
     def draw(by: random.Random) -> Drawn:
-        service = by.choice(tuple(COUNTS))  # each service as often as any other, however many replicas it has
-        return (by.choice(names_of(service)),), seconds(by, least_s, most_s), 0.0
+        return (by.choice(names_of(somebody(by))),), seconds(by, least_s, most_s), 0.0
 
     return draw
 
@@ -71,7 +70,7 @@ def _stop(scene: Scene, injury: Injury) -> None:
 
 
 def _draw_roll(by: random.Random) -> Drawn:
-    service = by.choice(tuple(COUNTS))
+    service = somebody(by)
     return names_of(service), len(names_of(service)) * (DRAIN_S + BETWEEN_S), 0.0
 
 
@@ -103,7 +102,7 @@ def _all_up(scene: Scene, injury: Injury) -> None:
 
 
 def _everybody(by: random.Random) -> Drawn:
-    return names_of(by.choice(tuple(COUNTS))), seconds(by, *LONG_S), 0.0
+    return names_of(somebody(by)), seconds(by, *LONG_S), 0.0
 
 
 def _kill_all(scene: Scene, injury: Injury) -> None:
@@ -165,12 +164,13 @@ def _gone(scene: Scene, injury: Injury) -> None:
 
 
 KINDS = (
-    Kind("kill", "a process is killed and started again", _anybody(*LONG_S), _kill, _start, 3.0),
-    Kind("crash", "it is killed, and a supervisor starts it again at once", _anybody(*AT_ONCE_S), _kill, _start, 0.3),
+    Kind("kill", "a process is killed and started again", _anybody(*LONG_S), _kill, _start, 5.0),
+    Kind("crash", "it is killed, and a supervisor starts it again at once", _anybody(*AT_ONCE_S), _kill, _start, 0.5),
     Kind("kill_all", "all replicas of a service are killed at once", _everybody, _kill_all, _all_up, 0.0),
-    Kind("power", "its machine loses power; its disk may be torn", _anybody(*LONG_S), _lose_power, _start),
+    Kind("power", "its machine loses power; its disk may be torn", _anybody(*LONG_S), _lose_power, _start,
+         1.5),
     Kind("disk_lost", "it is killed, and comes back on another machine, without its disk", _anybody(*LONG_S),
-         _lose_disk, _start, 0.5),
+         _lose_disk, _start, 1.0),
     Kind("pause", "it is stopped as by SIGSTOP, and goes on", _anybody(*LONG_S), _pause, _go_on, 2.0),
     Kind("held_up", "it does nothing for a moment, as in a collection", _anybody(*HELD_UP_S), _pause, _go_on, 2.0),
     Kind("restart", "it is stopped in order, and started again", _anybody(DRAIN_S, 8.0), _stop, _start),

@@ -8,7 +8,7 @@ from tests.simulation.bugs.families import KNOWN
 from tests.simulation.bugs.hunt import findings_at
 
 SAMPLE = [
-    ("connects_without_confirm", 0),
+    ("connects_without_confirm", 2),
     ("queue_keeps_the_newest_alone", 0),
     ("drops_copies_by_attempt", 0),
     ("take_over_says_diverted", 0),

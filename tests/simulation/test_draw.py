@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from simulator.injuries import KINDS, Kind
+from simulator.injuries import KINDS, Injury, Kind
 from simulator.injuries.kind import nothing
-from simulator.schedule import calls_of, draw
+from simulator.schedule import DEATHS, calls_of, draw
 
 SEEDS = range(1, 201)
 
@@ -42,3 +42,28 @@ def test_the_calls_of_a_seed_are_those_of_its_schedule() -> None:
     schedule = draw(7, 30, ("policy_repeats",))
     assert calls_of(7, 30, schedule.injuries) == schedule.calls
     assert calls_of(7, 30, ()) == draw(7, 30, ("kill",)).calls != schedule.calls
+
+
+def during(injury: Injury, at_s: float) -> bool:
+    return injury.at_s <= at_s <= injury.at_s + injury.lasts_s
+
+
+def test_an_ingress_dies_often_and_not_only_when_all_else_is_well() -> None:
+    """J4 and J5 are about the facts that a dead ingress said while Kafka was away, P8 and T3 about callers whom nobody
+    takes; stories in steps, which kill more of them, are not counted."""
+    dies = without_kafka = both = 0
+    for seed in range(1, 1_001):
+        injuries = draw(seed).injuries
+        deaths = [each for each in injuries if each.kind in DEATHS and each.targets[0].startswith("ingress")]
+        gone = [each for each in injuries if each.kind == "kafka_gone"]
+        dies += bool(deaths)
+        without_kafka += any(during(each, death.at_s) for each in gone for death in deaths)
+        both += any(one.targets != other.targets and during(one, other.at_s) for one in deaths for other in deaths)
+    assert dies >= 150
+    assert without_kafka >= 40
+    assert both >= 15
+
+
+def test_what_is_named_is_drawn_alone() -> None:
+    """An ingress that is to be killed gets no company of kinds that nobody named."""
+    assert {each.kind for seed in SEEDS for each in draw(seed, 1, ("kill@ingress",)).injuries} == {"kill"}
