@@ -20,7 +20,7 @@ from loadtest.callers import Planned
 from loadtest.leg import NetworkMischief
 from services.domain.offer import SOS_URN, TEST_URN
 from simulator.injuries import FAMILIES, KINDS, Injury, Kind
-from simulator.injuries.kind import Drawn
+from simulator.injuries.kind import Drawn, seconds
 from simulator.injuries.steps import STORIES as STEPS
 from simulator.injuries.steps import can_be_told
 from simulator.installation import names_of
@@ -32,6 +32,9 @@ CALLS_S: Final = 20.0
 INJURIES: Final = (1, 6)
 BEFORE_S: Final = 3.0
 """So long before another injury its company begins, at most."""
+LONG_S: Final = {"kafka_gone": (15.0, 60.0), "pause": (12.0, 30.0)}
+"""How long some last once in a while: longer than budgets, deadlines and talks."""
+LONG_SHARE: Final = 0.12
 DEATHS: Final = frozenset({"kill", "crash", "power", "disk_lost"})
 INGRESSES: Final = names_of("ingress")
 WITHOUT_KAFKA_SHARE: Final = 0.4
@@ -158,6 +161,8 @@ def _as_they_offer(by: random.Random, calls: Sequence[Planned]) -> Iterator[Plan
 
 def _injury(by: random.Random, kind: Kind, at_s: float) -> Injury:
     targets, lasts_s, amount = kind.draw(by)
+    if kind.name in LONG_S and by.random() < LONG_SHARE:
+        lasts_s = seconds(by, *LONG_S[kind.name])
     return Injury(kind.name, round(at_s, 3), lasts_s, targets, amount)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from simulator.injuries import KINDS, Injury, Kind
 from simulator.injuries.kind import nothing
-from simulator.schedule import DEATHS, calls_of, draw
+from simulator.schedule import DEATHS, LONG_S, calls_of, draw
 
 SEEDS = range(1, 201)
 
@@ -67,3 +67,13 @@ def test_an_ingress_dies_often_and_not_only_when_all_else_is_well() -> None:
 def test_what_is_named_is_drawn_alone() -> None:
     """An ingress that is to be killed gets no company of kinds that nobody named."""
     assert {each.kind for seed in SEEDS for each in draw(seed, 1, ("kill@ingress",)).injuries} == {"kill"}
+
+
+def test_some_outages_last_longer_than_any_budget() -> None:
+    """In few schedules, since they cost more: Kafka gone for up to a minute, a process paused for up to half of one."""
+    longest_s = {
+        kind: [each.lasts_s for seed in range(1, 1_001) for each in draw(seed).injuries if each.kind == kind]
+        for kind in LONG_S
+    }
+    assert max(longest_s["kafka_gone"]) > 45.0 and max(longest_s["pause"]) > 25.0
+    assert 20 <= sum(lasts_s > LONG_S[kind][0] for kind, each in longest_s.items() for lasts_s in each) <= 60
