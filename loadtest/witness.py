@@ -48,6 +48,12 @@ ORDER: Final = (
 """(what happens at the far end, what must have happened before)."""
 ACCEPTED_WITHIN_MS: Final = 1_000
 """A leg that stood for this long must have been accepted."""
+READS_NOTHING: Final = "reads_nothing"
+"""What a network says that it did wrong with a leg (leg.py)."""
+READS_AFTER_MS: Final = 5_000
+"""So long such a one does not hear that it is accepted, nor that nobody is there."""
+UNWANTED: Final = "unwanted"
+"""Why a person is let go of whose caller had gone before hearing of them (P5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +129,14 @@ def _caller_alone(call: CallTold) -> Iterator[str]:
     for entry in call.heard("connected"):
         if entry["attempt"] not in confirmed:
             yield f"connected under {entry['attempt']}, which the caller never confirmed"
+    deaf = {entry["leg"] for entry in call.heard("misbehaved") if entry.get("mischief") == READS_NOTHING}
     if not call.heard("accepted", "refused"):
         for entry in call.heard("connected"):
             if f"/{entry['leg']}/" in entry["attempt"]:  # what an earlier leg began may be connected at once (P7)
                 yield "connected without having been accepted"
         for entry in call.heard("hung_up"):
-            if entry["after_ms"] - offered.get(entry["leg"], entry["after_ms"]) > ACCEPTED_WITHIN_MS:
+            within_ms = ACCEPTED_WITHIN_MS + (READS_AFTER_MS if entry["leg"] in deaf else 0)
+            if entry["after_ms"] - offered.get(entry["leg"], entry["after_ms"]) > within_ms:
                 yield "hung up after more than a second on the line, and was never accepted"
 
 
@@ -265,10 +273,13 @@ def _rung_back(call: CallTold) -> Iterator[str]:
 def _crossed(call: CallTold, seen: set[Connection], kept: set[Connection]) -> bool:
     """The caller hung up in the instant of being connected: confirmed, and gone before hearing of it.
 
-    The journal may have it as connected, or the caller's word may have come first: then the caller is on the list.
+    The journal may have it as connected, or the caller's word may have come first: then the caller is on the list. The
+    person may have been let go of since.
     """
     left = call.heard("hung_up", "gave_up")
     confirmed = {entry["attempt"] for entry in call.heard("confirmed")}
+    unwanted = {Connection.of(entry) for entry in call.seen("cancelled") if entry.get("reason") == UNWANTED}
+    seen = seen or unwanted & {Connection.of(entry) for entry in call.seen("connected")}
     if not left or len(seen) != 1 or next(iter(seen)).attempt not in confirmed:
         return False
     return seen == kept or (not kept and _on_the_list(call))

@@ -28,6 +28,8 @@ from services.places.refusal import RegionRefused
 from services.places.snapshot import Source, first_good
 from services.wire import region_records
 
+KEPT_AGAIN_S: Final = 10.0
+"""Between two tries to keep a version that a disk did not take."""
 START_PATIENCE_S: Final = 2.0
 """How long a start waits for the topic, so that an ordinary one begins with what is published."""
 
@@ -53,6 +55,8 @@ class RegionFeed(Generic[T]):
         self._doubt = ""
         self._refused = ("", "")
         self._cache_trouble = ""
+        self._unkept: Whole | None = None
+        """What is served and not on the disk yet."""
         self._start_trouble = ""
         self._failed = False
 
@@ -145,7 +149,16 @@ class RegionFeed(Generic[T]):
             self._changed.clear()
             await self._look()
             self._looked.set()
-            await self._changed.wait()
+            while not await self._changes_within(KEPT_AGAIN_S if self._unkept is not None else None):
+                if self._unkept is not None:
+                    await self._keep(self._unkept)
+
+    async def _changes_within(self, within_s: float | None) -> bool:
+        try:
+            async with asyncio.timeout(within_s):
+                return await self._changed.wait()
+        except TimeoutError:
+            return False
 
     async def _look(self) -> None:
         """Serves what the topic calls current, or says why not."""
@@ -207,10 +220,11 @@ class RegionFeed(Generic[T]):
         path = self._settings.region_cache_file
         if path is None:
             return
+        self._unkept = whole
         try:
             text = await self._world.run_blocking(lambda: encode(whole))
             await self._world.files.write_text(path, text)
-            self._cache_trouble = ""
+            self._cache_trouble, self._unkept = "", None
         except FileTrouble as trouble:
             self._cache_failed(f"version {whole.version.number} could not be kept: {trouble}")
 

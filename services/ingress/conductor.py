@@ -151,8 +151,8 @@ class Conductor:
     def goes_on_with(self, offer: Offer) -> bool:
         """Whether the next leg may go on with what rings here: this one knows of all that its caller confirmed (P5)."""
         confirmed = offer.confirmed_attempt
-        ours = confirmed in self._rings or self.machine.began(confirmed)
-        return bool(self._rings) and (ours or confirmed == self.offer.confirmed_attempt)
+        ours = self.machine.has_proposed(confirmed) or confirmed == self.offer.confirmed_attempt
+        return bool(self._rings) and ours
 
     def hand_over(self, adopted: bool) -> None:
         """The next leg is here. What rings goes on for its conductor, or is released."""

@@ -106,7 +106,8 @@ def rings_on(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _failed_early(evidence: Evidence, silence: Injury) -> Iterator[Finding]:
-    """Rings that failed before the silence was long enough, though nobody ended them and nothing else was hurt."""
+    """Rings that failed before the silence was long enough, though nobody answered or ended them and nothing else was
+    hurt. An answer that its caller never confirms fails in its own time."""
     psap_id, (strikes_ms, heals_ms) = silence.targets[0], evidence.weather.window_ms(silence)
     until_ms = min(heals_ms, strikes_ms + SILENT_MS)
     for call in evidence.calls.values():
@@ -115,7 +116,7 @@ def _failed_early(evidence: Evidence, silence: Injury) -> Iterator[Finding]:
             if fact["psap_id"] != psap_id or not strikes_ms < at_ms < until_ms:
                 continue
             rang = any(entry["attempt"] == attempt for entry in call.seen("ringing"))
-            ends = [entry for entry in call.seen(*ENDS_A_RING) if entry["at_ms"] <= at_ms]
+            ends = [entry for entry in call.seen(*ENDS_A_RING, "answered") if entry["at_ms"] <= at_ms]
             ended = any(entry["attempt"] == attempt for entry in ends)
             others = any(injury.kind != SILENT for injury in evidence.weather.during(strikes_ms, at_ms))
             if rang and not ended and not others:

@@ -222,9 +222,15 @@ def test_the_next_leg_goes_on_with_what_rings_and_says_so_at_once() -> None:
 @pytest.mark.parametrize(
     ("name", "ours"), [(FIRST, True), ("c1/1/2", False), ("c1/1/0", False), ("c1/2/1", False), ("c1/1/x", False)]
 )
-def test_an_attempt_that_another_conductor_of_the_leg_began_is_none_of_this_one(name: str, ours: bool) -> None:
-    """What the caller confirmed at the other of two that took a leg is not known here, and is asked after (P7, P8)."""
-    assert ringing().call.began(name) is ours
+def test_what_the_caller_heard_of_from_another_conductor_of_the_leg_is_none_of_this_one(name: str, ours: bool) -> None:
+    """What the caller confirmed at the other of two that took a leg is not known here, and is asked after (P7, P8):
+    though an attempt of that name rings here too, or rang, nobody was told of an answer to it."""
+    shell = ringing()
+    assert not shell.call.has_proposed(name)
+    shell.picked_up(FIRST)
+    assert shell.call.has_proposed(name) is ours
+    shell.hear(StreamBroke("reset"))
+    assert next_leg(shell).call.has_proposed(name) is ours, "and the next leg knows it, who goes on with what rings"
 
 
 def test_an_adopted_ring_has_its_time_and_then_the_ladder_goes_on() -> None:

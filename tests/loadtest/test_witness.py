@@ -185,6 +185,19 @@ def crossed_and_listed(told: Told) -> None:
     told.outcome("callback_open")
 
 
+def crossed_and_let_go(told: Told) -> None:
+    """The journal has it as connected; the person was let go of, since nobody was there."""
+    told.begin_leg()
+    attempt = told.ring(1, PSAP)
+    told.far("answered", attempt, PSAP)
+    told.caller("confirmed", attempt=attempt)
+    told.caller("hung_up")
+    told.far("connected", attempt, PSAP)
+    told.fact("answered", attempt=attempt, **PSAP)
+    told.far("cancelled", attempt, PSAP, must=False, reason="unwanted", stage="connected")
+    told.outcome("answered")
+
+
 def offered_again(told: Told) -> None:
     """The conductor died while it rang; the next leg rings in place, and the older conductor's tail is missing."""
     told.begin_leg()
@@ -277,7 +290,18 @@ def rung_back(told: Told) -> None:
 
 
 STORIES = (
-    *(answered, diverted, rang_twice, hunted, hung_up, second_leg, gave_up, crossed, crossed_and_listed),
+    *(
+        answered,
+        diverted,
+        rang_twice,
+        hunted,
+        hung_up,
+        second_leg,
+        gave_up,
+        crossed,
+        crossed_and_listed,
+        crossed_and_let_go,
+    ),
     *(offered_again, handed_over, resumed, attested, attested_as_well, listed_by_failover, overtaken, rung_back),
 )
 runs = st.lists(st.sampled_from(STORIES), min_size=1, max_size=6)
@@ -449,6 +473,21 @@ def test_a_line_that_was_found_to_have_rung_the_caller_back_is_an_attestation() 
     told.caller("accepted")
     told.failover(0, "taken_over", reason="stream_broken by failover-1")
     assert compare(accounts.caller, accounts.far_end, accounts.journal).disagreements == ()
+
+
+@pytest.mark.parametrize(
+    ("stood_ms", "deaf", "fits"),
+    [(900, False, True), (5_000, False, False), (5_000, True, True), (6_500, True, False)],
+)
+def test_a_leg_that_stood_must_have_been_accepted_as_soon_as_its_network_listened(
+    stood_ms: int, deaf: bool, fits: bool
+) -> None:
+    """One that reads nothing for five seconds cannot hear within one that nobody is there (P2)."""
+    caller: list[Entry] = [{"event": "offered", "call_id": "c", "leg": 1, "after_ms": 0.0, "at_ms": 0}]
+    if deaf:
+        caller.append({**caller[0], "event": "misbehaved", "mischief": "reads_nothing"})
+    caller.append({"event": "hung_up", "call_id": "c", "leg": 1, "after_ms": float(stood_ms), "at_ms": stood_ms})
+    assert (compare(caller, [], []).disagreements == ()) is fits
 
 
 def test_a_call_that_the_books_leave_in_progress_is_noticed() -> None:

@@ -21,7 +21,7 @@ from services.host.files import FileTrouble, MemoryFiles
 from services.host.network import Status
 from services.host.network.memory import MemoryNetwork
 from services.host.region import DIRECTORY
-from services.host.region_feed import RegionFeed
+from services.host.region_feed import KEPT_AGAIN_S, RegionFeed
 from services.host.world import World
 from services.journal import Topic
 from services.journal.disk import MemoryDisk
@@ -290,6 +290,11 @@ def test_a_disk_that_is_full_is_said_and_stops_nothing() -> None:
         await asyncio.sleep(0.1)
         assert (await stage.psap(), stage.count("cache_troubles_total")) == (ELSEWHERE_PSAP, 1)
         assert any("no space left" in remark for remark in stage.remarks())
+        stage.files.full = False
+        await asyncio.sleep(KEPT_AGAIN_S + 0.1)
+        assert not any("no space left" in remark for remark in stage.remarks()), "it is kept when there is room again"
+        await stage.again(kafka=False)
+        assert await stage.psap() == ELSEWHERE_PSAP
 
     play(scene)
 

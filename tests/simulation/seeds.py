@@ -70,6 +70,10 @@ OTHER_OF_TWO: Final = (
     *(Injury("trunk_mute", 0.0, 40.0, (trunk,)) for trunk in ("trunk-1", "trunk-2")),
     *(Injury("steps", round(2.0 + 2.2 * n, 3), 2.0, ("far-end connected conductor kills",)) for n in range(8)),
 )
+OF_ONE_NAME: Final = (
+    *(Injury("network_offers_twice", 0.0, 30.0, (source,)) for source in SOURCES),
+    *(Injury("steps", round(2.0 + 2.2 * n, 3), 2.0, ("far-end connected conductor kills",)) for n in range(8)),
+)
 LEFT_ALONE: Final = (
     *(Injury("network_hangs_up_unconnected", 0.0, 30.0, (source,)) for source in SOURCES),
     *(
@@ -128,6 +132,7 @@ SEEDS: Final = (
     Seed("a caller who hung up as the word of the connection was lost", 8, 60, LEFT_ALONE, "who_may_have_the_caller_is_told_nothing", "a call-taker sat with nobody (P5, R5)"),  # noqa: E501
     Seed("a connection that is reset while it rings", 1, 40, RESET_ACCEPTED, "an_offer_is_appended_later", "a leg's ring came to the log before its offer (J1, P7)"),  # noqa: E501
     Seed("a full disk that has room again", 192, 30, FULL_DISK, "a_spool_does_not_try_its_disk_again", "a spool told of its full disk for ever (J6)"),  # noqa: E501
+    Seed("a leg that two took, and both had an attempt of one name", 3, 40, OF_ONE_NAME, "the_other_ones_attempt_is_taken_for_ours", "two people had one caller (P5, P8)"),  # noqa: E501
     Seed("a leg that two took, and its caller came back to the other", 1, 30, OTHER_OF_TWO, "the_other_ones_attempt_is_taken_for_ours", "two people had one caller (P5, P7, P8)"),  # noqa: E501
     Seed("a leg that two took, and one of them died with the caller", 7, 30, TAKEN_BY_TWO, "one_of_two_ends_it_for_both", "a caller who talked to a person was on the callback list (P8, T3)"),  # noqa: E501
     Seed("a replica of failover lost at a connection", 24000, 40, LOST_DIALLERS, "a_lost_connect_is_not_asked_after", "two people had one caller (P5)"),  # noqa: E501

@@ -68,10 +68,6 @@ class Ascent:
         attempt = self._attempts.get(name)
         return attempt is not None and attempt.offered_again
 
-    def began(self, name: str) -> bool:
-        """Whether this attempt was begun here, by this leg."""
-        return self._attempts.began(name)
-
     # The open question.
 
     def _ask(self, question: State, due: float | None, effect: Effect) -> None:

@@ -85,11 +85,6 @@ class Attempts:
         attempt = self._under_way[name] = Attempt(rung, due)
         return name, attempt
 
-    def began(self, name: str) -> bool:
-        """Whether it was begun here, whatever has become of it: a leg that two took (P8) has other attempts as well."""
-        leg, _, number = name.rpartition("/")
-        return leg == self._prefix and number.isdecimal() and 0 < int(number) <= self._begun
-
     def hand_over_to(self, heir: Attempts) -> None:
         """All of them, with their names."""
         heir._under_way.update(self._under_way)

@@ -161,6 +161,7 @@ class Call(Joining):
         self._unsure = older._unsure
         self._lost |= older._lost
         self._may_talk |= older._may_talk
+        self._proposals |= older._proposals
         self._proposed = older._proposed
         self._confirmed_it = older._confirmed_it
 

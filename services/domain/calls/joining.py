@@ -37,6 +37,7 @@ class Joining(Ascent):
         super().__init__(call_id, leg, budgets)
         self._resume = resume
         self._lost: dict[str, Where] = {}  # where the caller had confirmed somebody of whom no word came
+        self._proposals: set[str] = set()  # all of them
         self._may_talk: dict[str, Where | None] = {}  # attempts that a person may be connected under all the same
         self._proposed_due: float | None = None
         self._confirmed_it = False  # the proposal; a connection may be under way
@@ -74,8 +75,14 @@ class Joining(Ascent):
             if self.state is State.CONNECTING:
                 self._do(Connect(name))
 
+    def has_proposed(self, name: str) -> bool:
+        """Whether the caller was told of this answer here: else whoever confirmed it heard of it from another conductor
+        of the same leg, whose attempts bear the same names (P8)."""
+        return name in self._proposals
+
     def _propose(self, name: str, now: float) -> None:
         self.state = State.PROPOSED
+        self._proposals.add(name)
         self._proposed = name
         self._proposed_due = now + self._budgets.confirm_s
         self._do(SayConnecting(name))

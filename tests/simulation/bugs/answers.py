@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.domain.calls.attempts import Attempts
 from services.domain.calls.call import Call
 from services.domain.calls.exchange import CallerConfirmed, Connect, PersonAnswered, SayConnected
 from services.domain.calls.joining import Joining
@@ -130,11 +129,13 @@ def who_may_have_the_caller_is_told_nothing(real: Any, call: Joining, attempt: s
     PSAP joined to the caller, speaks to nobody until they give up themselves, and the next caller waits for them."""
 
 
-@mistake(Attempts, "began", only=("trunk_mute", "steps@far-end connected conductor kills", "kill_all@psap-gateway"))
-def the_other_ones_attempt_is_taken_for_ours(real: Any, attempts: Attempts, name: str) -> bool:
+@mistake(
+    Joining, "has_proposed", only=("trunk_mute", "steps@far-end connected conductor kills", "kill_all@psap-gateway")
+)
+def the_other_ones_attempt_is_taken_for_ours(real: Any, call: Joining, name: str) -> bool:
     """Whatever bears the leg's number is an attempt of this conductor's, though two took the leg (P7, P8): the caller
     who confirmed somebody at the other one, which died, is given a second person, and nobody asks for the first."""
-    return name.startswith(f"{attempts._prefix}/")
+    return name.startswith(f"{call.call_id}/{call.leg}/")
 
 
 @mistake(Inquiries, "_look", only=("psap_connects_late", "crash@psap-gateway"), calls=100)
