@@ -44,6 +44,9 @@ HEARS_NOTHING: Final = "reads_nothing"
 CONFIRMS_NOTHING: Final = frozenset({"never_confirms", "confirms_another"})
 ON_THE_WAY: Final = frozenset({"ringing", "waiting", "diverting", "confirmed", "connected", "hung_up", "gave_up"})
 REGION: Final = "region"
+EVERY_RUNG_FAILED: Final = "every_rung_failed"
+PAUSE_MS: Final = 2_000
+"""Before a ladder is climbed again, which a later leg may find at its end (P7)."""
 
 
 def waits(evidence: Evidence) -> Iterator[Finding]:
@@ -94,6 +97,8 @@ def _ringing(evidence: Evidence, call: CallTold, leg: Sequence[Entry], patient: 
     rang = leg[-1] if first is None else words[first]
     took_ms = rang["at_ms"] - leg[0]["at_ms"]
     allowed_ms = _allowed_ms(evidence, leg[0]["at_ms"], rang["at_ms"])
+    if allowed_ms is not None and number > 1:
+        allowed_ms += PAUSE_MS * any(each.get("reason") == EVERY_RUNG_FAILED for each in words[:first])
     if allowed_ms is not None and took_ms > SETS_UP_MS + allowed_ms:
         told = f"leg {number} waited {took_ms} ms for ringing: at most {SETS_UP_MS + allowed_ms}"
         yield Finding("bounds", call.call_id, told)
