@@ -25,6 +25,9 @@ CLOCKS: Final = frozenset(kind.name for kind in FAMILIES["clock"])
 """Of processes and of brokers."""
 TAKES_AGAIN_MS: Final = 6_000
 """A spool whose disk is well again takes again within five seconds (J6)."""
+IN_MEMORY_MS: Final = 220
+"""Gathered for 20 ms, given 50 for the log, then 150 for the disk: what a process said so lately may be in its memory
+alone, where it neither opens nor settles a call (J4)."""
 AFTERWARDS_MS: Final = 1_000
 """A process that was started again, or a way that was mended, is well after this."""
 
@@ -66,14 +69,17 @@ class Weather:
         )
 
     def lost_what_they_wrote(self) -> dict[str, list[tuple[float, float]]]:
-        """Processes that lost their disk, or ended after it had not taken all that was written; and from when to when,
-        in wall milliseconds, they said what may be lost of it: what the log did not have yet when they ended."""
+        """Processes that lost their disk, ended after it had not taken all that was written, or were killed in the
+        moment while the log took nothing; and from when to when, in wall milliseconds, they said what may be lost of
+        it: what the log did not have yet when they ended."""
         lost: dict[str, list[tuple[float, float]]] = {}
         for injury in self._injuries:
             strikes_ms, heals_ms = self.window_ms(injury)
             ends_ms = heals_ms if injury.kind in IN_ORDER else strikes_ms
             for name in injury.targets if injury.kind in DEATHS | {"disk_lost"} else ():
                 since_ms = self._waits_since_ms(name, strikes_ms)
+                if injury.kind not in IN_ORDER and since_ms < strikes_ms - AFTERWARDS_MS:
+                    lost.setdefault(name, []).append((strikes_ms - IN_MEMORY_MS, strikes_ms))
                 if injury.kind == "disk_lost":
                     lost.setdefault(name, []).append((since_ms, ends_ms))
                 for other in self._injuries if injury.kind != "disk_lost" else ():
