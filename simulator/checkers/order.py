@@ -12,6 +12,7 @@ from typing import Final
 
 from loadtest.call_told import Entry
 from loadtest.witness import NUMBERED_BY_KIND
+from services.domain.events import Fact
 from services.ingress.scribe import OPENS_OR_SETTLES
 from services.journal import Topic
 from services.journal.segments import read
@@ -34,7 +35,8 @@ KEEPS_WHAT_IT_GETS: Final = frozenset({"broker_hung", "broker_falls", "kafka_hun
 GOES_AWAY: Final = frozenset({"kafka_gone", "broker_gone"})
 """Nothing is given to who is gone; what was under way then is sent again when somebody leads."""
 UNDER_WAY_MS: Final = 200
-"""So long a fact may be under way, from when it was said until an append gives it up (J4)."""
+"""No append to brokers that are well takes longer. One over its budget stays under way: its client keeps sending it."""
+SLOW: Final = "kafka_slow"
 STANDS_STILL: Final = frozenset({"pause", "held_up"})
 AGE_SLACK_MS: Final = 20
 APPEND_LASTS_MS: Final = 5_500
@@ -91,20 +93,35 @@ def says_its_age(evidence: Evidence) -> Iterator[Finding]:
         if fact is None or fact.writer in NUMBERED_BY_KIND or fact.writer.partition("/")[0] in skewed:
             continue
         off_ms = record.log_ms - fact.age_ms - fact.at_ms
-        long_ago = off_ms > APPEND_LASTS_MS and not stood_still and not _hung(evidence, fact.at_ms, record.log_ms)
+        long_ago = off_ms > APPEND_LASTS_MS and not stood_still and not _hung(evidence, fact, record.log_ms)
         if off_ms < -AGE_SLACK_MS or long_ago:
             words = f"fact {fact.seq} of leg {fact.leg} by {fact.writer}, {record.log_ms - fact.at_ms} ms old, says "
             yield Finding("ages", fact.call_id, words + f"that it is {fact.age_ms} ms old")
 
 
-def _hung(evidence: Evidence, from_ms: int, to_ms: int) -> bool:
-    """Whether a broker took what it was given, and did nothing with it for a while: it may land late, and as it is."""
-    for injury in evidence.weather.during(from_ms, to_ms):
+def _hung(evidence: Evidence, fact: Fact, landed_ms: int) -> bool:
+    """Whether a broker took what it was given, and did nothing with it for a while, or all went while it was on its way
+    to them: it may land late, and as it is."""
+    given_ms = fact.at_ms + fact.age_ms
+    takes_ms = UNDER_WAY_MS + _slow_ms(evidence, fact.writer.partition("/")[0], given_ms)
+    for injury in evidence.weather.during(fact.at_ms, landed_ms):
         went_ms, _ = evidence.weather.window_ms(injury)
-        under_way = went_ms - UNDER_WAY_MS <= from_ms <= went_ms
+        under_way = went_ms - takes_ms <= given_ms <= went_ms
         if injury.kind in KEEPS_WHAT_IT_GETS or (injury.kind in GOES_AWAY and under_way):
             return True
     return False
+
+
+def _slow_ms(evidence: Evidence, writer: str, given_ms: int) -> int:
+    """By how much longer, at most, what this writer gave to the log then was under way. Behind a slow append those that
+    come later wait too."""
+    slow_ms = 0
+    for injury in evidence.seen.injuries:
+        strikes_ms, heals_ms = evidence.weather.window_ms(injury)
+        most_ms = round(injury.amount * 1000)
+        if injury.kind == SLOW and writer in injury.targets and strikes_ms <= given_ms <= heals_ms + most_ms:
+            slow_ms = max(slow_ms, most_ms)
+    return slow_ms
 
 
 def _lies_wrongly(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:

@@ -110,6 +110,33 @@ def test_what_was_under_way_when_kafka_went_may_land_as_it_is(calm: Observed, go
     assert bool(of("ages", hurt(damaged, Injury("kafka_gone", gone_s, 9.0, ("broker-1",))))) is found
 
 
+@pytest.mark.parametrize(
+    ("whose", "gone_after_ms", "waited_ms", "found"),
+    [
+        ("its own", 900, 0, False),
+        ("its own", 2_500, 0, True),
+        ("another's", 900, 0, True),
+        ("its own", 5_900, 5_000, False),
+        ("its own", 900, 5_000, True),
+    ],
+)
+def test_what_a_slow_kafka_had_not_taken_when_it_went_may_land_as_it_is(
+    calm: Observed, whose: str, gone_after_ms: int, waited_ms: int, found: bool
+) -> None:
+    """An append is under way for as long as Kafka is slow, from when it was given to the log, not only from when its
+    fact was said (J5)."""
+    last = next(each for each in reversed(calm.records) if facts.fact_in(each.value) is not None)
+    fact = facts.fact_in(last.value)
+    assert fact is not None
+    late = replace(last, log_ms=last.log_ms + waited_ms + 9_000, value=facts.restamp(last.value, waited_ms, None))
+    damaged = replace(calm, records=[late if each is last else each for each in calm.records])
+    said_s = (fact.at_ms - calm.began_ms) / 1000
+    writer = fact.writer.partition("/")[0] if whose == "its own" else "psap-gateway-1"
+    slow = Injury("kafka_slow", said_s - 0.5, 1.0 + waited_ms / 1000, (writer,), 1.0)
+    gone = Injury("kafka_gone", said_s + gone_after_ms / 1000, 20.0, ("broker-1",))
+    assert bool(of("ages", hurt(damaged, slow, gone))) is found
+
+
 @pytest.mark.parametrize(("sooner_ms", "found"), [(2_000, False), (0, True)])
 def test_what_is_late_is_so_by_its_latest_word(calm: Observed, sooner_ms: int, found: bool) -> None:
     """A later fact may owe the next sooner than the one before it did (T2)."""
