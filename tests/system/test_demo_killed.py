@@ -12,17 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.story import RECOVERY
 from tests.marked import MARK, marked
 
-EARLY = 17
+EARLY = 18
 """Moments while it comes up and the first callers call: most processes are started there."""
 LATE: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (f" {RECOVERY.name}: ", ()),
     ("firewall-1: killed", ()),
     ("the last callers are waited for", ("--short",)),
 )
-"""What it says in the middle of the storm, while a service is away that will come back, and before its verdict; with
+"""What it says in the middle of the story, while a service is away that will come back, and before its verdict; with
 options."""
 AT_ONCE = 2
 """A demonstration fills two cores by itself. Of more at once this test would measure its own load."""
