@@ -62,7 +62,7 @@ else
 	@echo "test 2/4: a thousand schedules of failures, under virtual time (some eight minutes)"
 	@cd $(ROOT) && exec $(BIN)/python -m pytest -m schedules tests/simulation
 	@echo "test 3/4: real processes and a real Kafka, hurt in every way (some eleven minutes)"
-	@cd $(ROOT) && exec $(BIN)/python -m pytest -n 2 --dist loadfile -m "not quiet" tests/system
+	@cd $(ROOT) && exec $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not quiet" tests/system
 	@echo "test 4/4: killed at any moment, restarted, overrun, five minutes of chaos: nothing beside it (some thirteen minutes)"
 	@cd $(ROOT) && exec $(BIN)/python -m pytest -m quiet tests/system
 endif

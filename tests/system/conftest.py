@@ -16,13 +16,16 @@ QUIET: Final = frozenset(
     {"test_chaos.py", "test_chaos_ends.py", "test_demo_killed.py", "test_rolling.py", "test_storm_of_debts.py"}
 )
 """These count seconds, or bring more than the machine carries: nothing runs beside them."""
+LONGEST: Final = "test_demo.py"
+"""One test of some four minutes: begun last, it would run alone."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks them: `make test` runs the others two files at a time, and these after them."""
+    """Marks them: `make test` runs the others two files at a time, the longest first, and these after them."""
     for item in items:
         if item.path.name in QUIET and item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.quiet)
+    items.sort(key=lambda item: item.path != HERE / LONGEST)
 
 
 @pytest.fixture(scope="session")
