@@ -119,7 +119,8 @@ def _slow_ms(evidence: Evidence, writer: str, given_ms: int) -> int:
     for injury in evidence.seen.injuries:
         strikes_ms, heals_ms = evidence.weather.window_ms(injury)
         most_ms = round(injury.amount * 1000)
-        if injury.kind == SLOW and writer in injury.targets and strikes_ms <= given_ms <= heals_ms + most_ms:
+        was_slow = strikes_ms - AGE_SLACK_MS <= given_ms <= heals_ms + most_ms
+        if injury.kind == SLOW and writer in injury.targets and was_slow:
             slow_ms = max(slow_ms, most_ms)
     return slow_ms
 

@@ -111,17 +111,19 @@ def test_what_was_under_way_when_kafka_went_may_land_as_it_is(calm: Observed, go
 
 
 @pytest.mark.parametrize(
-    ("whose", "gone_after_ms", "waited_ms", "found"),
+    ("whose", "slow_after_ms", "gone_after_ms", "waited_ms", "found"),
     [
-        ("its own", 900, 0, False),
-        ("its own", 2_500, 0, True),
-        ("another's", 900, 0, True),
-        ("its own", 5_900, 5_000, False),
-        ("its own", 900, 5_000, True),
+        ("its own", -500, 900, 0, False),
+        ("its own", 15, 900, 0, False),
+        ("its own", 100, 900, 0, True),
+        ("its own", -500, 2_500, 0, True),
+        ("another's", -500, 900, 0, True),
+        ("its own", -500, 5_900, 5_000, False),
+        ("its own", -500, 900, 5_000, True),
     ],
 )
 def test_what_a_slow_kafka_had_not_taken_when_it_went_may_land_as_it_is(
-    calm: Observed, whose: str, gone_after_ms: int, waited_ms: int, found: bool
+    calm: Observed, whose: str, slow_after_ms: int, gone_after_ms: int, waited_ms: int, found: bool
 ) -> None:
     """An append is under way for as long as Kafka is slow, from when it was given to the log, not only from when its
     fact was said (J5)."""
@@ -132,7 +134,7 @@ def test_what_a_slow_kafka_had_not_taken_when_it_went_may_land_as_it_is(
     damaged = replace(calm, records=[late if each is last else each for each in calm.records])
     said_s = (fact.at_ms - calm.began_ms) / 1000
     writer = fact.writer.partition("/")[0] if whose == "its own" else "psap-gateway-1"
-    slow = Injury("kafka_slow", said_s - 0.5, 1.0 + waited_ms / 1000, (writer,), 1.0)
+    slow = Injury("kafka_slow", said_s + slow_after_ms / 1000, 1.0 + waited_ms / 1000, (writer,), 1.0)
     gone = Injury("kafka_gone", said_s + gone_after_ms / 1000, 20.0, ("broker-1",))
     assert bool(of("ages", hurt(damaged, slow, gone))) is found
 
