@@ -111,12 +111,14 @@ class MemoryLog:
 
     def kill(self) -> None:
         """Its process is killed: nothing is answered any more and its followers stand still for ever. Of what was on
-        its way, to each partition a part arrives: all that was sent before some instant."""
+        its way, to each partition a part arrives: all that was sent before some instant, and nothing where its leader
+        is gone, or goes before that."""
         self._killed = self._closed = True
         for queue in self._queues.values():
             arrive = self._random.randint(0, len(queue.sent)) if self._random is not None else len(queue.sent)
             while len(queue.sent) > arrive:
                 queue.sent.pop()
+        self._lose_what_waits()
         for _, timer in self._unanswered.values():
             timer.cancel()
         self._unanswered.clear()
@@ -190,6 +192,7 @@ class MemoryLog:
     async def close(self) -> None:
         """See `Log.close`. What is on its way still lands, as with a broker that has already received it."""
         self._closed = True
+        self._lose_what_waits()
 
     def _takes_s(self) -> float:
         return self._random.uniform(*self._way_s) if self._random is not None and self._way_s[1] else 0.0
@@ -241,7 +244,17 @@ class MemoryLog:
         for queue in due:
             self._land(queue)
 
+    def _lose_what_waits(self) -> None:
+        """What a leader that is gone did not take is sent again by its client alone, and this one has ended."""
+        for queue in self._queues.values():
+            if self._broker.state(queue.topic, queue.number) is BrokerState.GONE:
+                for sent in queue.sent:
+                    self._expect(sent.acked, sent.sent_at)
+                queue.sent.clear()
+
     def _land_what_may(self) -> None:
+        if self._closed:
+            self._lose_what_waits()
         for queue in self._queues.values():
             self._land(queue)
 

@@ -416,6 +416,36 @@ def test_what_was_sent_lands_whatever_becomes_of_its_sender_meanwhile(ends: Call
     play(story)
 
 
+@pytest.mark.parametrize("gone_first", [True, False])
+@pytest.mark.parametrize("killed", [True, False])
+def test_what_leaders_that_are_gone_did_not_take_is_lost_with_its_sender(gone_first: bool, killed: bool) -> None:
+    """Its client alone would send it again."""
+
+    async def story(broker: MemoryBroker, log: MemoryLog, well: MemoryLog) -> None:
+        async def ends() -> None:
+            if killed:
+                log.kill()
+            else:
+                await log.close()
+
+        log.suffer(Faults(delay_s=0.5))
+        acked = [log.append(Topic.CALLS, "a", b"%d" % n) for n in range(20)]
+        if not gone_first:
+            await ends()
+        broker.turn(BrokerState.GONE)
+        if gone_first:
+            await ends()
+        await asyncio.sleep(32)
+        broker.turn(BrokerState.WELL)
+        await well.append(Topic.CALLS, "a", b"after")
+        await asyncio.sleep(1)
+        assert values(broker) == [b"after"]
+        if not killed:
+            assert [await outcome(each) for each in acked] == ["Unknown"] * 20
+
+    play(story)
+
+
 def test_a_small_installation_has_fewer_partitions_and_loses_nothing_that_is_meant_for_others() -> None:
     """Ticks name their partitions as production has them (T1)."""
 
