@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,13 +52,15 @@ def test_what_is_below_the_level_is_not_logged_but_the_addresses_are() -> None:
 
 @given(st.integers(0, 99), st.sampled_from(["tel:+1617555{}", "+1617555{}", "617-555-{}", "sip:617.555.{}@x"]))
 def test_a_callers_number_is_never_in_clear(last: int, shape: str) -> None:
-    """By its key or by its shape, in a field, inside a text, a list or a mapping."""
+    """By its key or by its shape, in a field, inside a text, a list or a mapping. Tokens are of digits too, and one may
+    have these four by chance."""
     number = shape.format(f"01{last:02d}")
     out = io.StringIO()
     make_logger("info", out).info(
         "call.odd", caller=number, said=f"cannot ring {number} back", all=[number], more={"callback": number}, it=number
     )
-    assert f"01{last:02d}" not in out.getvalue().replace(lines(out)[0]["at"], "")
+    said = re.sub(r"~[0-9a-f]{12}", "", out.getvalue().replace(lines(out)[0]["at"], ""))
+    assert f"01{last:02d}" not in said
 
 
 def test_two_lines_of_one_caller_can_be_joined_within_a_process_and_not_beyond() -> None:
