@@ -129,9 +129,7 @@ def who_may_have_the_caller_is_told_nothing(real: Any, call: Joining, attempt: s
     PSAP joined to the caller, speaks to nobody until they give up themselves, and the next caller waits for them."""
 
 
-@mistake(
-    Joining, "has_proposed", only=("trunk_mute", "steps@far-end connected conductor kills", "kill_all@psap-gateway")
-)
+@mistake(Joining, "has_proposed", only=("network_offers_twice", "steps@far-end connected conductor kills"))
 def the_other_ones_attempt_is_taken_for_ours(real: Any, call: Joining, name: str) -> bool:
     """Whatever bears the leg's number is an attempt of this conductor's, though two took the leg (P7, P8): the caller
     who confirmed somebody at the other one, which died, is given a second person, and nobody asks for the first."""
