@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from services.host.files import FileTrouble, NoFile
+from services.host.files import FileTrouble, MemoryFiles
 from services.journal.disk import DiskTrouble, MemoryDisk
 
 
@@ -13,18 +12,14 @@ class FilesOnDisk:
     """`Files` that are slow, full, hung or failing as the disk is, and are lost with it. What was written is read from
     the system's own memory, however the disk is."""
 
-    def __init__(self, laid: Mapping[Path, str | None], disk: MemoryDisk) -> None:
+    def __init__(self, laid: MemoryFiles, disk: MemoryDisk) -> None:
         self._laid = laid
         self._disk = disk
 
     async def read_text(self, path: Path) -> str:
         if path in self._disk.files:
             return self._disk.files[path].decode()
-        if path not in self._laid:
-            raise NoFile(f"cannot read {path}: no such file; is the setting that names it right?")
-        if (text := self._laid[path]) is None:
-            raise FileTrouble(f"cannot read {path}: permission denied; is the setting that names it right?")
-        return text
+        return await self._laid.read_text(path)
 
     async def write_text(self, path: Path, text: str) -> None:
         """Writes beside the file, then renames over it."""

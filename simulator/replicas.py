@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from services.host.blocking import at_once
 from services.host.children import Ailment, InPlace
 from services.host.clock import mint_incarnation
+from services.host.files import MemoryFiles
 from services.host.network.memory import MemoryHost
 from services.host.run import Service
 from services.host.world import World
@@ -85,8 +86,8 @@ class Replica:
         self.log: MemoryLog | None = None
         self._build = build
         self._ground = ground
-        self.laid: dict[Path, str | None] = dict(ground.texts)
-        """Files that people lay on its machine, and on any that comes in its place; None: it may not be read."""
+        self.laid = MemoryFiles(ground.texts)
+        """Files that people lay on its machine, and on any that comes in its place."""
         self._process: Process | None = None
         self._host: MemoryHost | None = None
         self._living: asyncio.Task[None] | None = None

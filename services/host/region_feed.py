@@ -149,11 +149,11 @@ class RegionFeed(Generic[T]):
             self._changed.clear()
             await self._look()
             self._looked.set()
-            while not await self._changes_within(KEPT_AGAIN_S if self._unkept is not None else None):
-                if self._unkept is not None:
-                    await self._keep(self._unkept)
+            while self._unkept is not None and not await self._changes_within(KEPT_AGAIN_S):
+                await self._keep(self._unkept)
+            await self._changed.wait()
 
-    async def _changes_within(self, within_s: float | None) -> bool:
+    async def _changes_within(self, within_s: float) -> bool:
         try:
             async with asyncio.timeout(within_s):
                 return await self._changed.wait()

@@ -125,7 +125,7 @@ def _ordered(action: Action) -> Callable[[Scene, Injury], None]:
 def _file(there: bool) -> Callable[[Scene, Injury], None]:
     def strike(scene: Scene, injury: Injury) -> None:
         for name in injury.targets:
-            laid = scene.installation.replicas[name].laid
+            laid = scene.installation.replicas[name].laid.texts
             if there:
                 laid[BYPASS_FILE] = ""
             else:

@@ -187,7 +187,7 @@ class Stage:
     def bypass_by_file(self) -> None:
         """As by `sudo touch` on every firewall's machine, by somebody whose files nobody else may read."""
         for replica in self.firewalls:
-            replica.laid[BYPASS_FILE] = None
+            replica.laid.unreadable.add(BYPASS_FILE)
 
     def deciding_ails(self, digest: str, *, hangs: bool = False, ends: bool = False) -> None:
         """From now on every firewall's evaluator hangs, or ends, when it is asked about that bundle."""

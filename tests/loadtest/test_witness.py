@@ -187,15 +187,9 @@ def crossed_and_listed(told: Told) -> None:
 
 def crossed_and_let_go(told: Told) -> None:
     """The journal has it as connected; the person was let go of, since nobody was there."""
-    told.begin_leg()
-    attempt = told.ring(1, PSAP)
-    told.far("answered", attempt, PSAP)
-    told.caller("confirmed", attempt=attempt)
-    told.caller("hung_up")
-    told.far("connected", attempt, PSAP)
-    told.fact("answered", attempt=attempt, **PSAP)
+    crossed(told)
+    attempt = f"{told.call_id}/{told.leg}/1"
     told.far("cancelled", attempt, PSAP, must=False, reason="unwanted", stage="connected")
-    told.outcome("answered")
 
 
 def offered_again(told: Told) -> None:

@@ -160,16 +160,21 @@ async def resume(stage: FailoverStage, attempt: str = "call-1/1/1", *, unwanted:
     return holding.to_domain(answer)
 
 
+async def talk(stage: FailoverStage) -> None:
+    """A caller and a line are connected, and the conductor's stream has ended."""
+    diversion = await stage.divert()
+    await diversion.rung()
+    await diversion.next("answer")
+    await diversion.connect()
+    await diversion.next("connected")
+    await diversion.over()
+
+
 def test_what_was_connected_here_is_known_here() -> None:
     """With the attempt's name and the line; no trunk is asked (P5)."""
 
     async def scene(stage: FailoverStage, trunks: Trunks) -> None:
-        diversion = await stage.divert()
-        await diversion.rung()
-        await diversion.next("answer")
-        await diversion.connect()
-        await diversion.next("connected")
-        await diversion.over()
+        await talk(stage)
         assert await resume(stage) == Holding(Standing.CONNECTED, "call-1/1/1", Where("P1", P1_FIRST))
         assert trunks.resumed == []
 
@@ -219,12 +224,7 @@ def test_a_talk_that_is_unwanted_is_told_to_every_trunk_and_forgotten_here() -> 
     """The trunks hang up; what this replica saw connected says nothing any more (P5)."""
 
     async def scene(stage: FailoverStage, trunks: Trunks) -> None:
-        diversion = await stage.divert()
-        await diversion.rung()
-        await diversion.next("answer")
-        await diversion.connect()
-        await diversion.next("connected")
-        await diversion.over()
+        await talk(stage)
         assert await resume(stage, unwanted=True) == NONE
         assert trunks.unwanted == ["call-1/1/1"] * 2
         assert await resume(stage) == NONE
